@@ -1,0 +1,85 @@
+"""What every architecture promises."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_exp.errors import UserError
+from vae_exp.likelihood import Likelihood
+from vae_exp.network import Shape
+from vae_exp.objective import Terms
+
+
+class Architecture(nn.Module, ABC):
+    """An autoencoder: images (B, C, H, W) in [0, 1], labels (B,) with −1 where unknown, latents (B, latent_dim).
+
+    Attributes:
+        shape: (C, H, W) of an image.
+        latent_dim: Size of the code.
+        classes: How many labels it is conditioned on; 0 where it takes none.
+        likelihood: Decoder features to p(x|z).
+        weights: What each term counts for in the loss.
+    """
+
+    shape: Shape
+    latent_dim: int
+    classes: int
+    likelihood: Likelihood
+    weights: dict[str, float]
+
+    @property
+    @abstractmethod
+    def prior(self) -> Distribution | None:
+        """p(z) with event (latent_dim,), or None where the code has none."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The code of each image, (B, latent_dim); of a distribution its mean."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z) with batch shape (…) and event shape (C, H, W), for latents (…, latent_dim)."""
+
+    @abstractmethod
+    def corrupt(self, x: Tensor) -> Tensor:
+        """The images as the encoder sees them in training."""
+
+    @abstractmethod
+    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """The named terms of the loss, each (B,), nats per image, unweighted."""
+
+    @abstractmethod
+    def filters(self) -> Tensor:
+        """The encoder's first layer as images (N, C, h, w)."""
+
+    def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.
+
+        Raises:
+            UserError: The code has no prior, so there is no bound on log p(x).
+        """
+        self._distribution_of_codes()
+        terms = self.terms(x, y)
+        return -(terms["nll"] + terms["kl"])
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """The means of p(x|z) at n latents z ~ p(z), as images (n, C, H, W).
+
+        Args:
+            n: How many.
+            y: Labels (n,), where the model is conditioned on them; drawn uniformly if None.
+
+        Raises:
+            UserError: The code has no prior to sample from.
+        """
+        z = self._distribution_of_codes().sample((n,))
+        if self.classes and y is None:
+            y = torch.randint(self.classes, (n,), device=z.device)
+        return self.decode(z, y).mean
+
+    def _distribution_of_codes(self) -> Distribution:
+        if self.prior is None:
+            raise UserError(f"{type(self).__name__} has no prior over its code: nothing to sample from, and no bound")
+        return self.prior

@@ -1,0 +1,104 @@
+"""Autoencoders whose code is a random variable."""
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+from torch.nn.functional import one_hot
+
+from vae_exp.architecture.base import Architecture
+from vae_exp.errors import ConfigError, UserError
+from vae_exp.likelihood import Likelihood
+from vae_exp.network import Network, Shape
+from vae_exp.objective import Objective, Terms
+
+
+class VAE(Architecture):
+    """p(z) = N(0, I), q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9).
+
+    `conditional` on the label it is the CVAE: q(z|x, y) and p(x|z, y), the prior as before
+    (Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv 1406.5298).
+
+    Args:
+        shape: (C, H, W) of an image.
+        classes: How many labels the data has.
+        network: The family of encoder and decoder.
+        likelihood: Decoder features to p(x|z).
+        objective: How the bound is estimated.
+        latent_dim: Size of z.
+        beta: Weight of the KL in the loss (β-VAE, Higgins et al. 2017); the reported bound does not know it.
+        conditional: Whether encoder and decoder are given the label.
+    """
+
+    prior_mean: Tensor
+    prior_std: Tensor
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        network: Network,
+        likelihood: Likelihood,
+        objective: Objective,
+        latent_dim: PositiveInt = 20,
+        beta: NonNegativeFloat = 1.0,
+        conditional: bool = False,
+    ) -> None:
+        super().__init__()
+        if conditional and not classes:
+            raise ConfigError(
+                "architecture.conditional=true: a conditional VAE (architecture=cvae) is given each image's label, "
+                "and this dataset has none. Take a labelled dataset, or architecture=vae"
+            )
+        self.shape = shape
+        self.latent_dim = latent_dim
+        self.classes = classes if conditional else 0
+        self.likelihood = likelihood
+        self.objective = objective
+        self.weights = {"nll": 1.0, "kl": beta}
+        self.encoder = network.encoder(shape, self.classes, 2 * latent_dim)
+        features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
+        self.decoder = network.decoder(latent_dim + self.classes, features)
+        self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
+
+    @property
+    def prior(self) -> Distribution:
+        """p(z) = N(0, I), event (latent_dim,)."""
+        return Independent(Normal(self.prior_mean, self.prior_std), 1)
+
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,)."""
+        mean, log_variance = self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1)
+        return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The posterior mean, (B, latent_dim)."""
+        return self.posterior(x, y).mean
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z), or p(x|z, y) with y (B,): batch shape (…, B), for latents (…, B, latent_dim)."""
+        c = self._context(y, z.shape[-2]).expand(*z.shape[:-1], -1)
+        features = self.decoder(torch.cat([z, c], -1).flatten(0, -2)).unflatten(0, z.shape[:-1])
+        p: Distribution = self.likelihood(features)
+        return p
+
+    def corrupt(self, x: Tensor) -> Tensor:
+        """x: nothing is corrupted."""
+        return x
+
+    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """`nll` and `kl`, each (B,), by the objective."""
+        return self.objective(x, self.posterior(x, y), self.prior, lambda z: self.decode(z, y))
+
+    def filters(self) -> Tensor:
+        """The encoder's first layer as images (N, C, h, w)."""
+        return self.encoder.filters()
+
+    def _context(self, y: Tensor | None, batch: int) -> Tensor:
+        """The label context: (B, classes) one-hot, or (B, 0) where the model is not conditional."""
+        if not self.classes:
+            return self.prior_mean.new_zeros(batch, 0)
+        if y is None:
+            raise UserError("a conditional VAE needs the labels y (B,)")
+        return one_hot(y, self.classes).to(self.prior_mean.dtype)

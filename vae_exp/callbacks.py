@@ -1,0 +1,308 @@
+"""When to evaluate, draw, save, report and stop; how is told elsewhere."""
+
+import math
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+
+from vae_exp.dataset import DataModule
+from vae_exp.errors import Diverged, Interrupted
+from vae_exp.evaluation import evaluate
+from vae_exp.evaluation.bounds import headline
+from vae_exp.experiment import Experiment
+from vae_exp.figures import portfolio
+from vae_exp.metrics import MetricsTable
+from vae_exp.run import RunDirectory
+
+
+def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
+    """The counts ⌈10^(k/per_decade)⌉ in the last `decades` before the budget, and the budget itself.
+
+    The counts do not depend on the budget, so that runs of different lengths meet at the same points.
+    """
+    first = math.ceil(per_decade * (math.log10(samples) - decades) - 1e-9)
+    last = math.floor(per_decade * math.log10(samples) + 1e-9)
+    return sorted({min(math.ceil(10 ** (k / per_decade) - 1e-6), samples) for k in range(max(first, 0), last + 1)} | {samples})
+
+
+class Evaluate(pl.Callback):
+    """Evaluate every split at log-spaced sample counts; write `metrics.csv` and every logger.
+
+    Args:
+        per_decade: Evaluations per tenfold of samples.
+        decades: How far before the end of the budget they start.
+        batch_size: Images per batch of an evaluation.
+    """
+
+    def __init__(
+        self, per_decade: PositiveInt = 4, decades: PositiveFloat = 2.0, batch_size: PositiveInt = 1000
+    ) -> None:
+        self.per_decade = per_decade
+        self.decades = decades
+        self.batch_size = batch_size
+        self.seconds = 0.0
+        self.evaluation_seconds = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock; forget rows that were written after the checkpoint that the run goes on from."""
+        experiment, _ = _parts(trainer)
+        self._started = time.perf_counter() - self.seconds
+        self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
+        points = evaluation_points(experiment.samples, self.per_decade, self.decades)
+        self._points = [point for point in points if point > experiment.samples_seen]
+        self._started_at_step = experiment.steps
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Evaluate where a point is reached."""
+        experiment, data = _parts(trainer)
+        self.seconds = time.perf_counter() - self._started
+        if not self._points or experiment.samples_seen < self._points[0]:
+            return
+        self._points = [point for point in self._points if point > experiment.samples_seen]
+        row: dict[str, float] = {}
+        for split in data.splits:
+            values = evaluate(experiment.architecture, data.evaluation_batches(split, self.batch_size))
+            row |= {f"{split}/{name}": value for name, value in values.items()}
+        now = time.perf_counter() - self._started
+        self.evaluation_seconds += now - self.seconds
+        self.seconds = now
+        row["steps_per_second"] = experiment.steps / (self.seconds - self.evaluation_seconds)
+        experiment.metrics = {
+            "samples": experiment.samples_seen,
+            "step": experiment.steps,
+            "epoch": experiment.samples_seen / len(data.splits["train"]),
+            "seconds": self.seconds,
+            "evaluation_seconds": self.evaluation_seconds,
+            **row,
+        }
+        self._table.append(experiment.metrics)
+        experiment.log_row(experiment.metrics)
+        wrong = [name for name, value in row.items() if not math.isfinite(value)]
+        if wrong:
+            raise Diverged(
+                f"{', '.join(wrong)} not finite after {experiment.samples_seen:,} samples "
+                f"(step {experiment.steps:,}). Try a smaller optimizer.lr"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The clocks, so that a resumed run counts all of its time."""
+        return {"seconds": self.seconds, "evaluation_seconds": self.evaluation_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the clocks."""
+        self.seconds = state_dict["seconds"]
+        self.evaluation_seconds = state_dict["evaluation_seconds"]
+
+
+class DrawFigures(pl.Callback):
+    """Draw every figure that the model has, once it is trained; save them and give them to the loggers.
+
+    Args:
+        images: How many test images are encoded for the latent scatter.
+    """
+
+    def __init__(self, images: PositiveInt = 5000) -> None:
+        self.images = images
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw from generators of its own, so that drawing leaves no trace."""
+        experiment, data = _parts(trainer)
+        directory = RunDirectory(trainer.default_root_dir)
+        directory.figures.mkdir(exist_ok=True)
+        model = experiment.architecture.eval()
+        batch = next(iter(data.evaluation_batches("test", self.images)))
+        title = f"{directory.name}, $N_z$ = {model.latent_dim}, {experiment.samples_seen:,} samples"
+        device = batch[0].device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(experiment.seed)
+            for name, figure in portfolio(model, batch, title):
+                path = directory.figures / f"{name}.png"
+                figure.savefig(path, dpi=150)
+                for logger in trainer.loggers:
+                    if hasattr(logger, "log_image"):
+                        logger.log_image(f"figures/{name}", [str(path)])
+        experiment.architecture.train()
+
+
+class Checkpoint(pl.Callback):
+    """Save `last.ckpt` at the start, at every evaluation and every so many seconds; `best.ckpt` beside it.
+
+    The best is chosen by the validation split where there is one, else by the training split: never by the test
+    split, whose bound would then no longer be that of unseen images.
+
+    Args:
+        every_seconds: At most so much work is lost when a run is killed.
+    """
+
+    def __init__(self, every_seconds: PositiveFloat = 60.0) -> None:
+        self.every_seconds = every_seconds
+        self.best = -math.inf
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that is killed early can be resumed too."""
+        experiment, _ = _parts(trainer)
+        if not experiment.samples_seen:
+            self._save(trainer, "last")
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if it was evaluated just now, or if it is time."""
+        experiment, data = _parts(trainer)
+        evaluated = experiment.metrics.get("samples") == experiment.samples_seen
+        if evaluated:
+            _, score = headline(experiment.metrics, "validation" if "validation" in data.splits else "train")
+            if score > self.best:
+                self.best = score
+                self._save(trainer, "best")
+        if evaluated or time.monotonic() - self._saved > self.every_seconds:
+            self._save(trainer, "last")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best score so far."""
+        self.best = state_dict["best"]
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        trainer.save_checkpoint(RunDirectory(trainer.default_root_dir).checkpoints / f"{name}.ckpt")
+        self._saved = time.monotonic()
+
+
+class StopOnSignal(pl.Callback):
+    """At SIGINT or SIGTERM finish the step, save, and end with directions; a second signal ends at once."""
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over; outside the main thread a launcher has its own way to stop its jobs."""
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End between two steps."""
+        experiment, _ = _parts(trainer)
+        if self.received is not None and experiment.samples_seen < experiment.samples:
+            directory = RunDirectory(trainer.default_root_dir)
+            trainer.save_checkpoint(directory.last_checkpoint)
+            raise Interrupted(
+                self.received,
+                f"Interrupted after {experiment.samples_seen:,} of {experiment.samples:,} samples; all is saved. "
+                f"Go on with:\n  python -m vae_exp resume={directory.path}",
+            )
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+
+class Progress(pl.callbacks.ProgressBar):
+    """A line per evaluation, and on a terminal a bar: samples, samples/s, the last test bound, the time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Bar | None = None
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Print nothing (Lightning's own switch)."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Print again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the bar."""
+        experiment, _ = _parts(trainer)
+        console = Console(quiet=not self._enabled)
+        self._bar = Bar(
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} samples  {task.fields[speed]}  {task.fields[score]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            refresh_per_second=4,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(
+            "", total=experiment.samples, completed=experiment.samples_seen, speed="", score=""
+        )
+        self._since = (time.perf_counter(), experiment.samples_seen)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar four times a second; print the evaluation if there was one."""
+        experiment, _ = _parts(trainer)
+        assert self._bar is not None
+        if experiment.metrics.get("samples") == experiment.samples_seen:
+            name, score = headline(experiment.metrics, "test")
+            self._bar.console.print(_line(experiment.metrics), highlight=False, soft_wrap=True)
+            self._bar.update(self._task, score=f"{name} {score:.2f}")
+        now, (then, seen) = time.perf_counter(), self._since
+        if now - then > 0.25 or experiment.samples_seen == experiment.samples:
+            speed = (experiment.samples_seen - seen) / (now - then)
+            self._bar.update(self._task, completed=experiment.samples_seen, speed=f"{speed:,.0f} samples/s")
+            self._since = (now, experiment.samples_seen)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the finished bar where it is."""
+        self._stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the terminal clean."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _line(metrics: dict[str, float]) -> str:
+    shown = [f"{metrics['samples']:>11,.0f} samples"]
+    for split in ("train", "validation", "test"):
+        if f"{split}/nll" in metrics:
+            name, score = headline(metrics, split)
+            shown.append(f"{name} {score:9.2f}")
+    return "   ".join([*shown, f"{metrics['steps_per_second']:6.0f} steps/s"])
+
+
+def _parts(trainer: pl.Trainer) -> tuple[Experiment, DataModule]:
+    experiment, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(experiment, Experiment)
+    assert isinstance(data, DataModule)
+    return experiment, data
+

@@ -1,0 +1,88 @@
+"""Whole batches from images that lie in the device's memory: no per-image Python, no workers."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from vae_exp.dataset.base import Images, shuffled
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
+
+
+class TrainingStream:
+    """Shuffled passes over the images, one after another: which images come next depends on seed and position alone.
+
+    Batches are full also where a pass ends inside one; only the last one of the budget may be smaller.
+
+    Args:
+        images: All training images.
+        binarize: uint8 pixels to floats in [0, 1].
+        batch_size: Images per batch.
+        start: How many images were served before; a resumed run goes on here.
+        stop: The budget, in images.
+        seed: Of the shuffles.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        binarize: Callable[[Tensor], Tensor],
+        batch_size: int,
+        start: int,
+        stop: int,
+        seed: int,
+    ) -> None:
+        self.images = images
+        self.binarize = binarize
+        self.batch_size = batch_size
+        self.start = start
+        self.stop = stop
+        self.seed = seed
+        self._passes: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return max(0, math.ceil((self.stop - self.start) / self.batch_size))
+
+    def __iter__(self) -> Iterator[Batch]:
+        for position in range(self.start, self.stop, self.batch_size):
+            index = self._index(position, min(position + self.batch_size, self.stop))
+            yield self.binarize(self.images.pixels[index]), self.images.labels[index]
+
+    def _index(self, start: int, stop: int) -> Tensor:
+        """Which images stand at positions start…stop−1 of the stream."""
+        n = len(self.images)
+        passes = range(start // n, (stop - 1) // n + 1)
+        pieces = [self._pass(i)[max(start - i * n, 0) : stop - i * n] for i in passes]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def _pass(self, i: int) -> Tensor:
+        """The order of the i-th pass, kept until another one is asked for."""
+        if i not in self._passes:
+            self._passes = {i: shuffled(len(self.images), (self.seed << 32) + i).to(self.images.pixels.device)}
+        return self._passes[i]
+
+
+class EvaluationBatches:
+    """Every image of a split once, in order.
+
+    Args:
+        images: The split.
+        binarize: uint8 pixels to floats in [0, 1].
+        batch_size: Images per batch; the last one may be smaller.
+    """
+
+    def __init__(self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int) -> None:
+        self.images = images
+        self.binarize = binarize
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.images), self.batch_size):
+            some = self.images[start : start + self.batch_size]
+            yield self.binarize(some.pixels), some.labels

@@ -1,0 +1,42 @@
+"""uint8 pixels to x in [0, 1]."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vae_exp.dataset.base import Images
+
+Binarization = Literal["none", "threshold", "dynamic", "static"]
+
+
+def grey(pixels: Tensor) -> Tensor:
+    """x = pixel/255."""
+    return pixels.float() / 255
+
+
+def threshold(pixels: Tensor) -> Tensor:
+    """x = 1 from half of full brightness on, else 0."""
+    return (pixels > 127).float()
+
+
+def dynamic(pixels: Tensor) -> Tensor:
+    """x ~ Bernoulli(pixel/255), drawn anew each time."""
+    return torch.bernoulli(grey(pixels))
+
+
+# static binarization is drawn once (`binarize_once`) and is then 0 or 255
+BINARIZE: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": grey,
+    "threshold": threshold,
+    "dynamic": dynamic,
+    "static": grey,
+}
+
+
+def binarize_once(images: Images, seed: int) -> Images:
+    """Pixels 0 or 255, drawn once with probability pixel/255."""
+    drawn = torch.bernoulli(grey(images.pixels), generator=torch.Generator().manual_seed(seed))
+    return replace(images, pixels=(255 * drawn).to(torch.uint8))

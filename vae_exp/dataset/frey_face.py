@@ -1,0 +1,79 @@
+"""Frey Face (Roweis), which may not be redistributed: it is found, downloaded or refused with directions."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.io import loadmat
+from torch import Tensor
+
+from vae_exp.dataset.base import Images, Source, Splits, shuffled
+from vae_exp.errors import DataError
+
+FILE = "frey_rawface.mat"
+ADDRESS = f"https://cs.nyu.edu/~roweis/data/{FILE}"
+# of the 1965 × 560 bytes, row-major
+SHA256 = "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78"
+TRAIN_SIZE = 1600
+SPLIT_SEED = 0
+
+
+class FreyFace(Source):
+    """1965 frames of one face, 28×20 grey values, unlabelled.
+
+    The paper gives no split; here a fixed permutation gives 1600 to train and 365 to test.
+
+    Args:
+        root: The folder that holds `frey_rawface.mat`.
+    """
+
+    shape = (1, 28, 20)
+    classes = 0
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root).expanduser()
+
+    def load(self) -> Splits:
+        """All frames, split.
+
+        Raises:
+            DataError: The file is neither there nor to be had, or it is not the one.
+        """
+        path = self.root / FILE
+        if not path.exists():
+            _download(path)
+        pixels = _read(path)[shuffled(1965, SPLIT_SEED)]
+        images = Images(pixels, torch.full((len(pixels),), -1))
+        return Splits(images[:TRAIN_SIZE], images[TRAIN_SIZE:])
+
+
+def _read(path: Path) -> Tensor:
+    try:
+        frames = np.ascontiguousarray(loadmat(path)["ff"].T)
+    except Exception as error:  # SciPy's reader meets a damaged file with errors of many kinds
+        raise DataError(f"{path.absolute()} is cut short or is not {FILE} ({error}); delete it and try again") from error
+    if frames.shape != (1965, 560) or hashlib.sha256(frames.tobytes()).hexdigest() != SHA256:
+        raise DataError(f"{path.absolute()} has the wrong checksum: it is not {FILE} of {ADDRESS}")
+    return torch.from_numpy(frames).view(-1, 1, 28, 20)
+
+
+def _download(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
+            try:
+                with urllib.request.urlopen(ADDRESS, timeout=20) as response:
+                    shutil.copyfileobj(response, part)
+                os.replace(part.name, path)
+            finally:
+                Path(part.name).unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{FILE} is not in paths.data={path.parent} and could not be downloaded ({error}). Get it from {ADDRESS}, "
+            f"put it into {path.parent.absolute()}, or point paths.data (VAE_EXP_DATA) at the folder that holds it"
+        ) from error

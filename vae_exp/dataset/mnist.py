@@ -1,0 +1,100 @@
+"""MNIST (LeCun and Cortes), which ships inside the package."""
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+from torchvision import datasets
+from torchvision.datasets.utils import check_md5
+
+from vae_exp.dataset.base import Source, Splits
+from vae_exp.dataset.idx import load_idx
+from vae_exp.errors import DataError
+
+log = logging.getLogger(__name__)
+
+FILES = Path(__file__).parent / "mnist_files"
+UNPACKED_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+class PackagedMNIST(datasets.MNIST):  # type: ignore[misc]
+    """torchvision's MNIST, taken from xz files that lie in its raw folder already: it verifies and unpacks them."""
+
+    mirrors: ClassVar[list[str]] = ["packaged/"]  # never fetched: the files are there
+    resources: ClassVar[list[tuple[str, str]]] = [
+        ("train-images-idx3-ubyte.xz", "5f781408c463b99be7b6c0b01c967cfc"),
+        ("train-labels-idx1-ubyte.xz", "b0ab8f333f58c4d389a671c9d6800ec3"),
+        ("t10k-images-idx3-ubyte.xz", "40e2dac3a89552eaa3069dae6edf0d0c"),
+        ("t10k-labels-idx1-ubyte.xz", "8a00c309b70aeaeb839db679c69e5bd7"),
+    ]
+
+
+class MNIST(Source):
+    """60,000 training and 10,000 test images of digits, 28×28, in ten classes.
+
+    Args:
+        root: The cache: the files are unpacked into it once, safely for any number of jobs that start together.
+    """
+
+    shape = (1, 28, 28)
+    classes = 10
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root).expanduser()
+
+    def load(self) -> Splits:
+        """Both official splits.
+
+        Raises:
+            DataError: A packaged file is missing or damaged, or the cache cannot be written.
+        """
+        home = self.root / PackagedMNIST.__name__
+        if not _is_whole(home / "raw"):
+            try:
+                self._unpack(home)
+            except OSError as error:
+                raise DataError(
+                    f"paths.cache={self.root}: MNIST cannot be unpacked there ({error}); name another folder"
+                ) from error
+        return load_idx(PackagedMNIST, self.root, download=False)
+
+    def _unpack(self, home: Path) -> None:
+        """Unpack beside the final place and rename, so that no other job ever sees half a file."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self.root, prefix="unpacking-"))
+        try:
+            raw = scratch / PackagedMNIST.__name__ / "raw"
+            raw.mkdir(parents=True)
+            for name, _ in PackagedMNIST.resources:
+                if not (FILES / name).exists():
+                    raise DataError(f"{FILES / name} is missing from the installation: install vae_exp again")
+                shutil.copy(FILES / name, raw)
+            try:
+                PackagedMNIST(scratch, download=True)
+            except (RuntimeError, EOFError, ValueError) as error:
+                raise DataError(f"the MNIST files in {FILES} are damaged: install vae_exp again") from error
+            self._put_in_place(raw.parent, home)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _put_in_place(self, unpacked: Path, home: Path) -> None:
+        if home.exists() and not _is_whole(home / "raw"):
+            log.warning("%s was damaged and is unpacked again", home)
+            os.replace(home, unpacked.parent / "damaged")
+        try:
+            os.replace(unpacked, home)
+        except OSError:
+            if not _is_whole(home / "raw"):  # whole: another job was faster
+                raise
+
+
+def _is_whole(raw: Path) -> bool:
+    return all((raw / name).exists() and check_md5(raw / name, md5) for name, md5 in UNPACKED_MD5.items())

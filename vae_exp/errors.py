@@ -1,0 +1,42 @@
+"""What can go wrong in a way that the user can mend: one message, no traceback."""
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+
+class UserError(Exception):
+    """A mistake outside the program; its message says what to change."""
+
+
+class ConfigError(UserError):
+    """A key, value or combination that the configuration does not allow."""
+
+
+class DataError(UserError):
+    """A data set that is missing, cut short or not what it should be."""
+
+
+class RunError(UserError):
+    """A run directory or checkpoint that cannot be used."""
+
+
+class Diverged(UserError):
+    """The loss is no longer finite."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM, after everything was saved. A BaseException, so that a sweep ends with it too.
+
+    Args:
+        signal_number: The signal that asked for it.
+        message: How to go on.
+    """
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+def nearest_first(name: str, allowed: Iterable[str]) -> list[str]:
+    """`allowed`, the names most like `name` first."""
+    return sorted(allowed, key=lambda other: -SequenceMatcher(None, name, other).ratio())

@@ -1,0 +1,3 @@
+from vae_exp.evaluation.bounds import evaluate
+
+__all__ = ["evaluate"]

@@ -1,0 +1,97 @@
+"""Every mistake that Hydra or this project finds, as one message: the key, what is allowed, the nearest name first."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_exp.errors import Interrupted, UserError, nearest_first
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+@contextmanager
+def readable_errors(config_dir: Path) -> Iterator[None]:
+    """End the program with one message and a status ≠ 0; with HYDRA_FULL_ERROR=1 the traceback comes through."""
+    asked_for = os.environ.get(FULL_ERROR)
+    if asked_for == "1":
+        yield
+        return
+    os.environ[FULL_ERROR] = "1"  # Hydra hands its errors on instead of printing them
+    try:
+        yield
+    except Interrupted as interruption:
+        _end(str(interruption), 128 + interruption.signal_number)
+    except KeyboardInterrupt:
+        _end("Interrupted", 130)
+    except Exception as error:
+        message = _explanation(error, config_dir)
+        if message is None:
+            raise
+        _end(f"{message}\n\n{FULL_ERROR}=1 shows where this comes from.", 1)
+    finally:
+        os.environ.pop(FULL_ERROR) if asked_for is None else os.environ.update({FULL_ERROR: asked_for})
+
+
+def _end(message: str, status: int) -> None:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    sys.exit(status)
+
+
+def _explanation(error: BaseException, config_dir: Path) -> str | None:
+    """What to print, or None for a fault of the program, whose traceback is wanted."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        return _unknown_choice(error.missing_cfg_file, list(error.options))
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        key = re.match(r"Could not override '([^'@]+)'", str(error))
+        return (key and _unknown_key(key[1], config_dir)) or _text(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'output'}: cannot be written ({error.strerror}). Name another folder: hydra.run.dir=…"
+    return None
+
+
+def _unknown_choice(file: str, options: list[str]) -> str:
+    group, _, choice = file.rpartition("/")
+    names = nearest_first(choice, options)
+    return f"{group}={choice}: no such choice. Did you mean {group}={names[0]}? Allowed: {', '.join(names)}"
+
+
+def _unknown_key(key: str, config_dir: Path) -> str | None:
+    """The message for a key that is not in the config, from the keys beside it."""
+    GlobalHydra.instance().clear()
+    groups = [word for word in sys.argv[1:] if re.fullmatch(r"\+?[\w/]+=\w+", word) and key not in word]
+    with initialize_config_dir(str(config_dir), version_base="1.3"):
+        try:
+            config = compose("config", overrides=groups)
+        except HydraException:
+            config = compose("config")
+    path, _, name = key.replace("/", ".").rpartition(".")
+    beside = OmegaConf.select(config, path) if path else config
+    if path and beside is None:
+        return _unknown_key(path, config_dir)
+    if not isinstance(beside, DictConfig):
+        return f"{key}: no such key; {path} is a value"
+    names = nearest_first(name, [str(other) for other in beside if not str(other).startswith("_")])
+    prefix = f"{path}." if path else ""
+    if name in names:
+        return None
+    return f"{key}: no such key. Did you mean {prefix}{names[0]}? Allowed: {', '.join(names)}"
+
+
+def _text(error: BaseException) -> str:
+    cause = error.__cause__
+    return f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error)

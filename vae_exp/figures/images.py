@@ -1,0 +1,82 @@
+"""Pictures made of images: reconstructions, samples, filters."""
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+GAP = 2
+
+
+def reconstructions(rows: dict[str, Tensor], title: str) -> Figure:
+    """Rows of images under each other, named at the left: inputs, their corruptions, their reconstructions.
+
+    Args:
+        rows: Name to images (N, C, H, W) in [0, 1], all with the same N.
+        title: Over the picture.
+    """
+    names, images = list(rows), torch.stack(list(rows.values()))
+    # blocks of columns under each other, as wide as a page
+    columns = min(10, images.shape[1])
+    blocks = [image_grid(block.flatten(0, 1), columns) for block in images.split(columns, dim=1)]
+    figure = Figure(figsize=(7.5, 7.5 * sum(b.shape[0] for b in blocks) / blocks[0].shape[1] + 0.4), layout="constrained")
+    figure.suptitle(title)
+    height = images.shape[3] + GAP
+    for axes, block in zip(figure.subplots(len(blocks), squeeze=False)[:, 0], blocks, strict=True):
+        axes.imshow(block, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_yticks([GAP + height * (i + 0.5) - GAP for i in range(len(names))], names)
+        axes.tick_params(length=0)
+        axes.set_xticks([])
+        axes.spines[:].set_visible(False)
+    return figure
+
+
+def samples(images: Tensor, title: str, columns: int = 10, row_names: Sequence[str] = ()) -> Figure:
+    """A grid of images (N, C, H, W) in [0, 1], row by row; the rows may have names."""
+    figure, axes = _picture(image_grid(images, columns), title)
+    if row_names:
+        height = images.shape[2] + GAP
+        axes.set_yticks([GAP + height * (i + 0.5) - GAP for i in range(len(row_names))], row_names)
+    return figure
+
+
+def filters(weights: Tensor, title: str, most: int = 100) -> Figure:
+    """First-layer weights (N, C, h, w), each scaled to its own largest magnitude: grey is zero.
+
+    Args:
+        weights: The filters.
+        title: Over the picture.
+        most: Draw the filters of largest norm, so many at most, the largest first.
+    """
+    order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:most]
+    chosen = weights[order]
+    scale = chosen.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
+    figure, _ = _picture(image_grid(0.5 + 0.5 * chosen / scale, columns=10), title)
+    return figure
+
+
+def image_grid(images: Tensor, columns: int, gap: int = GAP) -> Tensor:
+    """Images (N, C, H, W) beside and under each other on white, as (rows·(H+gap)+gap, columns·(W+gap)+gap[, 3])."""
+    images = images.detach().float().cpu().clamp(0, 1)
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    canvas = torch.ones(channels, rows * (height + gap) + gap, columns * (width + gap) + gap)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas[0] if channels != 3 else canvas.permute(1, 2, 0)
+
+
+def _picture(grid: Tensor, title: str) -> tuple[Figure, Axes]:
+    height, width = grid.shape[:2]
+    figure = Figure(figsize=(7.5, 7.5 * height / width + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
+    return figure, axes

@@ -1,0 +1,59 @@
+"""Pictures of a two-dimensional latent space."""
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vae_exp.figures.images import image_grid
+
+
+def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
+    """Codes (N, 2) as points, coloured by label (N,) where labels are known (≥ 0)."""
+    codes, labels = codes.detach().cpu(), labels.cpu()
+    figure = Figure(figsize=(7.5, 6.5), layout="constrained")
+    axes = figure.subplots()
+    known = bool((labels >= 0).all())
+    points = axes.scatter(*codes.T, s=3, c=labels if known else None, cmap="tab10", linewidths=0)
+    if known:
+        axes.legend(*points.legend_elements(num=None), title="label", loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlabel("$z_1$")
+    axes.set_ylabel("$z_2$")
+    axes.set_title(title)
+    return figure
+
+
+def gaussian_grid(side: int) -> Tensor:
+    """Latents (side, side, 2) at Φ⁻¹ of a linear grid on the unit square, z₁ to the right, z₂ upwards.
+
+    (arXiv 1312.6114, figure 4: equal steps of prior probability.)
+    """
+    u = (torch.arange(side) + 0.5) / side
+    return _grid(torch.special.ndtri(u), torch.special.ndtri(u))
+
+
+def quantile_grid(codes: Tensor, side: int) -> Tensor:
+    """The same for codes (N, 2) without a prior: equal steps of their own frequency along each axis."""
+    u = ((torch.arange(side) + 0.5) / side).to(codes)
+    return _grid(*codes.quantile(u, dim=0).T)
+
+
+def manifold(panels: dict[str, Tensor], title: str) -> Figure:
+    """Decoded images (side, side, C, H, W) laid out as their latents lie, one panel per condition."""
+    columns = min(5, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(7.5, 7.5 * rows / columns * (1 if len(panels) == 1 else 1.15) + 0.4), layout="constrained")
+    figure.suptitle(title)
+    all_axes = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in all_axes:
+        axes.axis("off")
+    for axes, (name, images) in zip(all_axes, panels.items(), strict=False):
+        axes.imshow(image_grid(images.flatten(0, 1), images.shape[1], gap=0), cmap="gray", vmin=0, vmax=1)
+        axes.set_title(name, fontsize="small")
+    return figure
+
+
+def _grid(z1: Tensor, z2: Tensor) -> Tensor:
+    # the first row of a picture is its top, where z₂ is largest
+    rows, columns = torch.meshgrid(z2.flip(0), z1, indexing="ij")
+    return torch.stack([columns, rows], -1)

@@ -1,0 +1,62 @@
+"""Which pictures belong to which model."""
+
+from collections.abc import Iterator
+
+import torch
+from matplotlib.figure import Figure
+
+from vae_exp.architecture import AE, Architecture
+from vae_exp.dataset.batches import Batch
+from vae_exp.figures.images import filters, reconstructions, samples
+from vae_exp.figures.latent import gaussian_grid, latent_scatter, manifold, quantile_grid
+
+Drawn = tuple[str, Figure]
+
+
+@torch.no_grad()
+def portfolio(model: Architecture, batch: Batch, title: str) -> Iterator[Drawn]:
+    """Every figure that a model has, by name.
+
+    Args:
+        model: In evaluation mode.
+        batch: Test images and labels; the first of them are reconstructed, all of them are encoded.
+        title: What the figures are of.
+    """
+    x, y = batch
+    yield _reconstructions(model, (x[:20], y[:20]), title)
+    if model.prior is not None:
+        yield _samples(model, title)
+    if isinstance(model, AE):
+        yield "filters", filters(model.filters(), f"first layer · {title}")
+    if model.latent_dim == 2:
+        codes = model.encode(x, y)
+        yield "latent_scatter", latent_scatter(codes, y, f"codes of the test images · {title}")
+        yield _manifold(model, codes, title)
+
+
+def _reconstructions(model: Architecture, batch: Batch, title: str) -> Drawn:
+    x, y = batch
+    seen = model.corrupt(x)
+    rows = {"input": x} | ({} if seen is x else {"corrupted": seen})
+    rows["output"] = model.decode(model.encode(seen, y), y).mean
+    return "reconstructions", reconstructions(rows, f"test images and their reconstructions · {title}")
+
+
+def _samples(model: Architecture, title: str) -> Drawn:
+    if not model.classes:
+        return "samples", samples(model.sample(100), f"samples from the prior · {title}")
+    labels = torch.arange(model.classes).repeat_interleave(10).to(next(model.parameters()).device)
+    images = model.sample(len(labels), labels)
+    names = [str(i) for i in range(model.classes)]
+    return "samples", samples(images, f"samples from the prior, a row per class · {title}", row_names=names)
+
+
+def _manifold(model: Architecture, codes: torch.Tensor, title: str) -> Drawn:
+    side = 10 if model.classes else 20
+    z = quantile_grid(codes, side) if model.prior is None else gaussian_grid(side).to(codes)
+    flat = z.flatten(0, 1)
+    panels = {}
+    for label in range(model.classes) if model.classes else [-1]:
+        images = model.decode(flat, torch.full((len(flat),), label, device=flat.device)).mean
+        panels[str(label) if label >= 0 else ""] = images.unflatten(0, (side, side))
+    return "manifold", manifold(panels, f"decoder manifold · {title}")

@@ -1,0 +1,89 @@
+"""Likelihoods p(x|z): what a decoder's features mean."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat
+from torch import Tensor, distributions, nn
+from torch.distributions import Distribution, Independent, constraints
+
+
+class Likelihood(nn.Module, ABC):
+    """Decoder features to a distribution over images.
+
+    Attributes:
+        parameters_per_pixel: How many feature maps the decoder gives per image channel.
+    """
+
+    parameters_per_pixel: int
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Distribution:
+        """p(x|z) with batch shape (…) and event shape (C, H, W), from features (…, parameters_per_pixel·C, H, W)."""
+
+    @abstractmethod
+    def diagnostics(self, p: Distribution) -> dict[str, float]:
+        """What to keep an eye on in such a distribution, beside its terms."""
+
+
+class GreyBernoulli(distributions.Bernoulli):
+    """log p(x) = Σ x·log π + (1−x)·log(1−π), also for grey x in [0, 1] (arXiv 1312.6114, appendix C.1).
+
+    For grey x this is a cross-entropy, not a normalised density; outside [0, 1] `log_prob` raises ValueError.
+    """
+
+    support = constraints.unit_interval
+
+
+class Bernoulli(Likelihood):
+    """π = sigmoid(features): binary images, or grey ones taken as probabilities (arXiv 1312.6114, eq. 11)."""
+
+    parameters_per_pixel = 1
+
+    def forward(self, features: Tensor) -> Distribution:
+        """p(x|z) with batch shape (…) and event shape (C, H, W)."""
+        return Independent(GreyBernoulli(logits=features), 3)
+
+    def diagnostics(self, p: Distribution) -> dict[str, float]:
+        """Nothing: the likelihood is bounded."""
+        return {}
+
+
+class Gaussian(Likelihood):
+    """N(x; μ, σ²) per pixel, μ = sigmoid(features) (arXiv 1312.6114, eq. 12 and appendix C.2).
+
+    A continuous density has no upper bound: a pixel that is always black lets σ → 0 and log p → ∞. σ has a floor.
+
+    Args:
+        variance: `learned` by the decoder for each pixel (the paper), one `shared` learned scalar, or `fixed`:
+            then −log p is the squared error over 2·std², up to a constant.
+        std: The fixed σ, or where the shared one starts; in units of the pixel, [0, 1].
+        min_std: The floor of σ.
+    """
+
+    parameters_per_pixel = 2
+
+    def __init__(
+        self,
+        variance: Literal["learned", "shared", "fixed"] = "learned",
+        std: PositiveFloat = 1.0,
+        min_std: PositiveFloat = 0.01,
+    ) -> None:
+        super().__init__()
+        self.parameters_per_pixel = 2 if variance == "learned" else 1
+        self.min_std = min_std
+        log_variance = torch.tensor(2 * math.log(std))
+        self.log_variance = nn.Parameter(log_variance, requires_grad=variance == "shared")
+
+    def forward(self, features: Tensor) -> Distribution:
+        """p(x|z) with batch shape (…) and event shape (C, H, W)."""
+        maps = features.chunk(self.parameters_per_pixel, dim=-3)
+        log_variance = maps[1] if len(maps) == 2 else self.log_variance
+        std = torch.exp(0.5 * log_variance).clamp(min=self.min_std)
+        return Independent(distributions.Normal(torch.sigmoid(maps[0]), std), 3)
+
+    def diagnostics(self, p: Distribution) -> dict[str, float]:
+        """The share of pixels whose σ sits on its floor."""
+        return {"share_at_min_std": (p.stddev <= self.min_std).double().mean().item()}

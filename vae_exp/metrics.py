@@ -1,0 +1,60 @@
+"""metrics.csv: one row per evaluation."""
+
+import csv
+import io
+import os
+from pathlib import Path
+
+
+class MetricsTable:
+    """Append rows to a CSV file; the first row names the columns.
+
+    Args:
+        path: The file.
+        until: Rows of more samples than this are dropped: a resumed run makes them again. So is a half-written one.
+    """
+
+    def __init__(self, path: Path, until: int = 0) -> None:
+        self.path = path
+        rows = read_metrics(path) if path.exists() else []
+        kept = [row for row in rows if row["samples"] <= until]
+        self._columns = list(kept[0]) if kept else []
+        if path.exists():
+            write_atomically(path, _csv(self._columns, kept, header=bool(kept)))
+
+    def append(self, row: dict[str, float]) -> None:
+        """Add one row."""
+        header = not self._columns
+        self._columns = self._columns or list(row)
+        with self.path.open("a", newline="") as file:
+            file.write(_csv(self._columns, [row], header))
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The complete rows of a metrics.csv."""
+    rows = []
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if None not in row and None not in row.values() and "" not in row.values():
+                rows.append({name: _number(value) for name, value in row.items()})
+    return rows
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that there is never half of it."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _csv(columns: list[str], rows: list[dict[str, float]], header: bool) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -1,0 +1,95 @@
+"""What every network family promises: an encoder and a decoder that fit each other."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of an image."""
+
+Activation = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+
+
+class Encoder(nn.Module, ABC):
+    """Images (B, C, H, W) and label context (B, context) to features (B, out_features)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """The features (B, out_features)."""
+
+    @abstractmethod
+    def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:
+        """‖∂f(x)/∂x‖²_F of each image, (B,), exactly; differentiable where gradients are enabled."""
+
+    @abstractmethod
+    def filters(self) -> Tensor:
+        """The first layer's weights as images (N, C, h, w)."""
+
+
+class Decoder(nn.Module, ABC):
+    """Latents (B, in_features) to feature maps (B, C, H, W)."""
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> Tensor:
+        """The feature maps (B, C, H, W) of the shape asked for."""
+
+
+class Network(ABC):
+    """A family of networks: the factory of an encoder and of its mirror, the decoder."""
+
+    @abstractmethod
+    def encoder(
+        self, shape: Shape, context: int, out_features: int, activation: Activation = "identity"
+    ) -> Encoder:
+        """An encoder of images of `shape` beside `context` label features, its output through `activation`."""
+
+    @abstractmethod
+    def decoder(self, in_features: int, shape: Shape) -> Decoder:
+        """A decoder to feature maps of `shape`."""
+
+
+def initialise(network: nn.Module, std: float | None) -> None:
+    """Weights ~ N(0, std²) and zero biases (arXiv 1312.6114, section 5); None keeps the framework's default."""
+    if std is None:
+        return
+    for parameter in network.parameters():
+        with torch.no_grad():
+            parameter.normal_(0, std) if parameter.ndim > 1 else parameter.zero_()
+
+
+def squared_jacobian_norm_by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, rows: int = 64) -> Tensor:
+    """‖∂f(x)/∂x‖²_F of each image, (B,), for any f that treats images one by one: one backward pass per output.
+
+    Args:
+        f: Images (B, C, H, W) to features (B, K).
+        x: The images.
+        rows: How many rows of the Jacobian are in memory at once.
+    """
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        z = f(x)
+        identity = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+        norm = z.new_zeros(len(z))
+        for some in identity.split(rows):
+            directions = some[:, None, :].expand(-1, *z.shape)
+            (gradient,) = torch.autograd.grad(
+                z, x, directions, retain_graph=True, create_graph=differentiable, is_grads_batched=True
+            )
+            norm = norm + gradient.square().sum((0, 2, 3, 4))
+    return norm

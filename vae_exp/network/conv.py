@@ -1,0 +1,167 @@
+"""Convolutional networks for small images."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from vae_exp.errors import ConfigError
+from vae_exp.network.base import (
+    ACTIVATIONS,
+    Activation,
+    Decoder,
+    Encoder,
+    Network,
+    Shape,
+    initialise,
+    squared_jacobian_norm_by_autograd,
+)
+
+KERNEL_SIZE = 3
+
+
+class Conv(Network):
+    """3×3 convolutions and a dense layer, mirrored by transposed convolutions (Chollet 2017, listing 8.23 on).
+
+    There is no batch normalisation: with it an image's features, and so its Jacobian, would depend on its batch.
+
+    Args:
+        channels: Of each convolution.
+        strides: Of each convolution.
+        hidden_size: Units of the dense layer between the convolutions and the code.
+        decoder: `mirror`: dense layers and one transposed convolution for every convolution of the encoder;
+            `upsampling`: one dense layer and only the transposed convolutions that undo a stride, as in the book.
+        activation: After every layer but the last.
+        init_std: Weights ~ N(0, init_std²) and zero biases; None for the framework's default.
+    """
+
+    def __init__(
+        self,
+        channels: list[PositiveInt] = [32, 64, 64, 64],  # noqa: B006 (never changed)
+        strides: list[PositiveInt] = [1, 2, 1, 1],  # noqa: B006 (never changed)
+        hidden_size: PositiveInt = 32,
+        decoder: Literal["mirror", "upsampling"] = "mirror",
+        activation: Activation = "relu",
+        init_std: PositiveFloat | None = None,
+    ) -> None:
+        if len(channels) != len(strides) or not channels:
+            raise ConfigError(
+                f"network.strides={strides}: one stride per convolution; network.channels has {len(channels)}"
+            )
+        self.channels = list(channels)
+        self.strides = list(strides)
+        self.hidden_size = hidden_size
+        self.mirror = decoder == "mirror"
+        self.activation = activation
+        self.init_std = init_std
+
+    def encoder(
+        self, shape: Shape, context: int, out_features: int, activation: Activation = "identity"
+    ) -> Encoder:
+        """Convolutions, then a dense layer that sees the context too, then `out_features`."""
+        sizes = self._sizes(shape)
+        layers: list[nn.Module] = []
+        for i, (channels, stride) in enumerate(zip(self.channels, self.strides, strict=True)):
+            layers += [nn.Conv2d(sizes[i][0], channels, KERNEL_SIZE, stride, padding=1), self._nonlinearity()]
+        dense = nn.Sequential(
+            nn.Linear(math.prod(sizes[-1]) + context, self.hidden_size),
+            self._nonlinearity(),
+            nn.Linear(self.hidden_size, out_features),
+            ACTIVATIONS[activation](),
+        )
+        encoder = ConvEncoder(nn.Sequential(*layers), dense)
+        initialise(encoder, self.init_std)
+        return encoder
+
+    def decoder(self, in_features: int, shape: Shape) -> Decoder:
+        """A dense start, transposed convolutions back through the encoder's sizes, a convolution to `shape`."""
+        sizes = self._sizes(shape)
+        layers = self._dense_start(in_features, sizes[-1])
+        channels = sizes[-1][0]
+        for (out_channels, *size), stride, (_, *from_size) in reversed(
+            list(zip(sizes[1:-1], self.strides[1:], sizes[2:], strict=True))
+        ):
+            if self.mirror or stride > 1:
+                layers += [transposed(channels, out_channels, stride, from_size, size), self._nonlinearity()]
+                channels = out_channels
+        if self.strides[0] > 1:
+            layers += [transposed(channels, channels, self.strides[0], sizes[1][1:], shape[1:]), self._nonlinearity()]
+        layers.append(nn.Conv2d(channels, shape[0], KERNEL_SIZE, padding=1))
+        decoder = ConvDecoder(nn.Sequential(*layers))
+        initialise(decoder, self.init_std)
+        return decoder
+
+    def _sizes(self, shape: Shape) -> list[Shape]:
+        """The image's shape and the shape after each convolution."""
+        sizes = [shape]
+        for channels, stride in zip(self.channels, self.strides, strict=True):
+            _, height, width = sizes[-1]
+            sizes.append((channels, math.ceil(height / stride), math.ceil(width / stride)))
+        return sizes
+
+    def _dense_start(self, in_features: int, shape: Shape) -> list[nn.Module]:
+        layers: list[nn.Module] = []
+        if self.mirror:
+            layers += [nn.Linear(in_features, self.hidden_size), self._nonlinearity()]
+            in_features = self.hidden_size
+        return [*layers, nn.Linear(in_features, math.prod(shape)), self._nonlinearity(), nn.Unflatten(1, shape)]
+
+    def _nonlinearity(self) -> nn.Module:
+        return ACTIVATIONS[self.activation]()
+
+
+def transposed(
+    in_channels: int, out_channels: int, stride: int, from_size: Sequence[int], to_size: Sequence[int]
+) -> nn.Module:
+    """The transposed 3×3 convolution that undoes a stride exactly, also where the size was odd."""
+    # a transposed convolution with padding 1 makes (n − 1)·stride + 1 pixels; the rest is padded at the end
+    rest = [to - (n - 1) * stride - 1 for n, to in zip(from_size, to_size, strict=True)]
+    return nn.ConvTranspose2d(in_channels, out_channels, KERNEL_SIZE, stride, padding=1, output_padding=tuple(rest))
+
+
+class ConvEncoder(Encoder):
+    """Convolutions over the image, dense layers over their output and the label context.
+
+    Args:
+        convolutions: (B, C, H, W) to (B, C', H', W').
+        dense: (B, C'·H'·W' + context) to (B, out_features).
+    """
+
+    def __init__(self, convolutions: nn.Sequential, dense: nn.Module) -> None:
+        super().__init__()
+        self.convolutions = convolutions
+        self.dense = dense
+
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:
+        """The features (B, out_features)."""
+        features: Tensor = self.dense(torch.cat([self.convolutions(x).flatten(1), c], 1))
+        return features
+
+    def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:
+        """‖∂f(x)/∂x‖²_F of each image, (B,), by autograd."""
+        return squared_jacobian_norm_by_autograd(lambda images: self(images, c), x)
+
+    def filters(self) -> Tensor:
+        """The first convolution's kernels (N, C, 3, 3)."""
+        weight: Tensor = self.convolutions[0].weight  # type: ignore[assignment]
+        return weight
+
+
+class ConvDecoder(Decoder):
+    """A dense start and transposed convolutions; the likelihood gives the features their meaning.
+
+    Args:
+        layers: (B, in_features) to (B, C, H, W).
+    """
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The feature maps (B, C, H, W)."""
+        features: Tensor = self.layers(z)
+        return features

@@ -1,0 +1,46 @@
+"""The optimizers, with the ranges that their arguments may take.
+
+There is no `weight_decay` here: the prior on the weights (`weight_prior`) sets it per parameter group.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from annotated_types import Interval
+from pydantic import NonNegativeFloat, PositiveFloat
+from torch import optim
+
+Decay = Annotated[float, Interval(ge=0, lt=1)]
+Groups = Iterable[dict[str, Any]]
+
+
+def adagrad(
+    params: Groups, lr: PositiveFloat = 0.02, lr_decay: NonNegativeFloat = 0.0, eps: PositiveFloat = 1e-10
+) -> optim.Optimizer:
+    """Adagrad (Duchi et al. 2011), the paper's choice."""
+    return optim.Adagrad(params, lr=lr, lr_decay=lr_decay, eps=eps)
+
+
+def adam(
+    params: Groups, lr: PositiveFloat = 1e-3, betas: tuple[Decay, Decay] = (0.9, 0.999), eps: PositiveFloat = 1e-8
+) -> optim.Optimizer:
+    """Adam (arXiv 1412.6980)."""
+    return optim.Adam(params, lr=lr, betas=tuple(betas), eps=eps)  # type: ignore[arg-type]
+
+
+def rmsprop(
+    params: Groups,
+    lr: PositiveFloat = 1e-3,
+    alpha: Decay = 0.9,
+    eps: PositiveFloat = 1e-7,
+    momentum: NonNegativeFloat = 0.0,
+) -> optim.Optimizer:
+    """RMSprop (Tieleman and Hinton 2012), with Keras's defaults."""
+    return optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, momentum=momentum)
+
+
+def sgd(
+    params: Groups, lr: PositiveFloat = 1e-3, momentum: NonNegativeFloat = 0.0, nesterov: bool = False
+) -> optim.Optimizer:
+    """Stochastic gradient descent, with momentum."""
+    return optim.SGD(params, lr=lr, momentum=momentum, nesterov=nesterov)

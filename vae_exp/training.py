@@ -1,0 +1,194 @@
+"""One run from config to results."""
+
+import json
+import logging
+import math
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch.distributions import Distribution
+
+from vae_exp.architecture import Architecture
+from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
+from vae_exp.callbacks import StopOnSignal
+from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
+from vae_exp.dataset import DataModule
+from vae_exp.errors import ConfigError, Diverged, Interrupted
+from vae_exp.evaluation.bounds import headline
+from vae_exp.experiment import STATE, Experiment
+from vae_exp.logger import finish
+from vae_exp.run import RunDirectory
+
+log = logging.getLogger(__name__)
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
+
+IDENTITY = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer")
+PARTS = (*IDENTITY, "weight_prior")
+PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
+ENDINGS = {Diverged: "diverged", Interrupted: "interrupted", KeyboardInterrupt: "interrupted"}
+
+
+def train(config: DictConfig, path: Path, choices: dict[str, str]) -> float:
+    """Train, evaluate, draw, and write everything into the run directory.
+
+    Args:
+        config: The composed config.
+        path: The run directory; with `config.resume` the one to go on with.
+        choices: Which choice each config group was given.
+
+    Returns:
+        The final test bound (nats per image, higher is better), or −test/nll where the code has no prior.
+
+    Raises:
+        UserError: Something that the user can mend; `results.json` says `failed` or `diverged`.
+        Interrupted: A signal asked for the end; all is saved.
+    """
+    directory = RunDirectory(path)
+    if config.resume is None:
+        directory.begin()
+    elif _is_complete(config, directory):
+        log.info("%s has its %s samples already: samples=… goes on further", path, f"{config.samples:,}")
+        return headline(json.loads(directory.results.read_text()), "test")[1]
+    directory.results.unlink(missing_ok=True)
+    experiment, status, error = None, "failed", None
+    try:
+        check_config(config)
+        directory.write_config(config)
+        data = build_data(config)
+        experiment = _build_experiment(config, build_architecture(config, data))
+        _fit(config, directory, experiment, data)
+        status = "completed"
+    except BaseException as exception:
+        status = ENDINGS.get(type(exception), "failed")
+        error = str(exception) or type(exception).__name__
+        raise
+    finally:
+        directory.write_results(_results(config, choices, experiment, status, error))
+        finish(exit_code=int(status != "completed"))
+    name, value = headline(experiment.metrics, "test")
+    log.info("%s %.2f after %s samples; all of it in %s", name, value, f"{experiment.samples_seen:,}", path)
+    return value
+
+
+def _is_complete(config: DictConfig, directory: RunDirectory) -> bool:
+    """Whether there is nothing left to do; raises RunError where the run cannot go on."""
+    check_config(config)
+    checkpoint = read_checkpoint(directory.last_checkpoint)
+    check_same_config(checkpoint, config, directory.last_checkpoint)
+    ended = directory.results.exists() and json.loads(directory.results.read_text())["status"] == "completed"
+    return bool(ended and checkpoint[STATE]["samples_seen"] >= config.samples)
+
+
+def _build_experiment(config: DictConfig, architecture: Architecture) -> Experiment:
+    return Experiment(
+        architecture,
+        build_later(config.optimizer),
+        weight_prior=config.weight_prior,
+        samples=config.samples,
+        seed=config.seed,
+        config=OmegaConf.to_yaml(config, resolve=True),
+    )
+
+
+def _fit(config: DictConfig, directory: RunDirectory, experiment: Experiment, data: DataModule) -> None:
+    trainer = _build_trainer(config, directory)
+    data.load(trainer.strategy.root_device)
+    log.info(_description(experiment, data))
+    if config.get("logger"):
+        resolved = OmegaConf.to_container(config, resolve=True)
+        trainer.loggers = [build(config.logger, directory=directory.path, config=resolved)]
+    # uint8 images cannot leave [0, 1], and a loss that is not finite has a better message than the distributions give
+    Distribution.set_default_validate_args(False)
+    try:
+        trainer.fit(
+            experiment,
+            datamodule=data,
+            ckpt_path=directory.last_checkpoint if config.resume else None,
+            weights_only=True,
+        )
+    finally:
+        Distribution.set_default_validate_args(__debug__)
+
+
+def _build_trainer(config: DictConfig, directory: RunDirectory) -> pl.Trainer:
+    callbacks = [build(node) for node in config.callbacks.values() if node is not None]
+    if not config.trainer.get("enable_progress_bar", True):
+        callbacks = [callback for callback in callbacks if not isinstance(callback, pl.callbacks.ProgressBar)]
+    try:
+        trainer: pl.Trainer = build(
+            config.trainer,
+            callbacks=[*callbacks, StopOnSignal()],
+            default_root_dir=directory.path,
+            plugins=[AtomicCheckpointIO()],
+            logger=False,
+            max_epochs=1,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise ConfigError(f"trainer: {error}") from error
+    if trainer.world_size > 1:
+        raise ConfigError(f"trainer.devices={config.trainer.devices}: a run takes one device; a sweep uses many")
+    return trainer
+
+
+def _description(experiment: Experiment, data: DataModule) -> str:
+    parameters = sum(p.numel() for p in experiment.architecture.parameters())
+    sizes = ", ".join(f"{len(images):,} {split}" for split, images in data.splits.items())
+    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images"
+
+
+def _results(
+    config: DictConfig, choices: dict[str, str], experiment: Experiment | None, status: str, error: str | None
+) -> dict[str, Any]:
+    """One flat object: what ran, how it ended, the final metrics, on what."""
+    results: dict[str, Any] = {"status": status, "error": error, "name": config.name}
+    results |= {group: choices.get(group) for group in IDENTITY}
+    results |= {"latent_dim": config.architecture.get("latent_dim"), "seed": config.seed, "budget": config.samples}
+    metrics = dict(experiment.metrics) if experiment else {}
+    seconds = metrics.pop("seconds", None)
+    results |= {
+        "train/bound": None,  # stays so for an architecture that has none, or before the first evaluation
+        "test/bound": None,
+        **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
+        "samples": experiment.samples_seen if experiment else 0,
+        "step": experiment.steps if experiment else 0,
+        "train_seconds": seconds,
+        "device": _device(experiment),
+        "threads": torch.get_num_threads(),
+        "git_revision": _git_revision(),
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "version/python": platform.python_version(),
+    }
+    results |= {f"version/{package}": version(package) for package in PACKAGES}
+    return results | {key: value for key, value in flat(config).items() if key.split(".")[0] in PARTS}
+
+
+def _device(experiment: Experiment | None) -> str | None:
+    if experiment is None:
+        return None
+    if experiment.device.type == "cuda":
+        return torch.cuda.get_device_name(experiment.device)
+    return f"{experiment.device.type} ({platform.machine()})"
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout that this code runs from, `+` where it was changed; None when installed."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        git = ["git", "-C", str(root)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed.stdout.strip() else "")
