@@ -25,7 +25,8 @@ MNIST = Path(__file__).parents[1] / "vae_exp" / "dataset" / "mnist_files"
 
 def images(name: str) -> np.ndarray:
     """The images of one IDX file as (N, 28, 28, 1) float32 in [0, 1]."""
-    pixels = np.frombuffer(lzma.open(MNIST / f"{name}-images-idx3-ubyte.xz").read(), np.uint8, offset=16)
+    packed = (MNIST / f"{name}-images-idx3-ubyte.xz").read_bytes()
+    pixels = np.frombuffer(lzma.decompress(packed), np.uint8, offset=16)
     return pixels.reshape(-1, 28, 28, 1).astype("float32") / 255
 
 

@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from vae_exp.dataset import DataModule
 from vae_exp.errors import Diverged, Interrupted
@@ -30,7 +31,9 @@ def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int
     """
     first = math.ceil(per_decade * (math.log10(samples) - decades) - 1e-9)
     last = math.floor(per_decade * math.log10(samples) + 1e-9)
-    return sorted({min(math.ceil(10 ** (k / per_decade) - 1e-6), samples) for k in range(max(first, 0), last + 1)} | {samples})
+    return sorted(
+        {min(math.ceil(10 ** (k / per_decade) - 1e-6), samples) for k in range(max(first, 0), last + 1)} | {samples}
+    )
 
 
 class Evaluate(pl.Callback):
@@ -305,4 +308,3 @@ def _parts(trainer: pl.Trainer) -> tuple[Experiment, DataModule]:
     assert isinstance(experiment, Experiment)
     assert isinstance(data, DataModule)
     return experiment, data
-

@@ -16,7 +16,7 @@ from vae_exp.experiment import STATE
 FREE = ("samples", "resume", "paths", "trainer", "callbacks", "logger", "name", "dataset.source.root")
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Write beside the final place, flush to the disk, rename: a kill leaves the old file or the new one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -28,7 +28,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):  # type: ignore[misc]
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

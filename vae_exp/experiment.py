@@ -65,7 +65,7 @@ class Experiment(pl.LightningModule):
         self.samples_seen += len(x)
         if not math.isfinite(loss.item()):
             raise Diverged(self._diagnosis(terms))
-        if self.steps % self.trainer.log_every_n_steps == 0:
+        if self.steps % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             row = {"loss": loss} | {f"loss/{name}": term for name, term in terms.items()}
             self.log_row({name: value.item() for name, value in row.items()})
         return loss

@@ -34,7 +34,7 @@ class GreyBernoulli(distributions.Bernoulli):
     For grey x this is a cross-entropy, not a normalised density; outside [0, 1] `log_prob` raises ValueError.
     """
 
-    support = constraints.unit_interval
+    support = constraints.unit_interval  # type: ignore[assignment]
 
 
 class Bernoulli(Likelihood):

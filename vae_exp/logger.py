@@ -14,7 +14,7 @@ def account_configured() -> bool:
     return wandb.login(prompt=False, verify=False)
 
 
-class WandB(WandbLogger):  # type: ignore[misc]
+class WandB(WandbLogger):
     """Metrics, figures and config of one run, everything against `samples`.
 
     Args:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from pathlib import Path
 
 
@@ -44,7 +43,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a file so that there is never half of it."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(text)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def _csv(columns: list[str], rows: list[dict[str, float]], header: bool) -> str:

@@ -22,9 +22,7 @@ class Objective(ABC):
         self.samples = samples
 
     @abstractmethod
-    def __call__(
-        self, x: Tensor, q: Distribution, p: Distribution, decode: Callable[[Tensor], Distribution]
-    ) -> Terms:
+    def __call__(self, x: Tensor, q: Distribution, p: Distribution, decode: Callable[[Tensor], Distribution]) -> Terms:
         """`nll` and `kl`, each (B,), whose negative sum is the bound.
 
         Args:
@@ -38,9 +36,7 @@ class Objective(ABC):
 class SGVBA(Objective):
     """Estimator A: L = 1/L Σ_l [log p(x|z_l) + log p(z_l) − log q(z_l|x)] (arXiv 1312.6114, eq. 6)."""
 
-    def __call__(
-        self, x: Tensor, q: Distribution, p: Distribution, decode: Callable[[Tensor], Distribution]
-    ) -> Terms:
+    def __call__(self, x: Tensor, q: Distribution, p: Distribution, decode: Callable[[Tensor], Distribution]) -> Terms:
         """`nll` and the sampled `kl`, each (B,) in nats per image."""
         z = q.rsample((self.samples,))
         nll = -decode(z).log_prob(x)
@@ -51,9 +47,7 @@ class SGVBA(Objective):
 class SGVBB(Objective):
     """Estimator B: L = 1/L Σ_l log p(x|z_l) − KL(q‖p), the KL in closed form (arXiv 1312.6114, eqs. 7 and 10)."""
 
-    def __call__(
-        self, x: Tensor, q: Distribution, p: Distribution, decode: Callable[[Tensor], Distribution]
-    ) -> Terms:
+    def __call__(self, x: Tensor, q: Distribution, p: Distribution, decode: Callable[[Tensor], Distribution]) -> Terms:
         """`nll` and the closed `kl`, each (B,) in nats per image."""
         z = q.rsample((self.samples,))
         nll = -decode(z).log_prob(x)

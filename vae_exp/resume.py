@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import yaml
+from omegaconf import OmegaConf
 
 from vae_exp.errors import ConfigError, RunError
 
@@ -25,7 +25,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         raise RunError(f"resume={path}: is not a run directory: {overrides} is missing")
     typed = [argument for argument in arguments if argument not in asked]
     changed = {_key(argument) for argument in typed}
-    began = [word for word in yaml.safe_load(overrides.read_text()) if _key(word) not in changed | {"resume"}]
+    began = [word for word in map(str, OmegaConf.load(overrides)) if _key(word) not in changed | {"resume"}]
     quoted = str(path).replace("'", "\\'")
     # Hydra would write this command line over the record of how the run began
     return [*began, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'", "hydra.output_subdir=null"]

@@ -44,7 +44,8 @@ def sample(
     model = load_run(run).model
     if label is not None and label >= model.classes:
         raise ConfigError(
-            f"label={label}: is not allowed: " + (f"0 to {model.classes - 1}" if model.classes else "the model takes no labels")
+            f"label={label}: is not allowed: "
+            + (f"0 to {model.classes - 1}" if model.classes else "the model takes no labels")
         )
     torch.manual_seed(seed)
     y = None if label is None else torch.full((n,), label)
@@ -66,7 +67,7 @@ def main() -> None:
                 raise ConfigError(f"{word}: arguments are written key=value")
         arguments = OmegaConf.from_dotlist(sys.argv[1:])
         check(arguments, sample)
-        print(sample(**arguments))  # type: ignore[misc]
+        print(sample(**{str(key): value for key, value in arguments.items()}))
 
 
 if __name__ == "__main__":

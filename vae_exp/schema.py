@@ -68,9 +68,7 @@ def unknown_key(prefix: str, key: str, allowed: Collection[str]) -> str:
     return f"{prefix}{key}: no such key. Did you mean {prefix}{names[0]}? Allowed: {', '.join(names)}"
 
 
-def _check_value(
-    node: DictConfig, key: str, annotation: Any, path: str, given: Mapping[str, Collection[str]]
-) -> None:
+def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: Mapping[str, Collection[str]]) -> None:
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
         check(value, target(value, path), path, given)
@@ -122,7 +120,7 @@ def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 def _annotations(build: Callable[..., Any]) -> dict[str, Any]:
     plain_class = inspect.isclass(build) and not is_dataclass(build)
-    hints = get_type_hints(build.__init__ if plain_class else build, include_extras=True)  # type: ignore[misc]
+    hints = get_type_hints(build.__init__ if plain_class else build, include_extras=True)
     return {name: hints.get(name, Any) for name in _parameters(build)}
 
 

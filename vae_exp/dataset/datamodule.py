@@ -1,5 +1,7 @@
 """A dataset as Lightning knows it: splits, held on the training device."""
 
+from typing import Any
+
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from pytorch_lightning import LightningDataModule
@@ -61,13 +63,15 @@ class DataModule(LightningDataModule):
         train, validation = self._divide(loaded.train)
         splits = {"train": train, "validation": validation, "test": loaded.test}
         if self.static:
-            splits = {name: binarize_once(images, self.split_seed + i) for i, (name, images) in enumerate(splits.items())}
+            splits = {
+                name: binarize_once(images, self.split_seed + i) for i, (name, images) in enumerate(splits.items())
+            }
         self.splits = {name: images.to(device) for name, images in splits.items() if len(images)}
 
     def train_dataloader(self) -> TrainingStream:
         """What is left of the experiment's budget: a resumed run goes on with the image that it stopped before."""
         assert self.trainer is not None
-        experiment = self.trainer.lightning_module
+        experiment: Any = self.trainer.lightning_module
         return self.training_stream(experiment.samples_seen, experiment.samples, experiment.seed)
 
     def training_stream(self, start: int, stop: int, seed: int) -> TrainingStream:
@@ -81,12 +85,18 @@ class DataModule(LightningDataModule):
     def _divide(self, images: Images) -> tuple[Images, Images]:
         left = len(images) - self.validation_size
         if left < 1:
-            raise ConfigError(f"dataset.validation_size={self.validation_size}: there are {len(images)} training images")
+            raise ConfigError(
+                f"dataset.validation_size={self.validation_size}: there are {len(images)} training images"
+            )
         size = left if self.train_size is None else self.train_size
         if size > left:
             raise ConfigError(
                 f"dataset.train_size={size}: there are {len(images)} training images"
-                + (f", {self.validation_size} of them held out (dataset.validation_size)" if self.validation_size else "")
+                + (
+                    f", {self.validation_size} of them held out (dataset.validation_size)"
+                    if self.validation_size
+                    else ""
+                )
             )
         if size == len(images):
             return images, images[:0]

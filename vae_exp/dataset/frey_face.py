@@ -1,7 +1,6 @@
 """Frey Face (Roweis), which may not be redistributed: it is found, downloaded or refused with directions."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 import urllib.request
@@ -56,7 +55,9 @@ def _read(path: Path) -> Tensor:
     try:
         frames = np.ascontiguousarray(loadmat(path)["ff"].T)
     except Exception as error:  # SciPy's reader meets a damaged file with errors of many kinds
-        raise DataError(f"{path.absolute()} is cut short or is not {FILE} ({error}); delete it and try again") from error
+        raise DataError(
+            f"{path.absolute()} is cut short or is not {FILE} ({error}); delete it and try again"
+        ) from error
     if frames.shape != (1965, 560) or hashlib.sha256(frames.tobytes()).hexdigest() != SHA256:
         raise DataError(f"{path.absolute()} has the wrong checksum: it is not {FILE} of {ADDRESS}")
     return torch.from_numpy(frames).view(-1, 1, 28, 20)
@@ -69,7 +70,7 @@ def _download(path: Path) -> None:
             try:
                 with urllib.request.urlopen(ADDRESS, timeout=20) as response:
                     shutil.copyfileobj(response, part)
-                os.replace(part.name, path)
+                Path(part.name).replace(path)
             finally:
                 Path(part.name).unlink(missing_ok=True)
     except OSError as error:

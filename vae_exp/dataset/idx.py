@@ -30,7 +30,9 @@ def load_idx(dataset: type[IdxDataset], root: Path, download: bool) -> Splits:
                 f"({str(error).strip().splitlines()[-1]}). Put {', '.join(names)} into {folder.absolute()}, "
                 f"or point paths.data (VAE_EXP_DATA) at the folder that holds {dataset.__name__}/raw"
             ) from error
-        raise DataError(f"{dataset.__name__}: a file in {folder.absolute()} is cut short or damaged: {error}") from error
+        raise DataError(
+            f"{dataset.__name__}: a file in {folder.absolute()} is cut short or damaged: {error}"
+        ) from error
     return Splits(train, test)
 
 

@@ -1,7 +1,6 @@
 """MNIST (LeCun and Cortes), which ships inside the package."""
 
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -88,9 +87,9 @@ class MNIST(Source):
     def _put_in_place(self, unpacked: Path, home: Path) -> None:
         if home.exists() and not _is_whole(home / "raw"):
             log.warning("%s was damaged and is unpacked again", home)
-            os.replace(home, unpacked.parent / "damaged")
+            home.replace(unpacked.parent / "damaged")
         try:
-            os.replace(unpacked, home)
+            unpacked.replace(home)
         except OSError:
             if not _is_whole(home / "raw"):  # whole: another job was faster
                 raise

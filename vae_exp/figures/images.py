@@ -21,7 +21,9 @@ def reconstructions(rows: dict[str, Tensor], title: str) -> Figure:
     # blocks of columns under each other, as wide as a page
     columns = min(10, images.shape[1])
     blocks = [image_grid(block.flatten(0, 1), columns) for block in images.split(columns, dim=1)]
-    figure = Figure(figsize=(7.5, 7.5 * sum(b.shape[0] for b in blocks) / blocks[0].shape[1] + 0.4), layout="constrained")
+    figure = Figure(
+        figsize=(7.5, 7.5 * sum(b.shape[0] for b in blocks) / blocks[0].shape[1] + 0.4), layout="constrained"
+    )
     figure.suptitle(title)
     height = images.shape[3] + GAP
     for axes, block in zip(figure.subplots(len(blocks), squeeze=False)[:, 0], blocks, strict=True):

@@ -13,9 +13,10 @@ def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.subplots()
     known = bool((labels >= 0).all())
-    points = axes.scatter(*codes.T, s=3, c=labels if known else None, cmap="tab10", linewidths=0)
+    points = axes.scatter(codes[:, 0], codes[:, 1], s=3, c=labels if known else None, cmap="tab10", linewidths=0)
     if known:
-        axes.legend(*points.legend_elements(num=None), title="label", loc="center left", bbox_to_anchor=(1, 0.5))
+        handles, names = points.legend_elements(num=labels.unique().tolist())
+        axes.legend(handles, names, title="label", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("$z_1$")
     axes.set_ylabel("$z_2$")

@@ -53,9 +53,7 @@ class Network(ABC):
     """A family of networks: the factory of an encoder and of its mirror, the decoder."""
 
     @abstractmethod
-    def encoder(
-        self, shape: Shape, context: int, out_features: int, activation: Activation = "identity"
-    ) -> Encoder:
+    def encoder(self, shape: Shape, context: int, out_features: int, activation: Activation = "identity") -> Encoder:
         """An encoder of images of `shape` beside `context` label features, its output through `activation`."""
 
     @abstractmethod

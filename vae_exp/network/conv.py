@@ -58,9 +58,7 @@ class Conv(Network):
         self.activation = activation
         self.init_std = init_std
 
-    def encoder(
-        self, shape: Shape, context: int, out_features: int, activation: Activation = "identity"
-    ) -> Encoder:
+    def encoder(self, shape: Shape, context: int, out_features: int, activation: Activation = "identity") -> Encoder:
         """Convolutions, then a dense layer that sees the context too, then `out_features`."""
         sizes = self._sizes(shape)
         layers: list[nn.Module] = []
@@ -118,8 +116,8 @@ def transposed(
 ) -> nn.Module:
     """The transposed 3×3 convolution that undoes a stride exactly, also where the size was odd."""
     # a transposed convolution with padding 1 makes (n − 1)·stride + 1 pixels; the rest is padded at the end
-    rest = [to - (n - 1) * stride - 1 for n, to in zip(from_size, to_size, strict=True)]
-    return nn.ConvTranspose2d(in_channels, out_channels, KERNEL_SIZE, stride, padding=1, output_padding=tuple(rest))
+    rest = tuple(to - (n - 1) * stride - 1 for n, to in zip(from_size, to_size, strict=True))
+    return nn.ConvTranspose2d(in_channels, out_channels, KERNEL_SIZE, stride, padding=1, output_padding=rest)  # type: ignore[arg-type]
 
 
 class ConvEncoder(Encoder):

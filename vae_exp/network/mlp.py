@@ -46,9 +46,7 @@ class MLP(Network):
         self.activation = activation
         self.init_std = init_std
 
-    def encoder(
-        self, shape: Shape, context: int, out_features: int, activation: Activation = "identity"
-    ) -> Encoder:
+    def encoder(self, shape: Shape, context: int, out_features: int, activation: Activation = "identity") -> Encoder:
         """Image and context, concatenated, through the hidden layers to `out_features`."""
         sizes = [math.prod(shape) + context, *self.hidden_sizes, out_features]
         encoder = MLPEncoder(shape, sizes, [self.activation] * len(self.hidden_sizes) + [activation])
@@ -98,16 +96,18 @@ class MLPEncoder(Encoder):
         if len(self.linears) == 2 and self.activations[1] == "identity" and self.activations[0] in DERIVATIVES:
             hidden = self.nonlinearities[0](self.linears[0](torch.cat([x.flatten(1), c], 1)))
             slope = DERIVATIVES[self.activations[0]](hidden)
-            V, W = self.linears[1].weight, self._pixel_weights()
+            W = self._pixel_weights()
+            V: Tensor = self.linears[1].weight  # type: ignore[assignment]
             return ((slope @ ((V.T @ V) * (W @ W.T))) * slope).sum(1)
         return squared_jacobian_norm_by_autograd(lambda images: self(images, c), x)
 
     def filters(self) -> Tensor:
         """The first layer's weights as images (N, C, H, W)."""
-        return self._pixel_weights().unflatten(1, self.shape)
+        images: Tensor = self._pixel_weights().unflatten(1, self.shape)
+        return images
 
     def _pixel_weights(self) -> Tensor:
-        weight: Tensor = self.linears[0].weight
+        weight: Tensor = self.linears[0].weight  # type: ignore[assignment]
         return weight[:, : math.prod(self.shape)]
 
 

@@ -1,0 +1,112 @@
+"""Fixtures: small data that the tests make, the program run as a user runs it."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from vae_exp.dataset.base import Splits
+from vae_exp.dataset.mnist import MNIST
+
+os.environ.setdefault("WANDB_MODE", "offline")
+FREY_FACE = Path(os.environ.get("VAE_EXP_DATA", "data")).absolute()
+needs_frey_face = pytest.mark.skipif(
+    not (FREY_FACE / "frey_rawface.mat").exists(),
+    reason="frey_rawface.mat may not be redistributed: set VAE_EXP_DATA to the folder that holds it",
+)
+
+
+def write_idx(path: Path, values: torch.Tensor) -> None:
+    """An IDX file of unsigned bytes, as torchvision reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = bytes([0, 0, 8, values.ndim]) + b"".join(struct.pack(">I", size) for size in values.shape)
+    path.write_bytes(header + values.to(torch.uint8).numpy().tobytes())
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `paths.data` with a few images of FashionMNIST's and KMNIST's format, and Frey Face where it is at hand."""
+    root = tmp_path_factory.mktemp("data")
+    generator = torch.Generator().manual_seed(0)
+    for name in ("FashionMNIST", "KMNIST"):
+        for split, n in (("train", 120), ("t10k", 40)):
+            pixels = torch.randint(256, (n, 28, 28), generator=generator)
+            write_idx(root / name / "raw" / f"{split}-images-idx3-ubyte", pixels)
+            write_idx(root / name / "raw" / f"{split}-labels-idx1-ubyte", torch.arange(n) % 10)
+    if (FREY_FACE / "frey_rawface.mat").exists():
+        (root / "frey_rawface.mat").symlink_to(FREY_FACE / "frey_rawface.mat")
+    return root
+
+
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of MNIST's real images, so that a test of behaviour need not wait for 70,000."""
+    load = MNIST.load
+
+    def first(self: MNIST) -> Splits:
+        splits = load(self)
+        return Splits(splits.train[:400], splits.test[:100])
+
+    monkeypatch.setattr(MNIST, "load", first)
+
+
+@dataclass
+class Outcome:
+    """How a run of the program ended."""
+
+    status: int
+    out: str
+    err: str
+    directory: Path = field(default_factory=Path)
+
+    @property
+    def results(self) -> dict[str, object]:
+        results: dict[str, object] = json.loads((self.directory / "results.json").read_text())
+        return results
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """`python -m vae_exp …` in this process: the same entry, without importing torch anew for every test."""
+    from vae_exp.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    directories = iter(range(1000))
+
+    def call(*arguments: str, directory: Path | None = None) -> Outcome:
+        directory = directory or tmp_path / f"run{next(directories)}"
+        words = ["vae_exp", *arguments, f"paths.data={small_data}"]
+        if not any(word.startswith(("resume=", "hydra.run.dir=", "-m")) for word in arguments):
+            words.append(f"hydra.run.dir={directory}")
+        monkeypatch.setattr(sys, "argv", words)
+        capfd.readouterr()
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out, captured.err, directory)
+
+    return call
+
+
+def command_line(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """The program as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

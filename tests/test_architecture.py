@@ -1,0 +1,129 @@
+import pytest
+import torch
+
+from vae_exp.architecture import AE, VAE
+from vae_exp.corruption import Masking
+from vae_exp.errors import ConfigError, UserError
+from vae_exp.likelihood import Bernoulli, Gaussian
+from vae_exp.network import MLP, Conv
+from vae_exp.objective import SGVBA, SGVBB
+
+SHAPE = (1, 8, 6)
+NETWORK = MLP([12], init_std=None)
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(0)
+    return torch.rand(5, *SHAPE), torch.arange(5)
+
+
+def vae(**arguments):
+    parts = {"network": NETWORK, "likelihood": Bernoulli(), "objective": SGVBB(), "latent_dim": 3}
+    return VAE(SHAPE, 10, **(parts | arguments))
+
+
+def ae(**arguments):
+    return AE(SHAPE, **({"network": NETWORK, "likelihood": Bernoulli(), "latent_dim": 3} | arguments))
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(), Gaussian("shared"), Gaussian("fixed")])
+@pytest.mark.parametrize("network", [NETWORK, Conv([2, 3], [1, 2], 4)])
+@pytest.mark.parametrize("make", [ae, vae, lambda **k: vae(conditional=True, **k)])
+def test_shapes(make, network, likelihood, batch):
+    model = make(network=network, likelihood=likelihood)
+    x, y = batch
+    z = model.encode(x, y)
+    p = model.decode(z, y)
+    assert z.shape == (5, 3)
+    assert (p.batch_shape, p.event_shape) == ((5,), SHAPE)
+    assert model.decode(z.expand(7, 5, 3), y).batch_shape == (7, 5)
+    terms = model.terms(x, y)
+    assert {term.shape for term in terms.values()} == {(5,)}
+    assert terms.keys() == model.weights.keys()
+
+
+def test_ae_reconstruction_is_the_negative_log_likelihood(batch):
+    model = ae()
+    x, _ = batch
+    torch.testing.assert_close(model.terms(x)["nll"], -model.decode(model.encode(x)).log_prob(x))
+
+
+def test_corruption_acts_in_training_only_and_the_target_stays_clean(batch):
+    x, _ = batch
+    model = ae(corruption=Masking(0.5))
+    torch.manual_seed(1)
+    terms = model.train().terms(x)
+    torch.manual_seed(1)
+    corrupted = model.corrupt(x)
+    assert (corrupted == 0).float().mean() > 0.3
+    torch.testing.assert_close(terms["nll"], -model.decode(model.encode(corrupted)).log_prob(x))
+    torch.testing.assert_close(model.eval().terms(x)["nll"], -model.decode(model.encode(x)).log_prob(x))
+
+
+def test_contraction_is_a_raw_term_weighted_by_lambda(batch):
+    x, _ = batch
+    model = ae(contraction=0.25, latent_activation="sigmoid")
+    assert model.weights == {"nll": 1.0, "contraction": 0.25}
+    expected = torch.autograd.functional.jacobian(lambda x: model.encode(x).sum(0), x).square().sum((0, 2, 3, 4))
+    torch.testing.assert_close(model.terms(x)["contraction"], expected)
+    assert "contraction" not in ae().terms(x)
+
+
+def test_beta_weighs_the_loss_and_leaves_the_terms_and_the_bound_alone(batch):
+    x, _ = batch
+    model = vae(beta=4.0)
+    assert model.weights == {"nll": 1.0, "kl": 4.0}
+    torch.manual_seed(1)
+    terms = model.terms(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(model.bound(x), -(terms["nll"] + terms["kl"]))
+
+
+def test_bound_of_a_linear_gaussian_model_lies_below_its_log_likelihood():
+    """p(x|z) = N(sigmoid(b), I) does not see z; with q = p the bound is log p(x) exactly, else below it."""
+    model = VAE(SHAPE, 0, MLP([], init_std=0.01), Gaussian("fixed", std=1.0), SGVBA(samples=500), latent_dim=2)
+    x = torch.rand(3, *SHAPE)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        exact = model.decode(torch.zeros(3, 2)).log_prob(x)
+        torch.testing.assert_close(model.bound(x), exact, rtol=0, atol=0.05)
+        model.encoder.linears[0].bias += 1.0  # μ = 1, σ² = e: KL > 0
+        assert (model.bound(x) < exact - 1).all()
+
+
+def test_labels_reach_encoder_and_decoder(batch):
+    x, y = batch
+    model = vae(conditional=True)
+    z = model.encode(x, y)
+    assert not torch.allclose(z, model.encode(x, (y + 1) % 10))
+    assert not torch.allclose(model.decode(z, y).mean, model.decode(z, (y + 1) % 10).mean)
+    with pytest.raises(UserError, match="labels"):
+        model.encode(x)
+
+
+def test_unconditional_models_do_not_look_at_labels(batch):
+    x, y = batch
+    for model in (ae(), vae()):
+        assert torch.equal(model.encode(x, y), model.encode(x, torch.full_like(y, -1)))
+        assert torch.equal(model.encode(x, y), model.encode(x))
+
+
+def test_sample_draws_from_the_prior_through_the_decoder():
+    model = vae()
+    torch.manual_seed(0)
+    images = model.sample(6)
+    torch.manual_seed(0)
+    z = torch.randn(6, 3)
+    torch.testing.assert_close(images, model.decode(z).mean)
+    assert vae(conditional=True).sample(6).shape == (6, *SHAPE)
+
+
+def test_what_has_no_meaning_is_refused():
+    with pytest.raises(ConfigError, match=r"architecture\.conditional"):
+        VAE(SHAPE, 0, NETWORK, Bernoulli(), SGVBB(), conditional=True)
+    with pytest.raises(UserError, match="no prior"):
+        ae().sample(3)
+    with pytest.raises(UserError, match="no prior"):
+        ae().bound(torch.rand(1, *SHAPE))

@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vae_exp.likelihood import Bernoulli, Gaussian
+
+SHAPE = (1, 3, 2)
+
+
+def doubles(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_bernoulli_is_scipys_on_binary_images():
+    features, x = doubles(5, *SHAPE), (doubles(5, *SHAPE, seed=1) > 0).double()
+    expected = scipy.stats.bernoulli.logpmf(x, torch.sigmoid(features)).sum((1, 2, 3))
+    np.testing.assert_allclose(Bernoulli()(features).log_prob(x), expected, rtol=1e-12)
+
+
+def test_bernoulli_of_grey_images_is_the_cross_entropy_of_the_paper():
+    features, x = doubles(5, *SHAPE), torch.rand(5, *SHAPE, dtype=torch.float64)
+    p = torch.sigmoid(features)
+    expected = (x * p.log() + (1 - x) * (1 - p).log()).sum((1, 2, 3))
+    torch.testing.assert_close(Bernoulli()(features).log_prob(x), expected)
+
+
+@pytest.mark.parametrize("outside", [-0.01, 1.01, float("nan")])
+def test_bernoulli_refuses_images_outside_the_unit_interval(outside):
+    with pytest.raises(ValueError, match="support"):
+        Bernoulli()(torch.zeros(1, *SHAPE)).log_prob(torch.full((1, *SHAPE), outside))
+
+
+def test_bernoulli_sums_to_one_over_all_binary_images():
+    images = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 6).double().view(-1, *SHAPE)
+    p = Bernoulli()(doubles(1, *SHAPE)).log_prob(images).exp()
+    assert p.sum().item() == pytest.approx(1, abs=1e-12)
+
+
+def test_gaussian_is_scipys():
+    features, x = doubles(5, 2, 3, 2), torch.rand(5, *SHAPE, dtype=torch.float64)
+    mean, log_variance = features.chunk(2, 1)
+    expected = scipy.stats.norm.logpdf(x, torch.sigmoid(mean), torch.exp(0.5 * log_variance)).sum((1, 2, 3))
+    np.testing.assert_allclose(Gaussian()(features).log_prob(x), expected, rtol=1e-12)
+
+
+@given(mean=st.floats(-3, 3), log_variance=st.floats(-4, 2))
+def test_gaussian_integrates_to_one(mean, log_variance):
+    features = torch.tensor([mean, log_variance], dtype=torch.float64).view(1, 2, 1, 1)
+    x = torch.linspace(-40, 40, 200_001, dtype=torch.float64).view(-1, 1, 1, 1)
+    density = Gaussian()(features).log_prob(x).exp()
+    assert torch.trapezoid(density, x.flatten()).item() == pytest.approx(1, abs=1e-9)
+
+
+def test_fixed_variance_is_the_squared_error_up_to_a_constant():
+    likelihood = Gaussian(variance="fixed", std=0.5).double()
+    features, x = doubles(5, *SHAPE), torch.rand(5, *SHAPE, dtype=torch.float64)
+    squared = (x - torch.sigmoid(features)).square().sum((1, 2, 3)) / (2 * 0.25)
+    constant = 6 * (math.log(0.5) + 0.5 * math.log(2 * math.pi))
+    torch.testing.assert_close(-likelihood(features).log_prob(x), squared + constant)
+    assert not any(parameter.requires_grad for parameter in likelihood.parameters())
+
+
+def test_shared_variance_is_one_parameter_that_learns():
+    likelihood = Gaussian(variance="shared").double()
+    likelihood(doubles(5, *SHAPE)).log_prob(torch.rand(5, *SHAPE, dtype=torch.float64)).sum().backward()
+    (parameter,) = likelihood.parameters()
+    assert parameter.numel() == 1
+    assert parameter.grad is not None
+    assert parameter.grad.item() != 0
+
+
+def test_std_has_a_floor_and_the_share_on_it_is_told():
+    likelihood = Gaussian(min_std=0.1)
+    features = torch.zeros(1, 2, 2, 2)
+    features[:, 1, 0] = -100  # σ would be e⁻⁵⁰ in the upper row
+    p = likelihood(features)
+    assert p.stddev.min().item() == pytest.approx(0.1)
+    assert likelihood.diagnostics(p) == {"share_at_min_std": 0.5}
+
+
+def test_parameters_per_pixel():
+    assert (Bernoulli.parameters_per_pixel, Gaussian.parameters_per_pixel) == (1, 2)
+    assert Gaussian(variance="fixed").parameters_per_pixel == Gaussian(variance="shared").parameters_per_pixel == 1
