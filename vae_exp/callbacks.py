@@ -21,7 +21,7 @@ from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
 from vae_exp.metrics import MetricsTable
-from vae_exp.run import RunDirectory
+from vae_exp.run_directory import RunDirectory
 
 
 def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
@@ -93,8 +93,8 @@ class Evaluate(pl.Callback):
         wrong = [name for name, value in row.items() if not math.isfinite(value)]
         if wrong:
             raise Diverged(
-                f"{', '.join(wrong)} not finite after {experiment.samples_seen:,} samples "
-                f"(step {experiment.steps:,}). Try a smaller optimizer.lr"
+                f"The evaluation is not finite at step {experiment.steps:,} ({experiment.samples_seen:,} samples): "
+                f"{', '.join(wrong)}. {experiment.advice()}"
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -114,12 +114,18 @@ class Experiment(pl.LightningModule):
             if torch.cuda.is_available():
                 torch.cuda.set_rng_state_all([state.cpu() for state in self._generators["cuda_generators"]])
 
+    def advice(self) -> str:
+        """What to try when something is not finite."""
+        lr = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        return (
+            f"Try a smaller optimizer.lr (now {lr:g}), another network.init_std, or with a Gaussian likelihood a "
+            "larger likelihood.min_std"
+        )
+
     def _diagnosis(self, terms: dict[str, Tensor]) -> str:
         values = ", ".join(f"{name} = {term.item():g}" for name, term in terms.items())
         culprits = [name for name, term in terms.items() if not math.isfinite(term.item())] or ["their sum"]
-        lr = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
         return (
             f"The loss is not finite at step {self.steps:,} ({self.samples_seen:,} samples): {', '.join(culprits)} "
-            f"({values}). Try a smaller optimizer.lr (now {lr:g}), another network.init_std, or with a Gaussian "
-            "likelihood a larger likelihood.min_std"
+            f"({values}). {self.advice()}"
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from vae_exp.errors import ConfigError, RunError
+from vae_exp.run_directory import RunDirectory
 
 
 def resolve_resume(arguments: list[str]) -> list[str]:
@@ -17,6 +18,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     asked = [argument for argument in arguments if argument.startswith("resume=")]
     path = asked[-1].removeprefix("resume=").strip("'\"") if asked else "null"
     if path in ("null", ""):
+        _refuse_to_write_over_a_run(arguments)
         return arguments
     if {"-m", "--multirun"} & set(arguments):
         raise ConfigError("resume: goes on with one run, so without -m")
@@ -29,6 +31,13 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     quoted = str(path).replace("'", "\\'")
     # Hydra would write this command line over the record of how the run began
     return [*began, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'", "hydra.output_subdir=null"]
+
+
+def _refuse_to_write_over_a_run(arguments: list[str]) -> None:
+    """Hydra writes its record before the run begins, so a run that lies there already has to be seen before that."""
+    for argument in arguments:
+        if _key(argument) == "hydra.run.dir":
+            RunDirectory(argument.partition("=")[2].strip("'\"")).refuse_if_begun()
 
 
 def _key(override: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
 from torch.distributions import Distribution
 
 from vae_exp.architecture import Architecture
@@ -25,7 +25,7 @@ from vae_exp.errors import ConfigError, Diverged, Interrupted
 from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.logger import finish
-from vae_exp.run import RunDirectory
+from vae_exp.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
@@ -62,6 +62,7 @@ def train(config: DictConfig, path: Path, choices: dict[str, str]) -> float:
     try:
         check_config(config)
         directory.write_config(config)
+        pl.seed_everything(config.seed, verbose=False)
         data = build_data(config)
         experiment = _build_experiment(config, build_architecture(config, data))
         _fit(config, directory, experiment, data)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,7 +62,8 @@ class TrainingStream:
     def _pass(self, i: int) -> Tensor:
         """The order of the i-th pass, kept until another one is asked for."""
         if i not in self._passes:
-            self._passes = {i: shuffled(len(self.images), (self.seed << 32) + i).to(self.images.pixels.device)}
+            seed = int(np.random.SeedSequence((self.seed, i)).generate_state(1)[0])
+            self._passes = {i: shuffled(len(self.images), seed).to(self.images.pixels.device)}
         return self._passes[i]
 
 

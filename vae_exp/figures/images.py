@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 GAP = 2
+Grid = npt.NDArray[np.float32]
 
 
 def reconstructions(rows: dict[str, Tensor], title: str) -> Figure:
@@ -59,7 +62,7 @@ def filters(weights: Tensor, title: str, most: int = 100) -> Figure:
     return figure
 
 
-def image_grid(images: Tensor, columns: int, gap: int = GAP) -> Tensor:
+def image_grid(images: Tensor, columns: int, gap: int = GAP) -> Grid:
     """Images (N, C, H, W) beside and under each other on white, as (rows·(H+gap)+gap, columns·(W+gap)+gap[, 3])."""
     images = images.detach().float().cpu().clamp(0, 1)
     n, channels, height, width = images.shape
@@ -68,10 +71,10 @@ def image_grid(images: Tensor, columns: int, gap: int = GAP) -> Tensor:
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
         canvas[:, top : top + height, left : left + width] = image
-    return canvas[0] if channels != 3 else canvas.permute(1, 2, 0)
+    return (canvas[0] if channels != 3 else canvas.permute(1, 2, 0)).numpy()
 
 
-def _picture(grid: Tensor, title: str) -> tuple[Figure, Axes]:
+def _picture(grid: Grid, title: str) -> tuple[Figure, Axes]:
     height, width = grid.shape[:2]
     figure = Figure(figsize=(7.5, 7.5 * height / width + 0.4), layout="constrained")
     axes = figure.subplots()

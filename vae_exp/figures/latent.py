@@ -1,5 +1,6 @@
 """Pictures of a two-dimensional latent space."""
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -9,13 +10,13 @@ from vae_exp.figures.images import image_grid
 
 def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
     """Codes (N, 2) as points, coloured by label (N,) where labels are known (≥ 0)."""
-    codes, labels = codes.detach().cpu(), labels.cpu()
+    z, y = codes.detach().cpu().numpy(), labels.cpu().numpy()
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.subplots()
-    known = bool((labels >= 0).all())
-    points = axes.scatter(codes[:, 0], codes[:, 1], s=3, c=labels if known else None, cmap="tab10", linewidths=0)
+    known = bool((y >= 0).all())
+    points = axes.scatter(z[:, 0], z[:, 1], s=3, c=y if known else None, cmap="tab10", linewidths=0)
     if known:
-        handles, names = points.legend_elements(num=labels.unique().tolist())
+        handles, names = points.legend_elements(num=np.unique(y).tolist())
         axes.legend(handles, names, title="label", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("$z_1$")
@@ -45,7 +46,7 @@ def manifold(panels: dict[str, Tensor], title: str) -> Figure:
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(7.5, 7.5 * rows / columns * (1 if len(panels) == 1 else 1.15) + 0.4), layout="constrained")
     figure.suptitle(title)
-    all_axes = figure.subplots(rows, columns, squeeze=False).flat
+    all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in all_axes:
         axes.axis("off")
     for axes, (name, images) in zip(all_axes, panels.items(), strict=False):

@@ -1,0 +1,71 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vae_exp.callbacks import evaluation_points
+from vae_exp.metrics import read_metrics
+
+QUICK = ["logger=none", "callbacks.figures=null"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+def test_evaluation_points_are_log_spaced_and_end_with_the_budget():
+    assert evaluation_points(1_000_000, 4, 1.0) == [100_000, 177_828, 316_228, 562_342, 1_000_000]
+    assert evaluation_points(600_000, 4, 1.0) == [100_000, 177_828, 316_228, 562_342, 600_000]
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10), st.floats(0.1, 6))
+def test_evaluation_points_lie_in_the_last_decades(samples, per_decade, decades):
+    points = evaluation_points(samples, per_decade, decades)
+    assert points == sorted(set(points))
+    assert points[-1] == samples
+    assert points[0] >= samples / 10**decades * 0.999 - 1
+    assert len(points) <= per_decade * decades + 2
+
+
+def test_the_budget_is_exact_where_batches_do_not_divide_it(run):
+    outcome = run("samples=1050", *QUICK)
+    assert (outcome.results["samples"], outcome.results["step"]) == (1050, 11)
+
+
+def test_evaluating_leaves_no_trace_in_the_training(run):
+    often = run("samples=1000", "callbacks.evaluate.per_decade=10", "dataset.binarization=dynamic", *QUICK)
+    seldom = run("samples=1000", "callbacks.evaluate.per_decade=1", "dataset.binarization=dynamic", *QUICK)
+    assert len(read_metrics(often.directory / "metrics.csv")) > len(read_metrics(seldom.directory / "metrics.csv"))
+    assert often.results["test/bound"] == seldom.results["test/bound"]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_one_others(run):
+    bounds = [run("samples=500", f"seed={seed}", *QUICK).results["test/bound"] for seed in (0, 0, 1)]
+    assert bounds[0] == bounds[1] != bounds[2]
+
+
+def test_the_validation_split_is_evaluated_and_chooses_the_best(run):
+    outcome = run("samples=1000", "dataset.validation_size=100", "callbacks.evaluate.decades=1", *QUICK)
+    rows = read_metrics(outcome.directory / "metrics.csv")
+    assert outcome.results["validation/bound"] == rows[-1]["validation/bound"]
+    best = torch.load(outcome.directory / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["vae_exp"]["samples_seen"] == max(rows, key=lambda row: row["validation/bound"])["samples"]
+
+
+def test_weight_prior_pulls_the_weights_to_zero(run):
+    def norm(prior):
+        outcome = run("samples=4000", f"weight_prior={prior}", "optimizer=sgd", "optimizer.lr=1e-4", *QUICK)
+        weights = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        return sum(w.square().sum().item() for name, w in weights.items() if name.endswith("weight"))
+
+    assert norm(4e5) < 0.98 * norm(0.0)
+
+
+def test_the_share_of_pixels_on_the_floor_of_sigma_is_logged(run):
+    outcome = run("samples=200", "likelihood=gaussian", "likelihood.min_std=10", *QUICK)
+    assert outcome.results["test/share_at_min_std"] == 1.0
+
+
+def test_every_evaluation_is_a_line_and_the_bar_can_be_switched_off(run):
+    outcome = run("samples=1000", "callbacks.evaluate.decades=1", *QUICK)
+    lines = [line for line in outcome.out.splitlines() if "steps/s" in line]
+    assert len(lines) == len(read_metrics(outcome.directory / "metrics.csv"))
+    assert f"test/bound {outcome.results['test/bound']:9.2f}" in lines[-1]
+    assert "steps/s" not in run("samples=200", "trainer.enable_progress_bar=false", *QUICK).out

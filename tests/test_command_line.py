@@ -1,0 +1,171 @@
+"""Mistakes, as a user makes them: one message that names the key, says what is allowed, and a status ≠ 0."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import command_line
+
+QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+def refused(outcome, *words):
+    """One message, no traceback, a status ≠ 0, and no result to be taken for one."""
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+    if (outcome.directory / "results.json").exists():
+        assert outcome.results["status"] in ("failed", "diverged")
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (
+            "architecture.latnet_dim=3",
+            ["architecture.latnet_dim: no such key", "mean architecture.latent_dim?", "beta"],
+        ),
+        ("+architecture.latnet_dim=3", ["architecture.latnet_dim: no such key", "mean architecture.latent_dim?"]),
+        ("sampels=100", ["sampels: no such key", "mean samples?"]),
+        ("+sampels=100", ["sampels: no such key", "mean samples?"]),
+        ("+paths.dat=x", ["paths.dat: no such key", "mean paths.data?"]),
+        ("+network.depth=3", ["network.depth: no such key", "hidden_sizes"]),
+        ("+architecture.shape=[1,2,3]", ["architecture.shape: no such key"]),
+        ("+optimizer.params=3", ["optimizer.params: no such key"]),
+        ("+trainer.max_step=3", ["trainer.max_step: no such key"]),
+        ("callbacks.evaluate.per_decad=3", ["callbacks.evaluate.per_decad: no such key", "per_decade"]),
+        ("architecture.latent_dim=-3", ["architecture.latent_dim=-3", "greater than 0"]),
+        ("architecture.latent_dim=two", ["architecture.latent_dim=two", "integer"]),
+        ("architecture.beta=-1", ["architecture.beta=-1", "greater than or equal to 0"]),
+        ("samples=0", ["samples=0", "greater than 0"]),
+        ("seed=-1", ["seed=-1"]),
+        ("network.hidden_sizes=[500,0]", ["network.hidden_sizes", "greater than 0"]),
+        ("network.activation=tahn", ["network.activation=tahn", "'tanh'"]),
+        ("dataset.binarization=maybe", ["dataset.binarization=maybe", "'dynamic'"]),
+        ("dataset.train_size=100000", ["dataset.train_size=100000", "400"]),
+        ("objective.samples=0", ["objective.samples=0"]),
+        ("optimizer.lr=0", ["optimizer.lr=0", "greater than 0"]),
+        ("trainer.precision=31", ["trainer.precision=31"]),
+        ("trainer.accelerator=abacus", ["trainer", "abacus"]),
+        ("trainer.devices=2", ["trainer.devices"]),
+        ("dataset=mnits", ["dataset=mnits: no such choice", "mean dataset=mnist?", "frey_face"]),
+        ("datset=mnist", ["datset: no such key", "mean dataset?"]),
+        ("+experiment=mnist_vea", ["experiment=mnist_vea: no such choice", "mean experiment=mnist_vae?"]),
+        ("experiment=mnist_vae", ["+experiment="]),
+        ("architecture=dae architecture/corruption=masknig", ["no such choice", "architecture/corruption=masking?"]),
+        ("architecture=dae architecture.corruption.rate=1", ["architecture.corruption.rate=1", "less than 1"]),
+        ("architecture=dae architecture.corruption=gaussian", ["architecture/corruption=gaussian"]),
+        ("architecture=ae objective=sgvb_a", ["objective"]),
+        ("architecture=ae architecture.beta=2", ["architecture.beta: no such key", "latent_dim"]),
+        ("likelihood=gaussian likelihood.min_std=0", ["likelihood.min_std=0", "greater than 0"]),
+        ("likelihood=gaussian likelihood.variance=free", ["likelihood.variance=free", "'learned'"]),
+        ("network=conv network.strides=[1,2]", ["network.strides=[1, 2]", "4"]),
+        ("samples=100 =", ["="]),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_named(run, override, words):
+    refused(run(*QUICK, *override.split()), *words)
+
+
+def test_missing_and_damaged_data(run, tmp_path, small_data, monkeypatch):
+    from torchvision import datasets
+
+    monkeypatch.setattr(datasets.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
+    refused(run("dataset=kmnist", f"dataset.source.root={tmp_path / 'empty'}", *QUICK), "paths.data", "KMNIST/raw")
+    shutil.copytree(small_data / "KMNIST", tmp_path / "cut" / "KMNIST")
+    images = tmp_path / "cut" / "KMNIST" / "raw" / "train-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-1])
+    refused(run("dataset=kmnist", f"dataset.source.root={tmp_path / 'cut'}", *QUICK), "cut short", "KMNIST/raw")
+    (tmp_path / "frey_rawface.mat").write_bytes(b"MATLAB 5.0")
+    refused(run("dataset=frey_face", f"dataset.source.root={tmp_path}", *QUICK), "frey_rawface.mat", "cut short")
+
+
+def test_an_output_folder_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    refused(run(*QUICK, f"hydra.run.dir={tmp_path}/file/run"), "hydra.run.dir", str(tmp_path / "file"))
+
+
+def test_a_directory_that_holds_a_run_is_left_alone(run):
+    first = run(*QUICK)
+    before = {path: path.read_bytes() for path in first.directory.rglob("*") if path.is_file()}
+    second = run("seed=1", *QUICK, directory=first.directory)
+    assert second.status == 1
+    assert "holds a run already" in second.err
+    assert "resume=" in second.err
+    assert {path: path.read_bytes() for path in first.directory.rglob("*") if path.is_file()} == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(run):
+    outcome = run("optimizer=sgd", "optimizer.lr=1e9", *QUICK, "samples=1000", "optimizer.momentum=0")
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.err
+    for word in ("not finite at step", "nll", "optimizer.lr"):
+        assert word in outcome.err
+    assert outcome.results["status"] == "diverged"
+    assert outcome.results["samples"] < 1000
+
+
+class TestResume:
+    def test_of_nothing(self, run, tmp_path):
+        refused(run(f"resume={tmp_path / 'nothing'}"), "resume=", "not a run directory")
+
+    def test_of_an_unreadable_checkpoint(self, run):
+        outcome = run(*QUICK)
+        (outcome.directory / "results.json").unlink()
+        last = outcome.directory / "checkpoints" / "last.ckpt"
+        last.write_bytes(last.read_bytes()[:5000])
+        refused(run(f"resume={outcome.directory}"), "last.ckpt", "damaged")
+        last.unlink()
+        refused(run(f"resume={outcome.directory}"), "last.ckpt", "no checkpoint")
+
+    def test_of_a_foreign_checkpoint(self, run):
+        outcome = run(*QUICK)
+        torch.save({"state_dict": {}}, outcome.directory / "checkpoints" / "last.ckpt")
+        refused(run(f"resume={outcome.directory}", "samples=400"), "another program")
+
+    def test_with_another_configuration(self, run):
+        outcome = run(*QUICK)
+        before = (outcome.directory / ".hydra" / "config.yaml").read_bytes()
+        other = run(f"resume={outcome.directory}", "architecture.latent_dim=3")
+        refused(other, "architecture.latent_dim: is 20")
+        assert (outcome.directory / ".hydra" / "config.yaml").read_bytes() == before
+        assert outcome.results["status"] == "completed"
+
+    def test_of_a_finished_run_does_nothing(self, run):
+        outcome = run(*QUICK)
+        before = (outcome.directory / "results.json").read_bytes()
+        assert run(f"resume={outcome.directory}").status == 0
+        assert (outcome.directory / "results.json").read_bytes() == before
+
+    def test_of_a_sweep(self, run, tmp_path):
+        refused(run(f"resume={tmp_path}", "-m"), "-m")
+
+
+def test_the_whole_traceback_is_there_for_who_wants_it(tmp_path):
+    process = command_line("vae_exp", "architecture.latnet_dim=3", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" in err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]], ids=str)
+def test_help_and_config_do_not_import_torch(tmp_path, arguments):
+    code = f"import sys; sys.argv = ['vae_exp', *{arguments}]\nfrom vae_exp.__main__ import main\n"
+    code += "try: main()\nfinally: print('torch' in sys.modules, file=sys.stderr)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "False"
+    assert "latent_dim: 20" in result.stdout
+    assert not list(Path(tmp_path).iterdir())
+
+
+def test_help_lists_what_can_be_chosen(tmp_path):
+    out, _ = command_line("vae_exp", "--help", cwd=tmp_path).communicate(timeout=60)
+    for word in ("+experiment=mnist_vae", "dataset: ", "frey_face", "keras_conv_vae", "weight_prior: 1.0"):
+        assert word in out

@@ -1,0 +1,94 @@
+"""Every yaml composes and builds; every combination trains. New ones are tested the day they are added."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+from conftest import needs_frey_face
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from vae_exp.__main__ import CONFIG_DIR
+from vae_exp.assembly import build_architecture, build_data, check_config
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+GROUPS = {str(path.parent.relative_to(CONFIG_DIR)) for path in CONFIG_DIR.rglob("*/*.yaml")}
+QUICK = [
+    "samples=12",
+    "dataset.batch_size=6",
+    "logger=none",
+    "callbacks.figures=null",
+    "callbacks.evaluate.decades=0.1",
+]
+# the default sizes would make 2 steps of 76 networks long
+NETWORK = {"mlp": ["network.hidden_sizes=[8]"], "conv": ["network.channels=[4,6]", "network.strides=[1,2]"]}
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("config", overrides=[*overrides, "name=test"])
+    check_config(config)
+    return config
+
+
+def test_the_groups_are_known():
+    groups = "dataset architecture architecture/corruption likelihood network objective optimizer trainer logger"
+    assert {*groups.split(), "callbacks", "experiment"} == GROUPS
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"), [(group, choice) for group in sorted(GROUPS) for choice in choices(group)]
+)
+def test_every_yaml_composes_and_builds(group, choice):
+    added = "+" if group in ("experiment", "architecture/corruption") else ""
+    config = composed(
+        *(["architecture=ae", "architecture.corruption={}"] if "corruption" in group else []),
+        f"{added}{group}={choice}",
+    )
+    architecture = build_architecture(config, build_data(config))
+    assert architecture.latent_dim == config.architecture.latent_dim
+    assert OmegaConf.to_container(config, resolve=True)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "architecture", "likelihood", "network"),
+    [
+        pytest.param(*parts, marks=needs_frey_face if parts[0] == "frey_face" else [])
+        for parts in product(*map(choices, ("dataset", "architecture", "likelihood", "network")))
+        if parts[:2] != ("frey_face", "cvae")
+    ],
+)
+@pytest.mark.usefixtures("few_digits")
+def test_every_combination_trains_two_steps(run, dataset, architecture, likelihood, network):
+    parts = [f"dataset={dataset}", f"architecture={architecture}", f"likelihood={likelihood}", f"network={network}"]
+    outcome = run(*parts, *NETWORK[network], *QUICK, "architecture.latent_dim=3")
+    assert outcome.status == 0, outcome.err
+    results = outcome.results
+    assert (results["status"], results["samples"], results["step"]) == ("completed", 12, 2)
+    assert [results[group] for group in ("dataset", "architecture", "likelihood", "network")] == [
+        dataset,
+        architecture,
+        likelihood,
+        network,
+    ]
+    variational = "vae" in architecture
+    assert isinstance(results["test/bound"], float) == variational
+    assert isinstance(results["test/nll"], float)
+
+
+def test_a_conditional_model_of_unlabelled_faces_is_refused_before_anything_is_loaded(run):
+    outcome = run("dataset=frey_face", "architecture=cvae")
+    assert outcome.status == 1
+    assert "architecture.conditional=true" in outcome.err
+    assert "label" in outcome.err
+    assert outcome.results["status"] == "failed"
+    assert not (outcome.directory / "wandb").exists()
+
+
+def test_experiments_are_the_ones_documented():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert [name for name in choices("experiment") if f"`{name}`" not in readme] == []

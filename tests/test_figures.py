@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from vae_exp.architecture import AE, VAE
+from vae_exp.corruption import Masking
+from vae_exp.figures import filters, manifold, portfolio, reconstructions, samples
+from vae_exp.figures.images import image_grid
+from vae_exp.figures.latent import gaussian_grid, quantile_grid
+from vae_exp.likelihood import Bernoulli
+from vae_exp.network import MLP
+from vae_exp.objective import SGVBB
+
+SHAPE = (1, 6, 4)
+
+
+def drawn(figure, panel=0):
+    """The pixels that a figure's panel shows."""
+    return np.asarray(figure.axes[panel].images[0].get_array())
+
+
+def shades(n):
+    """Image i is one grey value, different for every i."""
+    return torch.linspace(0, 0.9, n).view(n, 1, 1, 1).expand(n, *SHAPE)
+
+
+def test_image_grid_puts_images_row_by_row():
+    grid = image_grid(shades(5), columns=3, gap=1)
+    assert grid.shape == (2 * 7 + 1, 3 * 5 + 1)
+    for i in range(5):
+        top, left = 1 + 7 * (i // 3), 1 + 5 * (i % 3)
+        assert (grid[top : top + 6, left : left + 4] == shades(5)[i, 0, 0, 0]).all()
+    assert (grid[0] == 1).all()
+
+
+def test_reconstructions_stand_under_their_inputs():
+    x = shades(4)
+    figure = reconstructions({"input": x, "output": 1 - x}, "title")
+    grid = drawn(figure)
+    for i in range(4):
+        upper, lower = grid[3, 3 + 6 * i], grid[3 + 8, 3 + 6 * i]
+        assert upper == pytest.approx(1 - lower, abs=1e-6)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["input", "output"]
+
+
+def test_sample_rows_are_named_by_class():
+    figure = samples(shades(20), "title", row_names=["zero", "one"])
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["zero", "one"]
+
+
+def test_filters_are_grey_at_zero_and_the_largest_come_first():
+    weights = torch.zeros(3, *SHAPE)
+    weights[1, 0, 0, 0], weights[2, 0, 0, 0] = 1.0, -5.0
+    grid = drawn(filters(weights, "title"))
+    assert grid[2, 2] == 0  # the largest magnitude, negative
+    assert grid[2, 2 + 6] == 1
+    assert grid[3, 3] == grid[2, 2 + 12] == 0.5
+
+
+def test_gaussian_grid_is_the_inverse_cdf_of_a_linear_grid():
+    z = gaussian_grid(4)
+    expected = scipy.stats.norm.ppf([0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(z[0, :, 0], expected, rtol=1e-5)  # z₁ to the right
+    np.testing.assert_allclose(z[:, 0, 1], expected[::-1], rtol=1e-5)  # z₂ upwards
+
+
+def test_quantile_grid_takes_equal_shares_of_the_codes():
+    codes = torch.stack([torch.arange(101.0), 2 * torch.arange(101.0)], 1)
+    z = quantile_grid(codes, 2)
+    torch.testing.assert_close(z[0, :, 0], torch.tensor([25.0, 75.0]))
+    torch.testing.assert_close(z[:, 0, 1], torch.tensor([150.0, 50.0]))
+
+
+def test_manifold_lies_as_its_latents_do():
+    images = shades(4).unflatten(0, (2, 2))
+    grid = drawn(manifold({"": images}, "title"))
+    assert [grid[0, 0], grid[0, 4], grid[6, 0], grid[6, 4]] == pytest.approx(shades(4)[:, 0, 0, 0].tolist())
+
+
+@pytest.mark.parametrize("latent_dim", [2, 3])
+@pytest.mark.parametrize("kind", ["ae", "dae", "vae", "cvae"])
+def test_every_model_gets_the_figures_that_it_has(kind, latent_dim):
+    parts = {"network": MLP([8]), "likelihood": Bernoulli(), "latent_dim": latent_dim}
+    if "v" in kind:
+        model = VAE(SHAPE, 10, objective=SGVBB(), conditional=kind == "cvae", **parts)
+    else:
+        model = AE(SHAPE, corruption=Masking(0.5) if kind == "dae" else None, **parts)
+    x, y = torch.rand(30, *SHAPE), torch.arange(30) % 10
+    figures = dict(portfolio(model.eval(), (x, y), "title"))
+    expected = {"reconstructions", "samples" if "v" in kind else "filters"}
+    assert set(figures) == expected | ({"latent_scatter", "manifold"} if latent_dim == 2 else set())
+    rows = [label.get_text() for label in figures["reconstructions"].axes[0].get_yticklabels()]
+    assert rows == (["input", "corrupted", "output"] if kind == "dae" else ["input", "output"])
+    if kind == "cvae":
+        assert len(figures["samples"].axes[0].get_yticklabels()) == 10
+    if latent_dim == 2:
+        offsets = np.asarray(figures["latent_scatter"].axes[0].collections[0].get_offsets())
+        np.testing.assert_allclose(offsets, model.encode(x, y).detach(), rtol=1e-5)
+        legend = figures["latent_scatter"].axes[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == [f"$\\mathdefault{{{i}}}$" for i in range(10)]

@@ -1,0 +1,78 @@
+import csv
+
+import pytest
+from wandb_file import read_wandb
+
+from vae_exp import logger
+
+QUICK = ["samples=1000", "callbacks.evaluate.decades=1", "trainer.log_every_n_steps=2"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+def test_the_offline_file_holds_history_images_config_and_exit_code(run):
+    outcome = run(*QUICK, "seed=7", "name=shelf")
+    assert outcome.status == 0, outcome.err
+    (logged,) = read_wandb(outcome.directory)
+    assert (logged.project, logged.group, logged.job_type, logged.exit_code) == ("vae_exp", "shelf", "train", 0)
+    assert logged.config["seed"] == 7
+    assert logged.config["architecture"]["latent_dim"] == 20
+    assert logged.metrics["*"] == "samples"
+
+    with (outcome.directory / "metrics.csv").open() as file:
+        table = list(csv.DictReader(file))
+    evaluations = [row for row in logged.history if "test/bound" in row]
+    assert [row["samples"] for row in evaluations] == [int(row["samples"]) for row in table]
+    assert [row["test/bound"] for row in evaluations] == [float(row["test/bound"]) for row in table]
+    assert len([row for row in logged.history if "loss" in row]) == 5
+
+    images = {key: row for row in logged.history for key in row if key.endswith("/filenames")}
+    assert set(images) == {"figures/reconstructions/filenames", "figures/samples/filenames"}
+    for key, row in images.items():
+        assert row["samples"] == 1000
+        (picture,) = row[key]
+        assert next(outcome.directory.glob(f"wandb/offline-run-*/files/{picture}")).stat().st_size > 10_000
+
+
+def test_a_run_that_fails_says_so(run):
+    outcome = run(*QUICK, "optimizer=sgd", "optimizer.lr=1e9")
+    assert outcome.status == 1
+    (logged,) = read_wandb(outcome.directory)
+    assert logged.exit_code == 1
+
+
+def test_each_run_of_a_process_is_a_run_of_its_own_and_a_resumed_one_keeps_its_id(run):
+    first, second = run(*QUICK), run(*QUICK, "seed=1")
+    again = run(f"resume={first.directory}", "samples=1500")
+    assert again.status == 0, again.err
+    ids = [[logged.run_id for logged in read_wandb(outcome.directory)] for outcome in (first, second)]
+    assert len(ids[0]) == 2
+    assert len(set(ids[0])) == 1
+    assert ids[1][0] not in ids[0]
+    assert [row["samples"] for row in read_wandb(first.directory)[1].history if "test/bound" in row] == [1500]
+
+
+def test_the_mode_follows_the_account(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(logger.WandbLogger, "__init__", lambda self, **arguments: seen.update(arguments))
+    monkeypatch.setattr(logger.WandB, "experiment", property(lambda self: _NoRun()))
+    monkeypatch.setattr(logger.WandB, "_wandb_init", {}, raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    for account, mode in ((True, "online"), (False, "offline")):
+        monkeypatch.setattr(logger, "account_configured", lambda account=account: account)
+        logger.WandB(tmp_path, {})
+        assert seen["mode"] == mode
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    logger.WandB(tmp_path, {})
+    assert seen["mode"] == "disabled"
+
+
+class _NoRun:
+    def define_metric(self, *names: str, **options: object) -> None:
+        pass
+
+
+def test_without_a_logger_nothing_of_it_is_written(run):
+    outcome = run(*QUICK, "logger=none")
+    assert outcome.status == 0, outcome.err
+    assert not (outcome.directory / "wandb").exists()
+    assert (outcome.directory / "metrics.csv").exists()

@@ -1,0 +1,33 @@
+"""What is installed is the whole thing."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_wheel_installed_elsewhere_runs(tmp_path):
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "vae_exp/conf/config.yaml" in names
+    assert "vae_exp/dataset/mnist_files/train-images-idx3-ubyte.xz" in names
+    assert "vae_exp/dataset/mnist_files/LICENSE.md" in names
+    assert not [name for name in names if name.endswith(".mat")]
+    site, home = tmp_path / "site", tmp_path / "home"
+    home.mkdir()
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", "--target", site, wheel], check=True)
+
+    environment = os.environ | {"PYTHONPATH": str(site), "VAE_EXP_CACHE": str(tmp_path / "cache")}
+    words = ["vae_exp", "samples=200", "dataset.train_size=100", "logger=none", "callbacks.evaluate.decades=0.1"]
+    subprocess.run([sys.executable, "-P", "-m", *words], cwd=home, env=environment, check=True, timeout=120)
+    (results,) = home.glob("outputs/mnist_vae/*/results.json")
+    assert '"git_revision": null' in results.read_text()
+    assert (results.parent / "figures" / "samples.png").exists()
+    where = "import vae_exp; print(vae_exp.__file__)"
+    out = subprocess.run([sys.executable, "-P", "-c", where], cwd=home, env=environment, capture_output=True, text=True)
+    assert out.stdout.startswith(str(site))

@@ -1,0 +1,107 @@
+"""Interrupted, killed, resumed: the numbers are those of a run that was never stopped."""
+
+import signal
+import time
+
+import pytest
+import torch
+from conftest import command_line
+
+from vae_exp.metrics import MetricsTable, read_metrics
+
+CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
+ARGUMENTS = [
+    "vae_exp",
+    "architecture=vae",
+    "dataset.train_size=1100",  # not a multiple of the batch size
+    "dataset.binarization=dynamic",
+    "network.hidden_sizes=[300]",
+    "samples=160000",
+    "optimizer=adam",
+    "callbacks.evaluate.per_decade=12",
+    "callbacks.checkpoint.every_seconds=0.1",
+    "callbacks.figures=null",
+    "logger=none",
+]
+
+
+def numbers(directory):
+    return [{k: v for k, v in row.items() if k not in CLOCK} for row in read_metrics(directory / "metrics.csv")]
+
+
+def wait_for_rows(process, directory, rows):
+    path = directory / "metrics.csv"
+    for _ in range(1200):
+        if path.exists() and len(read_metrics(path)) >= rows:
+            time.sleep(0.35)  # into the stretch between two evaluations, past a checkpoint
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError("the run does not get on")
+
+
+def test_a_run_stopped_in_every_way_ends_with_the_numbers_of_one_never_stopped(tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    go_on = ["vae_exp", f"resume={stopped}"]
+    begin = [*ARGUMENTS, f"hydra.run.dir={stopped}"]
+    reached = 0
+    for words, number in ((begin, signal.SIGINT), (go_on, signal.SIGTERM), (go_on, signal.SIGKILL)):
+        process = command_line(*words, cwd=tmp_path)
+        wait_for_rows(process, stopped, reached + 2)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        if number == signal.SIGKILL:
+            assert process.returncode == -signal.SIGKILL
+            assert not (stopped / "results.json").exists()
+        else:
+            assert process.returncode == 128 + number
+            assert f"resume={stopped}" in err
+            assert "Traceback" not in err
+            assert '"status": "interrupted"' in (stopped / "results.json").read_text()
+        assert reached < len(read_metrics(stopped / "metrics.csv")) < 25
+        reached = len(read_metrics(stopped / "metrics.csv"))
+    for words in (go_on, [*ARGUMENTS, f"hydra.run.dir={whole}"]):
+        process = command_line(*words, cwd=tmp_path)
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+
+    assert numbers(stopped) == numbers(whole)
+    ends = [torch.load(d / "checkpoints" / "last.ckpt", weights_only=True) for d in (whole, stopped)]
+    for name, value in ends[0]["state_dict"].items():
+        assert torch.equal(value, ends[1]["state_dict"][name]), name
+    states = [end["optimizer_states"][0]["state"] for end in ends]
+    for i, state in states[0].items():
+        for name, value in state.items():
+            assert torch.equal(value, states[1][i][name])
+    assert torch.equal(*(end["vae_exp"]["generator"] for end in ends))
+    assert not [path for path in stopped.rglob("*") if path.name.endswith(".part")]
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_larger_budget_goes_on_with_a_finished_run(run):
+    quick = ["logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=1"]
+    long, short = run("samples=2000", *quick), run("samples=1000", *quick)
+    assert run(f"resume={short.directory}", "samples=2000").status == 0
+    assert numbers(short.directory)[-1] == numbers(long.directory)[-1]
+    assert short.results["samples"] == short.results["budget"] == 2000
+    # and a further one begins where this one ended
+    assert run(f"resume={short.directory}", "samples=2050").status == 0
+    assert short.results["samples"] == 2050
+
+
+class TestMetricsTable:
+    def test_appends_rows(self, tmp_path):
+        table = MetricsTable(tmp_path / "metrics.csv")
+        for samples in (100, 200):
+            table.append({"samples": samples, "test/bound": -samples / 3})
+        assert read_metrics(tmp_path / "metrics.csv") == [
+            {"samples": 100, "test/bound": -100 / 3},
+            {"samples": 200, "test/bound": -200 / 3},
+        ]
+
+    def test_forgets_what_came_after_the_checkpoint_and_half_a_row(self, tmp_path):
+        path = tmp_path / "metrics.csv"
+        path.write_text("samples,test/bound\n100,-3.5\n200,-2.5\n300,-1.5\n4")
+        table = MetricsTable(path, until=200)
+        table.append({"samples": 300, "test/bound": -1.25})
+        assert path.read_text() == "samples,test/bound\n100,-3.5\n200,-2.5\n300,-1.25\n"

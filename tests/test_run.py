@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+import vae_exp
+from vae_exp import sample
+from vae_exp.errors import RunError
+
+QUICK = ["samples=400", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=1"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+@pytest.fixture
+def finished(run):
+    outcome = run("architecture=cvae", "architecture.latent_dim=4", "objective.samples=2", *QUICK)
+    assert outcome.status == 0, outcome.err
+    return outcome.directory
+
+
+def test_a_finished_run_is_an_object(finished):
+    run = vae_exp.load_run(finished)
+    assert run.config.architecture.latent_dim == run.metrics["latent_dim"] == 4
+    assert run.metrics["status"] == "completed"
+    assert [row["samples"] for row in run.history] == [100, 200, 400]
+    assert run.history[-1]["test/bound"] == run.metrics["test/bound"]
+    model = run.model
+    assert not model.training
+    x, y = torch.rand(3, 1, 28, 28), torch.tensor([1, 2, 3])
+    z = model.encode(x, y)
+    assert z.shape == (3, 4)
+    assert model.decode(z, y).mean.shape == model.sample(3).shape == x.shape
+    assert model.bound(x, y).shape == (3,)
+
+
+def test_its_model_is_the_one_whose_bound_was_written(finished):
+    from vae_exp.assembly import build_data
+    from vae_exp.evaluation import evaluate
+
+    run = vae_exp.load_run(finished)
+    data = build_data(run.config)
+    data.load(torch.device("cpu"))
+    bound = evaluate(run.model, data.evaluation_batches("test", 1000))["bound"]
+    assert bound == pytest.approx(run.metrics["test/bound"], abs=1e-4)
+
+
+def test_what_has_not_ended_or_is_no_run_is_refused(finished, tmp_path):
+    with pytest.raises(RunError, match="not a run directory"):
+        vae_exp.load_run(tmp_path / "nowhere")
+    (finished / "results.json").unlink()
+    with pytest.raises(RunError, match="has not ended"):
+        vae_exp.load_run(finished)
+
+
+def test_weights_of_another_architecture_are_refused(finished):
+    config = finished / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("latent_dim: 4", "latent_dim: 5"))
+    with pytest.raises(RunError, match="does not fit"):
+        vae_exp.load_run(finished)
+
+
+class TestSample:
+    def call(self, monkeypatch, *arguments):
+        monkeypatch.setattr("sys.argv", ["sample", *arguments])
+        sample.main()
+
+    def test_writes_a_picture(self, finished, monkeypatch, capfd, tmp_path):
+        self.call(monkeypatch, f"run={finished}", "n=9")
+        picture = finished / "figures" / "samples_9.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert str(picture) in capfd.readouterr().out
+        self.call(monkeypatch, f"run={finished}", "n=9", "label=3", f"output={tmp_path}/new/three.png")
+        assert (tmp_path / "new" / "three.png").read_bytes() != picture.read_bytes()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["run={}", "labl=3"], "labl: no such key. Did you mean label?"),
+            (["run={}", "n=0"], "n=0: is not allowed"),
+            (["run={}", "label=10"], "label=10: is not allowed: 0 to 9"),
+            (["run=nowhere"], "run=nowhere: is not a run directory"),
+            ([], "run: a value is needed"),
+            (["64"], "key=value"),
+        ],
+        ids=str,
+    )
+    def test_mistakes_are_named(self, finished, monkeypatch, capfd, arguments, message):
+        with pytest.raises(SystemExit) as end:
+            self.call(monkeypatch, *(argument.format(finished) for argument in arguments))
+        assert end.value.code == 1
+        assert message in capfd.readouterr().err
+
+    def test_a_model_without_a_prior_has_no_samples(self, run, monkeypatch, capfd):
+        outcome = run("architecture=ae", *QUICK)
+        with pytest.raises(SystemExit):
+            self.call(monkeypatch, f"run={outcome.directory}")
+        assert "no prior" in capfd.readouterr().err

@@ -1,0 +1,65 @@
+"""Read an offline W&B run: records of a LevelDB log, each a protocol buffer."""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wandb.proto import wandb_internal_pb2
+
+HEADER, BLOCK = 7, 32 * 1024
+
+
+@dataclass
+class WandbRun:
+    run_id: str = ""
+    group: str = ""
+    job_type: str = ""
+    project: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, str] = field(default_factory=dict)
+    exit_code: int | None = None
+
+
+def read_wandb(directory: Path) -> list[WandbRun]:
+    """Every offline run under a run directory's wandb/, the oldest first."""
+    return [_decode(path) for path in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
+
+
+def _decode(path: Path) -> WandbRun:
+    run = WandbRun()
+    for data in _records(path.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            run.run_id, run.group, run.project = record.run.run_id, record.run.run_group, record.run.project
+            run.job_type = record.run.job_type
+            run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        elif kind == "history":
+            items = record.history.item
+            run.history.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
+        elif kind == "metric":
+            run.metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+        elif kind == "exit":
+            run.exit_code = record.exit.exit_code
+    return run
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """The log format: 7 bytes of file header, then blocks of (checksum, length, type, payload)."""
+    position, parts = HEADER, b""
+    while position + HEADER <= len(data):
+        left = BLOCK - position % BLOCK
+        if left < HEADER:
+            position += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, position)
+        parts += data[position + HEADER : position + HEADER + length]
+        position += HEADER + length
+        if kind in (1, 4):  # whole, or the last part
+            yield parts
+            parts = b""

@@ -1,0 +1,91 @@
+"""Where everything of a run lies."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_exp.errors import RunError
+from vae_exp.metrics import write_atomically
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run."""
+
+    path: Path
+
+    def __init__(self, path: str | Path) -> None:
+        object.__setattr__(self, "path", Path(path))
+
+    @property
+    def name(self) -> str:
+        """What the run is called: its experiment and its own folder."""
+        return f"{self.path.absolute().parent.name}/{self.path.absolute().name}"
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / ".hydra" / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """The command line."""
+        return self.path / ".hydra" / "overrides.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """`last.ckpt` and `best.ckpt`; the folder is there as soon as the run has begun."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where the run goes on, and the model that its results are of."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """One row per evaluation."""
+        return self.path / "metrics.csv"
+
+    @property
+    def results(self) -> Path:
+        """One flat object, written last."""
+        return self.path / "results.json"
+
+    @property
+    def figures(self) -> Path:
+        """The pictures."""
+        return self.path / "figures"
+
+    def begin(self) -> None:
+        """Claim a new run's directory.
+
+        Raises:
+            RunError: It holds a run already.
+        """
+        self.refuse_if_begun()
+        self.checkpoints.mkdir(parents=True)
+
+    def refuse_if_begun(self) -> None:
+        """Leave a run that lies here alone.
+
+        Raises:
+            RunError: There is one.
+        """
+        if self.checkpoints.exists():
+            raise RunError(
+                f"hydra.run.dir={self.path}: holds a run already. Go on with it (resume={self.path}) or name another"
+            )
+
+    def write_config(self, config: DictConfig) -> None:
+        """The record of what runs, interpolations resolved."""
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write `results.json`, whole or not at all."""
+        write_atomically(self.results, json.dumps(results, indent=2) + "\n")
