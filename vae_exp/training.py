@@ -6,6 +6,7 @@ import math
 import platform
 import subprocess
 import time
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from vae_exp.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
+# Lightning 2.6 with torch 2.15; and its advice on a logging interval that a short budget does not reach
+warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
 
 IDENTITY = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer")
 PARTS = (*IDENTITY, "weight_prior")
