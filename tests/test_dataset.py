@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import FREY_FACE, needs_frey_face, write_idx
@@ -35,6 +36,10 @@ def numbered(n: int) -> Images:
 
 def stream(n=10, batch_size=4, start=0, stop=35, seed=0):
     return TrainingStream(numbered(n), BINARIZE["none"], batch_size, start, stop, seed)
+
+
+def served_by(stream):
+    return [batch for execution in stream for batch in execution]
 
 
 class TestMNIST:
@@ -154,30 +159,51 @@ class TestFreyFace:
 class TestTrainingStream:
     @given(n=st.integers(1, 12), batch_size=st.integers(1, 9), stop=st.integers(1, 60), seed=st.integers(0, 3))
     def test_every_pass_serves_every_image_once_and_the_budget_is_exact(self, n, batch_size, stop, seed):
-        batches = list(stream(n, batch_size, 0, stop, seed))
+        batches = served_by(stream(n, batch_size, 0, stop, seed))
         served = torch.cat([y for _, y in batches])
         assert len(served) == stop
-        assert len(batches) == len(stream(n, batch_size, 0, stop, seed))
         assert all(len(y) == batch_size for _, y in batches[:-1])
         for i in range(stop // n):
             assert sorted(served[i * n : (i + 1) * n].tolist()) == list(range(n))
 
     @given(step=st.integers(0, 8), seed=st.integers(0, 3))
     def test_goes_on_where_it_stopped(self, step, seed):
-        whole = list(stream(seed=seed))
-        rest = list(stream(start=4 * step, seed=seed))
+        whole = served_by(stream(seed=seed))
+        rest = served_by(stream(start=4 * step, seed=seed))
         assert len(rest) == len(whole) - step
         for (x, y), (x_, y_) in zip(whole[step:], rest, strict=True):
             assert torch.equal(x, x_)
             assert torch.equal(y, y_)
 
+    @given(
+        start=st.integers(0, 40),
+        batch_size=st.integers(1, 9),
+        most=st.integers(1, 5),
+        goals=st.lists(st.integers(1, 60), max_size=4, unique=True).map(sorted),
+    )
+    def test_executions_end_at_every_goal_and_serve_the_same_batches(self, start, batch_size, most, goals):
+        arguments = (numbered(10), BINARIZE["none"], batch_size, start, 50, 0)
+        executions = TrainingStream(*arguments, most, goals)
+        served = [[y for _, y in execution] for execution in executions]
+        assert len(served) == len(executions)
+        assert all(1 <= len(execution) <= most for execution in served)
+        ends = start + np.cumsum([sum(map(len, execution)) for execution in served])
+        for goal in goals:
+            if start < goal <= 50:  # an execution ends with the first batch that reaches the goal
+                assert any(goal <= end < goal + batch_size for end in ends)
+        single = [y for _, y in served_by(TrainingStream(*arguments))]
+        if not any(start < goal < 50 for goal in goals):
+            assert [y.tolist() for execution in served for y in execution] == [y.tolist() for y in single]
+        together = [y for execution in served for y in execution]
+        assert torch.equal(torch.cat(together or [torch.zeros(0)]), torch.cat(single or [torch.zeros(0)]))
+
     def test_order_depends_on_seed_and_pass(self):
-        order = [y for _, y in stream(10, 10, 0, 30)]
+        order = [y for _, y in served_by(stream(10, 10, 0, 30))]
         assert not torch.equal(order[0], order[1])
-        assert not torch.equal(order[0], next(iter(stream(10, 10, 0, 30, seed=1)))[1])
+        assert not torch.equal(order[0], served_by(stream(10, 10, 0, 30, seed=1))[0][1])
 
     def test_images_and_labels_belong_together(self):
-        for x, y in stream():
+        for x, y in served_by(stream()):
             torch.testing.assert_close(x[:, 0, 0, 0] * 255, y.float())
 
 

@@ -2,11 +2,13 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from wandb.proto import wandb_internal_pb2
 
 HEADER, BLOCK = 7, 32 * 1024
@@ -25,8 +27,20 @@ class WandbRun:
 
 
 def read_wandb(directory: Path) -> list[WandbRun]:
-    """Every offline run under a run directory's wandb/, the oldest first."""
-    return [_decode(path) for path in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
+    """Every offline run under a run directory's wandb/, the oldest first, once each has its exit record.
+
+    W&B's own process writes the file, and may still be at it for a moment after `finish` has returned.
+    """
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            runs = [_decode(path) for path in sorted(directory.glob("wandb/offline-run-*/*.wandb"))]
+            if all(run.exit_code is not None for run in runs):
+                return runs
+        except DecodeError:
+            runs = []
+        assert time.monotonic() < deadline, f"no exit record: {runs}"
+        time.sleep(0.1)
 
 
 def _decode(path: Path) -> WandbRun:

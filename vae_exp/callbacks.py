@@ -21,6 +21,7 @@ from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
 from vae_exp.metrics import MetricsTable
+from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory
 
 
@@ -54,14 +55,17 @@ class Evaluate(pl.Callback):
         self.seconds = 0.0
         self.evaluation_seconds = 0.0
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Say where executions have to end."""
+        experiment, _ = _parts(trainer)
+        experiment.goals = evaluation_points(experiment.samples, self.per_decade, self.decades)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock; forget rows that were written after the checkpoint that the run goes on from."""
         experiment, _ = _parts(trainer)
         self._started = time.perf_counter() - self.seconds
         self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
-        points = evaluation_points(experiment.samples, self.per_decade, self.decades)
-        self._points = [point for point in points if point > experiment.samples_seen]
-        self._started_at_step = experiment.steps
+        self._goals = [goal for goal in experiment.goals if goal > experiment.samples_seen]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -69,12 +73,13 @@ class Evaluate(pl.Callback):
         """Evaluate where a point is reached."""
         experiment, data = _parts(trainer)
         self.seconds = time.perf_counter() - self._started
-        if not self._points or experiment.samples_seen < self._points[0]:
+        if not self._goals or experiment.samples_seen < self._goals[0]:
             return
-        self._points = [point for point in self._points if point > experiment.samples_seen]
+        self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
         row: dict[str, float] = {}
         for split in data.splits:
-            values = evaluate(experiment.architecture, data.evaluation_batches(split, self.batch_size))
+            with fast_linear(trainer.fast_linear):  # type: ignore[attr-defined]
+                values = evaluate(experiment.architecture, data.evaluation_batches(split, self.batch_size))
             row |= {f"{split}/{name}": value for name, value in values.items()}
         now = time.perf_counter() - self._started
         self.evaluation_seconds += now - self.seconds
@@ -197,6 +202,7 @@ class StopOnSignal(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals over; outside the main thread a launcher has its own way to stop its jobs."""
         if threading.current_thread() is threading.main_thread():
+            self._experiment, _ = _parts(trainer)
             self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
 
     def on_train_batch_end(
@@ -223,6 +229,7 @@ class StopOnSignal(pl.Callback):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = number
+        self._experiment.stop_requested = True  # not only after the execution, which may be many updates
         self._give_back()
 
     def _give_back(self) -> None:

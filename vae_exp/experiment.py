@@ -1,17 +1,19 @@
 """The LightningModule: terms → weighted loss → optimizer."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from vae_exp.architecture import Architecture
 from vae_exp.dataset.batches import Batch
 from vae_exp.errors import Diverged
+from vae_exp.network.linear import fast_linear
 
 STATE = "vae_exp"
 
@@ -51,24 +53,36 @@ class Experiment(pl.LightningModule):
         self.steps = 0
         self.metrics: dict[str, float] = {}
         """The latest evaluation."""
+        self.goals: list[int] = []
+        """The sample counts at which to evaluate."""
+        self.stop_requested = False
+        self.automatic_optimization = False  # a Lightning step runs many updates
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of one batch: Σ weightₖ · mean(termₖ), nats per image.
+    def training_step(self, batches: Iterator[Batch], batch_idx: int) -> None:
+        """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.
 
         Raises:
-            Diverged: The loss is not finite.
+            Diverged: A loss was not finite.
         """
-        x, y = batch
-        terms = {name: term.mean() for name, term in self.architecture.terms(x, y).items()}
-        loss = torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum()
-        self.steps += 1
-        self.samples_seen += len(x)
-        if not math.isfinite(loss.item()):
-            raise Diverged(self._diagnosis(terms))
-        if self.steps % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            row = {"loss": loss} | {f"loss/{name}": term for name, term in terms.items()}
-            self.log_row({name: value.item() for name, value in row.items()})
-        return loss
+        trainer: Any = self.trainer
+        optimizer = trainer.optimizers[0]
+        losses: list[Tensor] = []
+        with fast_linear(trainer.fast_linear):
+            for x, y in batches:
+                terms = {name: term.mean() for name, term in self.architecture.terms(x, y).items()}
+                loss = torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum()
+                optimizer.zero_grad()
+                loss.backward()
+                if trainer.largest_gradient_norm is not None:
+                    clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
+                optimizer.step()
+                losses.append(torch.stack([loss, *terms.values()]).detach())
+                self.steps += 1
+                self.samples_seen += len(x)
+                if self.stop_requested:
+                    break
+        # the device is waited for once per execution, here
+        self._report(["loss", *(f"loss/{name}" for name in terms)], torch.stack(losses).double().cpu())
 
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.
@@ -116,16 +130,26 @@ class Experiment(pl.LightningModule):
 
     def advice(self) -> str:
         """What to try when something is not finite."""
-        lr = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         return (
             f"Try a smaller optimizer.lr (now {lr:g}), another network.init_std, or with a Gaussian likelihood a "
             "larger likelihood.min_std"
         )
 
-    def _diagnosis(self, terms: dict[str, Tensor]) -> str:
-        values = ", ".join(f"{name} = {term.item():g}" for name, term in terms.items())
-        culprits = [name for name, term in terms.items() if not math.isfinite(term.item())] or ["their sum"]
-        return (
-            f"The loss is not finite at step {self.steps:,} ({self.samples_seen:,} samples): {', '.join(culprits)} "
-            f"({values}). {self.advice()}"
-        )
+    def _report(self, names: list[str], losses: Tensor) -> None:
+        """Log the means of an execution's losses (updates, names); raise Diverged where one is not finite."""
+        wrong = (~losses.isfinite()).any(1).nonzero()
+        if len(wrong):
+            row = losses[int(wrong[0])].tolist()
+            raise Diverged(
+                self._diagnosis(self.steps - len(losses) + int(wrong[0]) + 1, dict(zip(names, row, strict=True)))
+            )
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.steps // every > (self.steps - len(losses)) // every:
+            self.log_row(dict(zip(names, losses.mean(0).tolist(), strict=True)))
+
+    def _diagnosis(self, step: int, losses: dict[str, float]) -> str:
+        terms = {name.removeprefix("loss/"): value for name, value in losses.items() if name != "loss"}
+        values = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
+        culprits = [name for name, value in terms.items() if not math.isfinite(value)] or ["their sum"]
+        return f"The loss is not finite at step {step:,}: {', '.join(culprits)} ({values}). {self.advice()}"

@@ -118,10 +118,18 @@ def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
 
 
+def _base_of(build: Callable[..., Any]) -> type | None:
+    """The class that a class hands its further keyword arguments to."""
+    takes_more = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(build).parameters.values())
+    return build.__mro__[1] if inspect.isclass(build) and takes_more else None
+
+
 def _annotations(build: Callable[..., Any]) -> dict[str, Any]:
     plain_class = inspect.isclass(build) and not is_dataclass(build)
     hints = get_type_hints(build.__init__ if plain_class else build, include_extras=True)
-    return {name: hints.get(name, Any) for name in _parameters(build)}
+    own = {name: hints.get(name, Any) for name in _parameters(build)}
+    base = _base_of(build)
+    return own if base is None else _annotations(base) | own
 
 
 def _required(build: Callable[..., Any]) -> list[str]:

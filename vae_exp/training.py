@@ -30,9 +30,6 @@ from vae_exp.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
-# Lightning 2.6 with torch 2.15; and its advice on a logging interval that a short budget does not reach
-warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
 
 IDENTITY = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer")
 PARTS = (*IDENTITY, "weight_prior")
@@ -78,6 +75,8 @@ def train(config: DictConfig, path: Path, choices: dict[str, str]) -> float:
     finally:
         directory.write_results(_results(config, choices, experiment, status, error))
         finish(exit_code=int(status != "completed"))
+    if not experiment.metrics:
+        return math.nan
     name, value = headline(experiment.metrics, "test")
     log.info("%s %.2f after %s samples; all of it in %s", name, value, f"{experiment.samples_seen:,}", path)
     return value
@@ -113,12 +112,16 @@ def _fit(config: DictConfig, directory: RunDirectory, experiment: Experiment, da
     # uint8 images cannot leave [0, 1], and a loss that is not finite has a better message than the distributions give
     Distribution.set_default_validate_args(False)
     try:
-        trainer.fit(
-            experiment,
-            datamodule=data,
-            ckpt_path=directory.last_checkpoint if config.resume else None,
-            weights_only=True,
-        )
+        with warnings.catch_warnings():
+            # Lightning 2.6 with torch 2.15, and its advice on a logging interval in Lightning steps
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+            warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+            trainer.fit(
+                experiment,
+                datamodule=data,
+                ckpt_path=directory.last_checkpoint if config.resume else None,
+                weights_only=True,
+            )
     finally:
         Distribution.set_default_validate_args(__debug__)
 

@@ -1,7 +1,7 @@
 """Whole batches from images that lie in the device's memory: no per-image Python, no workers."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ Batch = tuple[Tensor, Tensor]
 class TrainingStream:
     """Shuffled passes over the images, one after another: which images come next depends on seed and position alone.
 
-    Batches are full also where a pass ends inside one; only the last one of the budget may be smaller.
+    Batches are full also where a pass ends inside one; only the last one of the budget may be smaller. They come in
+    executions of several batches, each made when it is asked for.
 
     Args:
         images: All training images.
@@ -25,6 +26,8 @@ class TrainingStream:
         start: How many images were served before; a resumed run goes on here.
         stop: The budget, in images.
         seed: Of the shuffles.
+        batches_per_execution: How many batches at most.
+        goals: Positions at which an execution has to end, with the batch that reaches them; sorted.
     """
 
     def __init__(
@@ -35,21 +38,26 @@ class TrainingStream:
         start: int,
         stop: int,
         seed: int,
+        batches_per_execution: int = 1,
+        goals: Sequence[int] = (),
     ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
-        self.start = start
-        self.stop = stop
         self.seed = seed
+        self._executions = list(_executions(start, stop, batch_size, batches_per_execution, [*goals, stop]))
         self._passes: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
-        return max(0, math.ceil((self.stop - self.start) / self.batch_size))
+        return len(self._executions)
 
-    def __iter__(self) -> Iterator[Batch]:
-        for position in range(self.start, self.stop, self.batch_size):
-            index = self._index(position, min(position + self.batch_size, self.stop))
+    def __iter__(self) -> Iterator[Iterator[Batch]]:
+        return map(self._batches, self._executions)
+
+    def _batches(self, execution: tuple[int, int]) -> Iterator[Batch]:
+        start, stop = execution
+        for position in range(start, stop, self.batch_size):
+            index = self._index(position, min(position + self.batch_size, stop))
             yield self.binarize(self.images.pixels[index]), self.images.labels[index]
 
     def _index(self, start: int, stop: int) -> Tensor:
@@ -65,6 +73,19 @@ class TrainingStream:
             seed = int(np.random.SeedSequence((self.seed, i)).generate_state(1)[0])
             self._passes = {i: shuffled(len(self.images), seed).to(self.images.pixels.device)}
         return self._passes[i]
+
+
+def _executions(
+    start: int, stop: int, batch_size: int, most_batches: int, goals: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    """From which position to which one each execution goes."""
+    position = start
+    for goal in goals:
+        batches = math.ceil((min(goal, stop) - position) / batch_size)
+        for first in range(0, batches, most_batches):
+            last = min(first + most_batches, batches)
+            yield position + first * batch_size, min(position + last * batch_size, stop)
+        position = max(position, min(position + batches * batch_size, stop))
 
 
 class EvaluationBatches:

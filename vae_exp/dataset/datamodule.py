@@ -1,5 +1,6 @@
 """A dataset as Lightning knows it: splits, held on the training device."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -72,11 +73,20 @@ class DataModule(LightningDataModule):
         """What is left of the experiment's budget: a resumed run goes on with the image that it stopped before."""
         assert self.trainer is not None
         experiment: Any = self.trainer.lightning_module
-        return self.training_stream(experiment.samples_seen, experiment.samples, experiment.seed)
+        return self.training_stream(
+            experiment.samples_seen,
+            experiment.samples,
+            experiment.seed,
+            getattr(self.trainer, "steps_per_execution", 1),
+            experiment.goals,
+        )
 
-    def training_stream(self, start: int, stop: int, seed: int) -> TrainingStream:
+    def training_stream(
+        self, start: int, stop: int, seed: int, batches_per_execution: int = 1, goals: Sequence[int] = ()
+    ) -> TrainingStream:
         """Training batches from image `start` of the stream to image `stop`."""
-        return TrainingStream(self.splits["train"], self.binarize, self.batch_size, start, stop, seed)
+        images = self.splits["train"]
+        return TrainingStream(images, self.binarize, self.batch_size, start, stop, seed, batches_per_execution, goals)
 
     def evaluation_batches(self, split: str, batch_size: int) -> EvaluationBatches:
         """Every image of a split once."""
