@@ -36,6 +36,39 @@ def test_evaluating_leaves_no_trace_in_the_training(run):
     assert often.results["test/bound"] == seldom.results["test/bound"]
 
 
+@pytest.mark.parametrize("architecture", ["vae", "dae"])
+def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run, architecture):
+    """Exactly: also where the evaluations and the budget do not lie on a multiple of the updates."""
+
+    def end(updates):
+        outcome = run(
+            f"architecture={architecture}",
+            "samples=2050",
+            "dataset.binarization=dynamic",
+            f"trainer.steps_per_execution={updates}",
+            *QUICK,
+        )
+        rows = read_metrics(outcome.directory / "metrics.csv")
+        weights = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        return [(row["samples"], row["step"], row["test/nll"]) for row in rows], weights
+
+    (rows, weights), *others = end(1), end(7), end(50)
+    assert rows[-1][:2] == (2050, 21)
+    for other_rows, other_weights in others:
+        assert other_rows == rows
+        assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
+
+
+def test_gradients_are_clipped_where_asked_for(run):
+    def first_step(*clip):
+        # plain gradient descent, one step: the weights move by lr times the gradient
+        outcome = run("samples=100", "optimizer=sgd", "optimizer.lr=1", "weight_prior=0", *clip, *QUICK)
+        ends = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        return sum(w.square().sum().item() for name, w in ends.items() if "bias" in name) ** 0.5
+
+    assert first_step("+trainer.gradient_clip_val=0.01") <= 0.01 + 1e-6 < first_step()
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(run):
     bounds = [run("samples=500", f"seed={seed}", *QUICK).results["test/bound"] for seed in (0, 0, 1)]
     assert bounds[0] == bounds[1] != bounds[2]

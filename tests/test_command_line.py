@@ -54,6 +54,8 @@ def refused(outcome, *words):
         ("trainer.precision=31", ["trainer.precision=31"]),
         ("trainer.accelerator=abacus", ["trainer", "abacus"]),
         ("trainer.devices=2", ["trainer.devices"]),
+        ("trainer.precision=16-mixed", ["trainer.precision=16", "bf16-mixed"]),
+        ("trainer.steps_per_execution=0", ["trainer.steps_per_execution=0", "greater than 0"]),
         ("dataset=mnits", ["dataset=mnits: no such choice", "mean dataset=mnist?", "frey_face"]),
         ("datset=mnist", ["datset: no such key", "mean dataset?"]),
         ("+experiment=mnist_vea", ["experiment=mnist_vea: no such choice", "mean experiment=mnist_vae?"]),

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, Normal, kl_divergence
 
 from vae_exp.likelihood import Bernoulli
-from vae_exp.objective import SGVBA, SGVBB
+from vae_exp.objective import SGVBA, SGVBB, kl_of_normals
 
 B, D = 4, 3
 
@@ -24,6 +24,12 @@ def test_closed_kl_is_equation_10(problem):
     mean, variance = q.mean, q.variance
     expected = -0.5 * (1 + variance.log() - mean.square() - variance).sum(1)
     torch.testing.assert_close(SGVBB()(x, q, p, decode)["kl"], expected)
+
+
+def test_closed_kl_between_any_two_normals_is_torchs():
+    torch.manual_seed(0)
+    q, p = (Independent(Normal(torch.randn(B, D), torch.rand(B, D) + 0.2), 1) for _ in range(2))
+    torch.testing.assert_close(kl_of_normals(q, p), kl_divergence(q, p))
 
 
 def test_closed_kl_against_monte_carlo(problem):

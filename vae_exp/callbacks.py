@@ -21,7 +21,6 @@ from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
 from vae_exp.metrics import MetricsTable
-from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory
 
 
@@ -78,8 +77,7 @@ class Evaluate(pl.Callback):
         self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
         row: dict[str, float] = {}
         for split in data.splits:
-            with fast_linear(trainer.fast_linear):  # type: ignore[attr-defined]
-                values = evaluate(experiment.architecture, data.evaluation_batches(split, self.batch_size))
+            values = evaluate(experiment.architecture, data.evaluation_batches(split, self.batch_size))
             row |= {f"{split}/{name}": value for name, value in values.items()}
         now = time.perf_counter() - self._started
         self.evaluation_seconds += now - self.seconds

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 from vae_exp.architecture import Architecture
 from vae_exp.dataset.batches import Batch
 from vae_exp.errors import Diverged
-from vae_exp.network.linear import fast_linear
 
 STATE = "vae_exp"
 
@@ -67,20 +66,19 @@ class Experiment(pl.LightningModule):
         trainer: Any = self.trainer
         optimizer = trainer.optimizers[0]
         losses: list[Tensor] = []
-        with fast_linear(trainer.fast_linear):
-            for x, y in batches:
-                terms = {name: term.mean() for name, term in self.architecture.terms(x, y).items()}
-                loss = torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum()
-                optimizer.zero_grad()
-                loss.backward()
-                if trainer.largest_gradient_norm is not None:
-                    clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
-                optimizer.step()
-                losses.append(torch.stack([loss, *terms.values()]).detach())
-                self.steps += 1
-                self.samples_seen += len(x)
-                if self.stop_requested:
-                    break
+        for x, y in batches:
+            terms = {name: term.mean() for name, term in self.architecture.terms(x, y).items()}
+            loss = torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            if trainer.largest_gradient_norm is not None:
+                clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
+            optimizer.step()
+            losses.append(torch.stack([loss, *terms.values()]).detach())
+            self.steps += 1
+            self.samples_seen += len(x)
+            if self.stop_requested:
+                break
         # the device is waited for once per execution, here
         self._report(["loss", *(f"loss/{name}" for name in terms)], torch.stack(losses).double().cpu())
 

@@ -14,7 +14,6 @@ class Trainer(pl.Trainer):
     Args:
         steps_per_execution: Optimizer updates per Lightning step; fewer where the next evaluation or the end of the
             budget is nearer. The numbers do not depend on it.
-        fast_linear: Whether linear layers on the CPU take their products from oneDNN, within float32 rounding.
         gradient_clip_val: Largest norm of the gradient; None leaves it alone.
         arguments: Of Lightning's Trainer.
 
@@ -25,7 +24,6 @@ class Trainer(pl.Trainer):
     def __init__(
         self,
         steps_per_execution: PositiveInt = 50,
-        fast_linear: bool = True,
         gradient_clip_val: NonNegativeFloat | None = None,
         **arguments: Any,
     ) -> None:
@@ -33,5 +31,4 @@ class Trainer(pl.Trainer):
             raise ConfigError("trainer.precision=16: float16 needs its losses scaled; take bf16-mixed")
         super().__init__(**arguments)
         self.steps_per_execution = steps_per_execution
-        self.fast_linear = fast_linear
         self.largest_gradient_norm = gradient_clip_val

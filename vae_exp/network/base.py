@@ -7,8 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vae_exp.network.linear import fast_linear
-
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
 
@@ -81,7 +79,7 @@ def squared_jacobian_norm_by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, 
         rows: How many rows of the Jacobian are in memory at once.
     """
     differentiable = torch.is_grad_enabled()
-    with torch.enable_grad(), fast_linear(False):  # its gradient is taken again
+    with torch.enable_grad():
         x = x.detach().requires_grad_()
         z = f(x)
         identity = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)

@@ -19,7 +19,6 @@ from vae_exp.network.base import (
     initialise,
     squared_jacobian_norm_by_autograd,
 )
-from vae_exp.network.linear import Linear
 
 KERNEL_SIZE = 3
 
@@ -66,9 +65,9 @@ class Conv(Network):
         for i, (channels, stride) in enumerate(zip(self.channels, self.strides, strict=True)):
             layers += [nn.Conv2d(sizes[i][0], channels, KERNEL_SIZE, stride, padding=1), self._nonlinearity()]
         dense = nn.Sequential(
-            Linear(math.prod(sizes[-1]) + context, self.hidden_size),
+            nn.Linear(math.prod(sizes[-1]) + context, self.hidden_size),
             self._nonlinearity(),
-            Linear(self.hidden_size, out_features),
+            nn.Linear(self.hidden_size, out_features),
             ACTIVATIONS[activation](),
         )
         encoder = ConvEncoder(nn.Sequential(*layers), dense)
@@ -104,9 +103,9 @@ class Conv(Network):
     def _dense_start(self, in_features: int, shape: Shape) -> list[nn.Module]:
         layers: list[nn.Module] = []
         if self.mirror:
-            layers += [Linear(in_features, self.hidden_size), self._nonlinearity()]
+            layers += [nn.Linear(in_features, self.hidden_size), self._nonlinearity()]
             in_features = self.hidden_size
-        return [*layers, Linear(in_features, math.prod(shape)), self._nonlinearity(), nn.Unflatten(1, shape)]
+        return [*layers, nn.Linear(in_features, math.prod(shape)), self._nonlinearity(), nn.Unflatten(1, shape)]
 
     def _nonlinearity(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()
