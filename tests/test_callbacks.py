@@ -59,6 +59,12 @@ def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run, architect
         assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
 
 
+def test_bfloat16_trains_to_about_the_same_bound(run):
+    bounds = [run("samples=3000", f"trainer.precision={p}", *QUICK).results["test/bound"] for p in (32, "bf16-mixed")]
+    assert bounds[0] != bounds[1]
+    assert bounds[0] == pytest.approx(bounds[1], abs=10)
+
+
 def test_gradients_are_clipped_where_asked_for(run):
     def first_step(*clip):
         # plain gradient descent, one step: the weights move by lr times the gradient

@@ -54,7 +54,7 @@ def refused(outcome, *words):
         ("trainer.precision=31", ["trainer.precision=31"]),
         ("trainer.accelerator=abacus", ["trainer", "abacus"]),
         ("trainer.devices=2", ["trainer.devices"]),
-        ("trainer.precision=16-mixed", ["trainer.precision=16", "bf16-mixed"]),
+        ("trainer.precision=16-mixed", ["trainer.precision=16-mixed", "bf16-mixed"]),
         ("trainer.steps_per_execution=0", ["trainer.steps_per_execution=0", "greater than 0"]),
         ("dataset=mnits", ["dataset=mnits: no such choice", "mean dataset=mnist?", "frey_face"]),
         ("datset=mnist", ["datset: no such key", "mean dataset?"]),

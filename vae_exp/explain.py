@@ -32,6 +32,10 @@ def readable_errors(config_dir: Path) -> Iterator[None]:
         _end(str(interruption), 128 + interruption.signal_number)
     except KeyboardInterrupt:
         _end("Interrupted", 130)
+    except BrokenPipeError:
+        # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         message = _explanation(error, config_dir)
         if message is None:

@@ -1,11 +1,9 @@
 """Lightning's Trainer, with what makes small networks fast."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from pydantic import NonNegativeFloat, PositiveInt
-
-from vae_exp.errors import ConfigError
 
 
 class Trainer(pl.Trainer):
@@ -15,20 +13,18 @@ class Trainer(pl.Trainer):
         steps_per_execution: Optimizer updates per Lightning step; fewer where the next evaluation or the end of the
             budget is nearer. The numbers do not depend on it.
         gradient_clip_val: Largest norm of the gradient; None leaves it alone.
+        precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32.
+            (float16 would need its losses scaled.)
         arguments: Of Lightning's Trainer.
-
-    Raises:
-        ConfigError: A precision that needs its losses scaled.
     """
 
     def __init__(
         self,
         steps_per_execution: PositiveInt = 50,
         gradient_clip_val: NonNegativeFloat | None = None,
+        precision: Literal["32-true", "32", 32, "bf16-mixed", "bf16"] = "32-true",
         **arguments: Any,
     ) -> None:
-        if str(arguments.get("precision", "")).startswith("16"):
-            raise ConfigError("trainer.precision=16: float16 needs its losses scaled; take bf16-mixed")
-        super().__init__(**arguments)
+        super().__init__(precision=precision, **arguments)
         self.steps_per_execution = steps_per_execution
         self.largest_gradient_norm = gradient_clip_val

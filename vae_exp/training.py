@@ -34,7 +34,12 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertise
 IDENTITY = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer")
 PARTS = (*IDENTITY, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
-ENDINGS = {Diverged: "diverged", Interrupted: "interrupted", KeyboardInterrupt: "interrupted"}
+ENDINGS = {
+    Diverged: "diverged",
+    Interrupted: "interrupted",
+    KeyboardInterrupt: "interrupted",
+    SystemExit: "interrupted",
+}
 
 
 def train(config: DictConfig, path: Path, choices: dict[str, str]) -> float:
