@@ -1,5 +1,6 @@
 """Mistakes, as a user makes them: one message that names the key, says what is allowed, and a status ≠ 0."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import command_line
+
+from vae_exp.lock import locked
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -63,12 +66,29 @@ def refused(outcome, *words):
         ("architecture=dae architecture/corruption=masknig", ["no such choice", "architecture/corruption=masking?"]),
         ("architecture=dae architecture.corruption.rate=1", ["architecture.corruption.rate=1", "less than 1"]),
         ("architecture=dae architecture.corruption=gaussian", ["architecture/corruption=gaussian"]),
-        ("architecture=ae objective=sgvb_a", ["objective"]),
+        ("architecture=ae objective=sgvb_a", ["objective: the chosen parts have no objective"]),
         ("architecture=ae architecture.beta=2", ["architecture.beta: no such key", "latent_dim"]),
         ("likelihood=gaussian likelihood.min_std=0", ["likelihood.min_std=0", "greater than 0"]),
         ("likelihood=gaussian likelihood.variance=free", ["likelihood.variance=free", "'learned'"]),
         ("network=conv network.strides=[1,2]", ["network.strides=[1, 2]", "4"]),
         ("samples=100 =", ["="]),
+        ("++architecture.latnet_dim=3", ["architecture.latnet_dim: no such key"]),
+        ("architecture=null", ["architecture=null: a part cannot be null"]),
+        ("logger=null", ["logger=null: a part cannot be null", "logger=none"]),
+        ("architecture=ae +objective=sgvb_a", ["objective", "without a prior"]),
+        ("~objective", ["objective: a value is needed"]),
+        ("~optimizer", ["optimizer: a value is needed"]),
+        ("~optimizer._target_", ["optimizer=", "_target_"]),
+        ("+callbacks.evaluat.decades=1", ["callbacks.evaluat: no such key", "mean callbacks.evaluate?"]),
+        ("+callbacks.figure=3", ["callbacks.figure=3"]),
+        ("name=[a]", ["name=['a']"]),
+        ("optimizer=sgd +optimizer.nesterov=true optimizer.momentum=0", ["optimizer.nesterov", "momentum"]),
+        ("+trainer.accumulate_grad_batches=2", ["trainer.accumulate_grad_batches: no such key"]),
+        ("+trainer.limit_train_batches=1", ["trainer.limit_train_batches: no such key"]),
+        ("+trainer.gradient_clip_val=0", ["trainer.gradient_clip_val=0", "greater than 0"]),
+        ("likelihood=gaussian likelihood.variance=fixed likelihood.std=0.001", ["likelihood.std=0.001", "0.01"]),
+        ("logger=wandb logger.project=a/b", ["logger: W&B", "a/b"]),
+        ("logger=wandb logger.mode=sometimes", ["logger.mode=sometimes", "'offline'"]),
     ],
     ids=str,
 )
@@ -104,6 +124,41 @@ def test_a_directory_that_holds_a_run_is_left_alone(run):
     assert {path: path.read_bytes() for path in first.directory.rglob("*") if path.is_file()} == before
 
 
+def test_nor_is_its_record_written_over_by_a_sweep(run, tmp_path):
+    sweep = ["-m", *QUICK, f"hydra.sweep.dir={tmp_path / 'sweep'}", "seed=0,1"]
+    assert run(*sweep).status == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "sweep").rglob("config.yaml")}
+    assert len(before) == 2
+    again = run(*sweep, "likelihood=gaussian")
+    assert again.status == 1
+    assert "holds a run already" in again.err
+    assert {path: path.read_bytes() for path in (tmp_path / "sweep").rglob("config.yaml")} == before
+
+
+def test_a_run_that_failed_before_it_began_can_be_run_anew(run, tmp_path):
+    refused(run("dataset.train_size=100000", *QUICK, directory=tmp_path / "again"), "dataset.train_size")
+    outcome = run(*QUICK, directory=tmp_path / "again")
+    assert (outcome.status, outcome.results["status"]) == (0, "completed")
+
+
+def test_two_processes_cannot_be_in_one_run(run, tmp_path):
+    outcome = run(*QUICK)
+    before = (outcome.directory / "results.json").read_bytes()
+    with locked(outcome.directory / ".lock", wait=False):
+        other = run(f"resume={outcome.directory}", "samples=400")
+    assert other.status == 1
+    assert "another process is in this run" in other.err
+    assert (outcome.directory / "results.json").read_bytes() == before
+
+
+def test_a_failed_job_does_not_end_a_sweep_and_is_named(run, tmp_path):
+    outcome = run("-m", *QUICK, f"hydra.sweep.dir={tmp_path / 'sweep'}", "optimizer.lr=-1,0.02")
+    assert outcome.status == 1
+    assert f"{tmp_path / 'sweep' / '0'}: optimizer.lr=-1" in outcome.out + outcome.err
+    statuses = [json.loads((tmp_path / "sweep" / str(job) / "results.json").read_text())["status"] for job in (0, 1)]
+    assert statuses == ["failed", "completed"]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(run):
     outcome = run("optimizer=sgd", "optimizer.lr=1e9", *QUICK, "samples=1000", "optimizer.momentum=0")
     assert outcome.status == 1
@@ -136,7 +191,8 @@ class TestResume:
         outcome = run(*QUICK)
         before = (outcome.directory / ".hydra" / "config.yaml").read_bytes()
         other = run(f"resume={outcome.directory}", "architecture.latent_dim=3")
-        refused(other, "architecture.latent_dim: is 20")
+        assert other.status == 1
+        assert "architecture.latent_dim: is 20" in other.err
         assert (outcome.directory / ".hydra" / "config.yaml").read_bytes() == before
         assert outcome.results["status"] == "completed"
 
@@ -148,6 +204,23 @@ class TestResume:
 
     def test_of_a_sweep(self, run, tmp_path):
         refused(run(f"resume={tmp_path}", "-m"), "-m")
+
+    def test_into_another_directory(self, run, tmp_path):
+        outcome = run(*QUICK)
+        refused(run(f"+resume={outcome.directory}", f"hydra.run.dir={tmp_path / 'other'}"), "hydra.run.dir")
+
+    def test_with_a_smaller_budget(self, run):
+        outcome = run(*QUICK)
+        other = run(f"resume={outcome.directory}", "samples=100")
+        assert other.status == 1
+        assert "samples=100" in other.err
+        assert outcome.results["status"] == "completed"
+
+    def test_shows_its_config(self, run):
+        outcome = run(*QUICK, "seed=17")
+        shown = run("--cfg", "job", f"resume={outcome.directory}")
+        assert shown.status == 0
+        assert "seed: 17" in shown.out
 
 
 def test_the_whole_traceback_is_there_for_who_wants_it(tmp_path):

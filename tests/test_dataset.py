@@ -106,6 +106,12 @@ class TestTorchvision:
         with pytest.raises(DataError, match="cut short"):
             source(str(tmp_path)).load()
 
+    def test_images_of_another_size_are_refused(self, source, dataset, tmp_path, small_data):
+        shutil.copytree(small_data / dataset.__name__, tmp_path / dataset.__name__)
+        write_idx(tmp_path / dataset.__name__ / "raw" / "t10k-images-idx3-ubyte", torch.zeros(40, 14, 14))
+        with pytest.raises(DataError, match=r"\(14, 14\)"):
+            source(str(tmp_path)).load()
+
     def test_as_many_labels_as_images(self, source, dataset, tmp_path, small_data):
         shutil.copytree(small_data / dataset.__name__, tmp_path / dataset.__name__)
         write_idx(tmp_path / dataset.__name__ / "raw" / "t10k-labels-idx1-ubyte", torch.zeros(39))

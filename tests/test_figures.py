@@ -53,6 +53,7 @@ def test_filters_are_grey_at_zero_and_the_largest_come_first():
     weights = torch.zeros(3, *SHAPE)
     weights[1, 0, 0, 0], weights[2, 0, 0, 0] = 1.0, -5.0
     grid = drawn(filters(weights, "title"))
+    assert np.isnan(grid[0, 0])  # no weight
     assert grid[2, 2] == 0  # the largest magnitude, negative
     assert grid[2, 2 + 6] == 1
     assert grid[3, 3] == grid[2, 2 + 12] == 0.5

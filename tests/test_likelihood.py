@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Bernoulli, Gaussian
 
 SHAPE = (1, 3, 2)
@@ -81,6 +82,23 @@ def test_std_has_a_floor_and_the_share_on_it_is_told():
     p = likelihood(features)
     assert p.stddev.min().item() == pytest.approx(0.1)
     assert likelihood.diagnostics(p) == {"share_at_min_std": 0.5}
+
+
+def test_a_sigma_below_its_floor_is_pulled_up_and_not_pushed_down():
+    likelihood = Gaussian("learned", min_std=0.1)
+    log_variance = torch.full((1, 1, 2, 2), -20.0, requires_grad=True)
+    x = torch.full((1, 1, 2, 2), 0.5)
+    x[..., 0] = 0.9  # far from the mean: a larger σ would be better there, a smaller one where x = μ
+    loss = -likelihood(torch.cat([torch.zeros(1, 1, 2, 2), log_variance], 1)).log_prob(x).sum()
+    loss.backward()
+    assert (log_variance.grad[..., 0] < 0).all()
+    assert (log_variance.grad[..., 1] == 0).all()
+
+
+@pytest.mark.parametrize("variance", ["shared", "fixed"])
+def test_a_std_below_the_floor_is_refused(variance):
+    with pytest.raises(ConfigError, match=r"likelihood\.std=0\.001"):
+        Gaussian(variance, std=0.001)
 
 
 def test_parameters_per_pixel():

@@ -32,6 +32,16 @@ def test_closed_kl_between_any_two_normals_is_torchs():
     torch.testing.assert_close(kl_of_normals(q, p), kl_divergence(q, p))
 
 
+def test_closed_kl_of_a_very_narrow_posterior_is_finite():
+    log_variance = torch.tensor([[-110.0]], requires_grad=True)
+    q = Independent(Normal(torch.zeros(1, 1), torch.exp(0.5 * log_variance)), 1)
+    p = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
+    kl = kl_of_normals(q, p)
+    kl.sum().backward()
+    assert kl.item() == pytest.approx(0.5 * 109)
+    assert log_variance.grad.item() == pytest.approx(-0.5)
+
+
 def test_closed_kl_against_monte_carlo(problem):
     x, q, p, decode = problem
     z = q.sample((400_000,))

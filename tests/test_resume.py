@@ -1,5 +1,6 @@
 """Interrupted, killed, resumed: the numbers are those of a run that was never stopped."""
 
+import os
 import signal
 import time
 
@@ -87,6 +88,48 @@ def test_a_larger_budget_goes_on_with_a_finished_run(run):
     # and a further one begins where this one ended
     assert run(f"resume={short.directory}", "samples=2050").status == 0
     assert short.results["samples"] == 2050
+
+
+QUICK = ["samples=1000", "logger=none", "callbacks.evaluate.decades=1"]
+
+
+def numbers_of(results):
+    return {k: v for k, v in results.items() if k not in CLOCK | {"date", "train_seconds", "resume"}}
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_run_killed_after_its_last_update_is_finished(run):
+    outcome = run(*QUICK)
+    before = outcome.results
+    (outcome.directory / "results.json").unlink()
+    figures = sorted((outcome.directory / "figures").iterdir())
+    assert figures
+    for figure in figures:
+        figure.unlink()
+    assert run(f"resume={outcome.directory}").status == 0
+    assert numbers_of(outcome.results) == numbers_of(before)
+    assert sorted((outcome.directory / "figures").iterdir()) == figures
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_signal_while_the_figures_are_drawn_ends_the_run_which_can_be_finished(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("vae_exp.callbacks.portfolio", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        outcome = run(*QUICK)
+    assert outcome.status != 0
+    assert outcome.results["status"] == "interrupted"
+    assert run(f"resume={outcome.directory}").status == 0
+    assert outcome.results["status"] == "completed"
+    assert (outcome.directory / "figures" / "samples.png").exists()
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_without_evaluations_the_trained_weights_are_saved(run):
+    outcome = run("samples=300", "logger=none", "callbacks.figures=null", "callbacks.evaluate=null")
+    assert outcome.status == 0
+    assert outcome.results["test/bound"] is None
+    checkpoint = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["vae_exp"]["samples_seen"] == 300
 
 
 class TestMetricsTable:

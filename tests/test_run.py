@@ -79,6 +79,9 @@ class TestSample:
             (["run=nowhere"], "run=nowhere: is not a run directory"),
             ([], "run: a value is needed"),
             (["64"], "key=value"),
+            (["n={{a"], "key=value"),
+            (["run={}", "output=picture.xyz"], "output=picture.xyz"),
+            (["run={}", "output=/proc/none/picture.png"], "output=/proc/none"),
         ],
         ids=str,
     )

@@ -1,14 +1,19 @@
 """The command line: compose, run, return the metric."""
 
+import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae_exp.explain import readable_errors
 from vae_exp.resume import resolve_resume
+
+log = logging.getLogger(__name__)
 
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.exists() else Path(__file__).parents[1] / "conf"
@@ -20,8 +25,13 @@ def run(config: DictConfig) -> float:
     # torch takes seconds to import: not before there is something to train
     from vae_exp.training import train
 
-    job = HydraConfig.get()
-    return train(config, Path(job.runtime.output_dir), dict(job.runtime.choices))
+    job: Any = HydraConfig.get()
+    try:
+        return train(config, Path(job.runtime.output_dir), job)
+    except Exception as error:
+        if job.mode == RunMode.MULTIRUN:  # the sweep goes on, and at its end shows the first error only
+            log.error("%s: %s", job.runtime.output_dir, error)
+        raise
 
 
 def main() -> None:

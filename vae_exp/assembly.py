@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Annotated, Any
 
 from annotated_types import Interval
@@ -11,7 +12,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from vae_exp.architecture import Architecture
 from vae_exp.dataset import DataModule
-from vae_exp.schema import check
+from vae_exp.errors import ConfigError
+from vae_exp.schema import Node, Nodes, check, target
 
 
 @dataclass(frozen=True)
@@ -32,30 +34,47 @@ class Root:
     weight_prior: NonNegativeFloat
     resume: str | None
     paths: Paths
-    dataset: Any
-    architecture: Any
-    likelihood: Any
-    network: Any
-    optimizer: Any
-    trainer: Any
-    callbacks: Any
-    logger: Any = None
-    objective: Any = None
+    dataset: Node
+    architecture: Node
+    likelihood: Node
+    network: Node
+    optimizer: Node
+    trainer: Node
+    callbacks: Nodes
+    logger: Node | None = None
+    objective: Node | None = None
 
 
 # what the program passes itself: not for the config
 GIVEN = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
     "optimizer": {"params"},
+    # what this project does its own way: the budget, the evaluations, the checkpoints, the update itself
     "trainer": {
+        "accumulate_grad_batches",
+        "barebones",
         "callbacks",
+        "check_val_every_n_epoch",
         "default_root_dir",
         "enable_checkpointing",
+        "fast_dev_run",
+        "gradient_clip_algorithm",
+        "limit_predict_batches",
+        "limit_test_batches",
+        "limit_train_batches",
+        "limit_val_batches",
         "logger",
         "max_epochs",
         "max_steps",
+        "max_time",
+        "min_epochs",
+        "min_steps",
+        "num_nodes",
         "num_sanity_val_steps",
+        "overfit_batches",
         "plugins",
+        "reload_dataloaders_every_n_epochs",
+        "val_check_interval",
     },
     "logger": {"directory", "config"},
 }
@@ -98,7 +117,14 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
         "network": build(config.network),
         "likelihood": build(config.likelihood),
     }
-    if "objective" in config:
+    variational = "objective" in signature(target(config.architecture, "architecture")).parameters
+    if variational != (config.get("objective") is not None):
+        raise ConfigError(
+            "objective: a value is needed: objective=sgvb_b"
+            if variational
+            else "objective: an architecture without a prior has no bound to estimate; leave it out"
+        )
+    if variational:
         derived |= {"classes": data.source.classes, "objective": build(config.objective)}
     architecture: Architecture = build(config.architecture, **derived)
     return architecture

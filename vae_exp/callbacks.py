@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pydantic import PositiveFloat, PositiveInt
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -71,7 +72,7 @@ class Evaluate(pl.Callback):
     ) -> None:
         """Evaluate where a point is reached."""
         experiment, data = _parts(trainer)
-        self.seconds = time.perf_counter() - self._started
+        experiment.seconds = self.seconds = time.perf_counter() - self._started
         if not self._goals or experiment.samples_seen < self._goals[0]:
             return
         self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
@@ -81,7 +82,7 @@ class Evaluate(pl.Callback):
             row |= {f"{split}/{name}": value for name, value in values.items()}
         now = time.perf_counter() - self._started
         self.evaluation_seconds += now - self.seconds
-        self.seconds = now
+        experiment.seconds = self.seconds = now
         row["steps_per_second"] = experiment.steps / (self.seconds - self.evaluation_seconds)
         experiment.metrics = {
             "samples": experiment.samples_seen,
@@ -121,23 +122,25 @@ class DrawFigures(pl.Callback):
         self.images = images
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw from generators of its own, so that drawing leaves no trace."""
+        """Draw."""
         experiment, data = _parts(trainer)
-        directory = RunDirectory(trainer.default_root_dir)
+        self.draw(experiment, data, RunDirectory(trainer.default_root_dir), trainer.loggers)
+
+    def draw(self, experiment: Experiment, data: DataModule, directory: RunDirectory, loggers: list[Logger]) -> None:
+        """Draw from generators of its own, so that drawing leaves no trace."""
         directory.figures.mkdir(exist_ok=True)
         model = experiment.architecture.eval()
-        batch = next(iter(data.evaluation_batches("test", self.images)))
+        x, y = next(iter(data.evaluation_batches("test", self.images)))
         title = f"{directory.name}, $N_z$ = {model.latent_dim}, {experiment.samples_seen:,} samples"
-        device = batch[0].device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)
-            for name, figure in portfolio(model, batch, title):
+            for name, figure in portfolio(model, (x, y), title):
                 path = directory.figures / f"{name}.png"
                 figure.savefig(path, dpi=150)
-                for logger in trainer.loggers:
+                for logger in loggers:
                     if hasattr(logger, "log_image"):
                         logger.log_image(f"figures/{name}", [str(path)])
-        experiment.architecture.train()
+        model.train()
 
 
 class Checkpoint(pl.Callback):
@@ -172,7 +175,8 @@ class Checkpoint(pl.Callback):
             if score > self.best:
                 self.best = score
                 self._save(trainer, "best")
-        if evaluated or time.monotonic() - self._saved > self.every_seconds:
+        ended = experiment.samples_seen >= experiment.samples
+        if evaluated or ended or time.monotonic() - self._saved > self.every_seconds:
             self._save(trainer, "last")
 
     def state_dict(self) -> dict[str, Any]:
@@ -217,9 +221,12 @@ class StopOnSignal(pl.Callback):
                 f"Go on with:\n  python -m vae_exp resume={directory.path}",
             )
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the signals back."""
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The budget is spent: give the signals back before the figures are drawn, which a resumed run can do too."""
         self._give_back()
+        if self.received is not None:
+            go_on = f"python -m vae_exp resume={trainer.default_root_dir}"
+            raise Interrupted(self.received, f"Interrupted before the figures; all is saved. Go on with:\n  {go_on}")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give the signals back."""

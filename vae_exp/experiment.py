@@ -50,6 +50,7 @@ class Experiment(pl.LightningModule):
         self.config = config
         self.samples_seen = 0
         self.steps = 0
+        self.seconds = 0.0
         self.metrics: dict[str, float] = {}
         """The latest evaluation."""
         self.goals: list[int] = []
@@ -109,6 +110,8 @@ class Experiment(pl.LightningModule):
             "config": self.config,
             "samples_seen": self.samples_seen,
             "steps": self.steps,
+            "seconds": self.seconds,
+            "metrics": self.metrics,
             "generator": torch.get_rng_state(),
             "cuda_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
@@ -117,6 +120,8 @@ class Experiment(pl.LightningModule):
         """Take up how far the run was; the generators are set when training starts."""
         self.samples_seen = checkpoint[STATE]["samples_seen"]
         self.steps = checkpoint[STATE]["steps"]
+        self.seconds = checkpoint[STATE]["seconds"]
+        self.metrics = checkpoint[STATE]["metrics"]
         self._generators = checkpoint[STATE]
 
     def on_train_start(self) -> None:

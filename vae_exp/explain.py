@@ -63,10 +63,11 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
     if isinstance(error, HydraException | OmegaConfBaseException):
         key = re.match(r"Could not override '([^'@]+)'", str(error))
         return (key and _unknown_key(key[1], config_dir)) or _text(error)
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        nulls = [word for word in sys.argv[1:] if word.endswith("=null")]
+        return f"{', '.join(nulls)}: a part cannot be null; --help lists what can be chosen (logger=none for no logger)"
     if isinstance(error, OSError):
-        return (
-            f"{error.filename or 'output'}: cannot be written ({error.strerror}). Name another folder: hydra.run.dir=…"
-        )
+        return f"{error.filename or 'output'}: {error.strerror} (the output goes to hydra.run.dir=…)"
     return None
 
 
@@ -79,7 +80,9 @@ def _unknown_choice(file: str, options: list[str]) -> str:
 def _unknown_key(key: str, config_dir: Path) -> str | None:
     """The message for a key that is not in the config, from the keys beside it."""
     if (config_dir / key).is_dir():
-        return f"{key}: is added with a plus: +{key}=…"
+        if key == "experiment":
+            return "experiment: is added with a plus: +experiment=…"
+        return f"{key}: the chosen parts have no {key}; it belongs to others (--help lists them)"
     GlobalHydra.instance().clear()
     groups = [word for word in sys.argv[1:] if re.fullmatch(r"\+?[\w/]+=\w+", word) and key not in word]
     with initialize_config_dir(str(config_dir), version_base="1.3"):

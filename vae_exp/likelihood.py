@@ -2,12 +2,14 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor, distributions, nn
 from torch.distributions import Distribution, Independent, constraints
+
+from vae_exp.errors import ConfigError
 
 
 class Likelihood(nn.Module, ABC):
@@ -51,6 +53,26 @@ class Bernoulli(Likelihood):
         return {}
 
 
+class Floor(torch.autograd.Function):
+    """max(x, floor); below the floor the gradient still passes where a descent step would raise x.
+
+    A plain clamp has no gradient there: a σ that fell below its floor would not come up again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, floor: float) -> Tensor:
+        """Any shape."""
+        ctx.save_for_backward(x)
+        ctx.floor = floor
+        return x.clamp(min=floor)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Of x."""
+        (x,) = ctx.saved_tensors
+        return gradient * ((x >= ctx.floor) | (gradient < 0)), None
+
+
 class Gaussian(Likelihood):
     """N(x; μ, σ²) per pixel, μ = sigmoid(features) (arXiv 1312.6114, eq. 12 and appendix C.2).
 
@@ -61,6 +83,9 @@ class Gaussian(Likelihood):
             then −log p is the squared error over 2·std², up to a constant.
         std: The fixed σ, or where the shared one starts; in units of the pixel, [0, 1].
         min_std: The floor of σ.
+
+    Raises:
+        ConfigError: `std` lies below the floor.
     """
 
     parameters_per_pixel = 2
@@ -73,6 +98,8 @@ class Gaussian(Likelihood):
     ) -> None:
         super().__init__()
         self.parameters_per_pixel = 2 if variance == "learned" else 1
+        if variance != "learned" and std < min_std:
+            raise ConfigError(f"likelihood.std={std:g}: lies below the floor of σ, likelihood.min_std={min_std:g}")
         self.min_std = min_std
         log_variance = torch.tensor(2 * math.log(std))
         self.log_variance = nn.Parameter(log_variance, requires_grad=variance == "shared")
@@ -81,7 +108,7 @@ class Gaussian(Likelihood):
         """p(x|z) with batch shape (…) and event shape (C, H, W)."""
         maps = features.chunk(self.parameters_per_pixel, dim=-3)
         log_variance = maps[1] if len(maps) == 2 else self.log_variance
-        std = torch.exp(0.5 * log_variance).clamp(min=self.min_std)
+        std: Tensor = Floor.apply(torch.exp(0.5 * log_variance), self.min_std)
         return Independent(distributions.Normal(torch.sigmoid(maps[0]), std), 3)
 
     def diagnostics(self, p: Distribution) -> dict[str, float]:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import wandb
 from pytorch_lightning.loggers import WandbLogger
 
+from vae_exp.errors import ConfigError
+
 
 def account_configured() -> bool:
     """Whether W&B would find an API key: in the environment, its settings or the netrc file."""
@@ -27,6 +29,9 @@ class WandB(WandbLogger):
         tags: Any words.
         name: What the run is called; None for the name of its directory.
         mode: `auto` is online where an account is configured and offline elsewhere; WANDB_MODE overrules it.
+
+    Raises:
+        ConfigError: W&B does not accept one of these.
     """
 
     def __init__(
@@ -57,7 +62,11 @@ class WandB(WandbLogger):
             settings=wandb.Settings(silent=mode != "online", console="off"),
         )
         self._wandb_init.pop("anonymous", None)  # Lightning still passes it, W&B warns of it
-        run = self.experiment
+        try:
+            run = self.experiment
+        except (wandb.errors.Error, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"logger: W&B refuses its project, entity, tags or mode: {reason}") from error
         run.define_metric("samples")
         run.define_metric("*", step_metric="samples", step_sync=True)
 

@@ -11,6 +11,8 @@ from annotated_types import Interval
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import optim
 
+from vae_exp.errors import ConfigError
+
 Decay = Annotated[float, Interval(ge=0, lt=1)]
 Groups = Iterable[dict[str, Any]]
 
@@ -45,6 +47,8 @@ def sgd(
     params: Groups, lr: PositiveFloat = 1e-3, momentum: NonNegativeFloat = 0.0, nesterov: bool = False
 ) -> optim.Optimizer:
     """Stochastic gradient descent, with momentum."""
+    if nesterov and not momentum:
+        raise ConfigError("optimizer.nesterov=true: needs optimizer.momentum > 0")
     return optim.SGD(params, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
 
 

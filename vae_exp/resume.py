@@ -13,31 +13,27 @@ def resolve_resume(arguments: list[str]) -> list[str]:
 
     Raises:
         RunError: There is no run in that directory.
-        ConfigError: A sweep was asked to resume one run.
+        ConfigError: What was typed cannot go with it.
     """
-    asked = [argument for argument in arguments if argument.startswith("resume=")]
-    path = asked[-1].removeprefix("resume=").strip("'\"") if asked else "null"
+    asked = [argument for argument in arguments if _key(argument) == "resume"]
+    path = asked[-1].partition("=")[2].strip("'\"") if asked else "null"
     if path in ("null", ""):
-        _refuse_to_write_over_a_run(arguments)
         return arguments
     if {"-m", "--multirun"} & set(arguments):
         raise ConfigError("resume: goes on with one run, so without -m")
-    overrides = Path(path) / ".hydra" / "overrides.yaml"
+    overrides = RunDirectory(path).overrides
     if not overrides.exists():
         raise RunError(f"resume={path}: is not a run directory: {overrides} is missing")
     typed = [argument for argument in arguments if argument not in asked]
+    # Hydra's parser wants its flags, and what belongs to them, before the overrides
+    first = next((i for i, argument in enumerate(typed) if argument.startswith("-")), len(typed))
+    typed = [*typed[first:], *typed[:first]]
     changed = {_key(argument) for argument in typed}
+    if "hydra.run.dir" in changed:
+        raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
     began = [word for word in map(str, OmegaConf.load(overrides)) if _key(word) not in changed | {"resume"}]
-    quoted = str(path).replace("'", "\\'")
-    # Hydra would write this command line over the record of how the run began
-    return [*began, *typed, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'", "hydra.output_subdir=null"]
-
-
-def _refuse_to_write_over_a_run(arguments: list[str]) -> None:
-    """Hydra writes its record before the run begins, so a run that lies there already has to be seen before that."""
-    for argument in arguments:
-        if _key(argument) == "hydra.run.dir":
-            RunDirectory(argument.partition("=")[2].strip("'\"")).refuse_if_begun()
+    quoted = str(Path(path)).replace("'", "\\'")
+    return [*typed, *began, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
 
 
 def _key(override: str) -> str:

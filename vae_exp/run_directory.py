@@ -1,7 +1,8 @@
 """Where everything of a run lies."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import RunError
+from vae_exp.lock import locked
 from vae_exp.metrics import write_atomically
 
 
@@ -61,30 +63,42 @@ class RunDirectory:
         """The pictures."""
         return self.path / "figures"
 
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Keep other processes out of this run while it goes on.
+
+        Raises:
+            RunError: One is in it.
+        """
+        try:
+            with locked(self.path / ".lock", wait=False):
+                yield
+        except BlockingIOError as error:
+            raise RunError(f"{self.path}: another process is in this run") from error
+
     def begin(self) -> None:
-        """Claim a new run's directory.
+        """Claim a new run's directory. A run that failed before there was anything to go on from may be run anew.
 
         Raises:
             RunError: It holds a run already.
         """
-        self.refuse_if_begun()
-        self.checkpoints.mkdir(parents=True)
-
-    def refuse_if_begun(self) -> None:
-        """Leave a run that lies here alone.
-
-        Raises:
-            RunError: There is one.
-        """
-        if self.checkpoints.exists():
+        if self.last_checkpoint.exists():
             raise RunError(
-                f"hydra.run.dir={self.path}: holds a run already. Go on with it (resume={self.path}) or name another"
+                f"{self.path}: holds a run already. Go on with it (resume={self.path}) or name another folder"
             )
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
 
-    def write_config(self, config: DictConfig) -> None:
-        """The record of what runs, interpolations resolved."""
+    def is_completed(self) -> bool:
+        """Whether the results say so."""
+        return self.results.exists() and json.loads(self.results.read_text())["status"] == "completed"
+
+    def write_record(self, config: DictConfig, hydra: DictConfig) -> None:
+        """The record of what runs: the config, interpolations resolved, the command line, and Hydra's own config."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
+        overrides = [word for word in hydra.overrides.task if not word.startswith("resume=")]
+        write_atomically(self.overrides, OmegaConf.to_yaml(overrides))
+        write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write `results.json`, whole or not at all."""

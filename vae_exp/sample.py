@@ -7,6 +7,7 @@ from typing import Annotated
 from annotated_types import Interval
 from omegaconf import OmegaConf
 from pydantic import PositiveInt
+from yaml import YAMLError
 
 from vae_exp.__main__ import CONFIG_DIR
 from vae_exp.errors import ConfigError
@@ -51,8 +52,11 @@ def sample(
     y = None if label is None else torch.full((n,), label)
     figure = samples(model.sample(n, y), f"{n} samples from the prior", columns=max(1, round(n**0.5)))
     path = Path(output) if output else Path(run) / "figures" / f"samples_{n}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"output={path}: cannot be written: {error}") from error
     return path
 
 
@@ -65,7 +69,10 @@ def main() -> None:
         for word in sys.argv[1:]:
             if "=" not in word:
                 raise ConfigError(f"{word}: arguments are written key=value")
-        arguments = OmegaConf.from_dotlist(sys.argv[1:])
+        try:
+            arguments = OmegaConf.from_dotlist(sys.argv[1:])
+        except YAMLError as error:
+            raise ConfigError(f"arguments are written key=value: {error}") from error
         check(arguments, sample)
         print(sample(**{str(key): value for key, value in arguments.items()}))
 

@@ -11,6 +11,15 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_exp.errors import ConfigError, nearest_first
 
+
+class Node:
+    """In an annotation: a config node that is built, so one with a `_target_`."""
+
+
+class Nodes:
+    """In an annotation: a folder of such nodes; null leaves one out."""
+
+
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
@@ -72,11 +81,17 @@ def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: 
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
         check(value, target(value, path), path, given)
+    elif annotation is Nodes and isinstance(value, DictConfig):
+        for name in map(str, value):
+            if isinstance(value[name], DictConfig) and "_target_" not in value[name]:
+                raise ConfigError(unknown_key(f"{path}.", name, [str(other) for other in value if other != name]))
+            _check_value(value, name, Node | None, f"{path}.{name}", given)
     elif isinstance(value, DictConfig) and is_dataclass(annotation):
         check(value, annotation, path, given)  # type: ignore[arg-type]
-    elif isinstance(value, DictConfig) and annotation is Any:
-        for name in map(str, value):  # a folder of parts, such as the callbacks
-            _check_value(value, name, Any, f"{path}.{name}", given)
+    elif annotation == Node | None and not value:
+        return
+    elif annotation in (Node, Nodes, Node | None):
+        raise ConfigError(f"{path}={value}: is not allowed: a part is needed here, something with a _target_")
     else:
         plain = OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value
         checked = _checked(plain, annotation, path)

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 
 class Trainer(pl.Trainer):
@@ -21,7 +21,7 @@ class Trainer(pl.Trainer):
     def __init__(
         self,
         steps_per_execution: PositiveInt = 50,
-        gradient_clip_val: NonNegativeFloat | None = None,
+        gradient_clip_val: PositiveFloat | None = None,
         precision: Literal["32-true", "32", 32, "bf16-mixed", "bf16"] = "32-true",
         **arguments: Any,
     ) -> None:

@@ -1,6 +1,5 @@
 """One run from config to results."""
 
-import json
 import logging
 import math
 import platform
@@ -19,10 +18,10 @@ from torch.distributions import Distribution
 
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
-from vae_exp.callbacks import StopOnSignal
+from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
 from vae_exp.dataset import DataModule
-from vae_exp.errors import ConfigError, Diverged, Interrupted
+from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.logger import finish
@@ -42,13 +41,13 @@ ENDINGS = {
 }
 
 
-def train(config: DictConfig, path: Path, choices: dict[str, str]) -> float:
+def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
     """Train, evaluate, draw, and write everything into the run directory.
 
     Args:
         config: The composed config.
         path: The run directory; with `config.resume` the one to go on with.
-        choices: Which choice each config group was given.
+        hydra: Hydra's own config of the job: the command line and the choice of each group.
 
     Returns:
         The final test bound (nats per image, higher is better), or −test/nll where the code has no prior.
@@ -58,42 +57,53 @@ def train(config: DictConfig, path: Path, choices: dict[str, str]) -> float:
         Interrupted: A signal asked for the end; all is saved.
     """
     directory = RunDirectory(path)
-    if config.resume is None:
-        directory.begin()
-    elif _is_complete(config, directory):
-        log.info("%s has its %s samples already: samples=… goes on further", path, f"{config.samples:,}")
-        return headline(json.loads(directory.results.read_text()), "test")[1]
+    with directory.taken():
+        if config.resume is None:
+            directory.begin()
+            return _train(config, directory, hydra, checkpoint=None)
+        check_config(config)
+        checkpoint = _checkpoint_to_go_on_from(config, directory)
+        if checkpoint[STATE]["samples_seen"] == config.samples and directory.is_completed():
+            log.info("%s has its %s samples already: samples=… goes on further", path, f"{config.samples:,}")
+            return headline(checkpoint[STATE]["metrics"], "test")[1]
+        return _train(config, directory, hydra, checkpoint)
+
+
+def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, checkpoint: dict[str, Any] | None) -> float:
     directory.results.unlink(missing_ok=True)
     experiment, status, error = None, "failed", None
     try:
         check_config(config)
-        directory.write_config(config)
+        directory.write_record(config, hydra)
         pl.seed_everything(config.seed, verbose=False)
         data = build_data(config)
         experiment = _build_experiment(config, build_architecture(config, data))
-        _fit(config, directory, experiment, data)
-        status = "completed"
+        _run(config, directory, experiment, data, checkpoint)
+        whole = experiment.samples_seen >= config.samples
+        status, error = ("completed", None) if whole else ("interrupted", "a callback stopped the training")
     except BaseException as exception:
         status = ENDINGS.get(type(exception), "failed")
         error = str(exception) or type(exception).__name__
         raise
     finally:
-        directory.write_results(_results(config, choices, experiment, status, error))
-        finish(exit_code=int(status != "completed"))
+        try:
+            directory.write_results(_results(config, hydra, experiment, status, error))
+        finally:
+            finish(exit_code=int(status != "completed"))
     if not experiment.metrics:
         return math.nan
     name, value = headline(experiment.metrics, "test")
-    log.info("%s %.2f after %s samples; all of it in %s", name, value, f"{experiment.samples_seen:,}", path)
+    log.info("%s %.2f after %s samples; all of it in %s", name, value, f"{experiment.samples_seen:,}", directory.path)
     return value
 
 
-def _is_complete(config: DictConfig, directory: RunDirectory) -> bool:
-    """Whether there is nothing left to do; raises RunError where the run cannot go on."""
-    check_config(config)
+def _checkpoint_to_go_on_from(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
     checkpoint = read_checkpoint(directory.last_checkpoint)
     check_same_config(checkpoint, config, directory.last_checkpoint)
-    ended = directory.results.exists() and json.loads(directory.results.read_text())["status"] == "completed"
-    return bool(ended and checkpoint[STATE]["samples_seen"] >= config.samples)
+    seen = checkpoint[STATE]["samples_seen"]
+    if seen > config.samples:
+        raise RunError(f"samples={config.samples}: {directory.path} has seen {seen} already")
+    return checkpoint
 
 
 def _build_experiment(config: DictConfig, architecture: Architecture) -> Experiment:
@@ -107,13 +117,48 @@ def _build_experiment(config: DictConfig, architecture: Architecture) -> Experim
     )
 
 
-def _fit(config: DictConfig, directory: RunDirectory, experiment: Experiment, data: DataModule) -> None:
+def _run(
+    config: DictConfig,
+    directory: RunDirectory,
+    experiment: Experiment,
+    data: DataModule,
+    checkpoint: dict[str, Any] | None,
+) -> None:
     trainer = _build_trainer(config, directory)
     data.load(trainer.strategy.root_device)
     log.info(_description(experiment, data))
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
         trainer.loggers = [build(config.logger, directory=directory.path, config=resolved)]
+    if checkpoint is not None and checkpoint[STATE]["samples_seen"] == config.samples:
+        _finish(directory, experiment, data, checkpoint, trainer)
+    else:
+        _fit(directory, experiment, data, checkpoint, trainer)
+
+
+def _finish(
+    directory: RunDirectory,
+    experiment: Experiment,
+    data: DataModule,
+    checkpoint: dict[str, Any],
+    trainer: pl.Trainer,
+) -> None:
+    """What is left of a run that was killed after its last update."""
+    experiment.on_load_checkpoint(checkpoint)
+    experiment.load_state_dict(checkpoint["state_dict"])
+    experiment.to(trainer.strategy.root_device)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, DrawFigures):
+            callback.draw(experiment, data, directory, trainer.loggers)
+
+
+def _fit(
+    directory: RunDirectory,
+    experiment: Experiment,
+    data: DataModule,
+    checkpoint: dict[str, Any] | None,
+    trainer: pl.Trainer,
+) -> None:
     # uint8 images cannot leave [0, 1], and a loss that is not finite has a better message than the distributions give
     Distribution.set_default_validate_args(False)
     try:
@@ -121,12 +166,8 @@ def _fit(config: DictConfig, directory: RunDirectory, experiment: Experiment, da
             # Lightning 2.6 with torch 2.15, and its advice on a logging interval in Lightning steps
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
             warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-            trainer.fit(
-                experiment,
-                datamodule=data,
-                ckpt_path=directory.last_checkpoint if config.resume else None,
-                weights_only=True,
-            )
+            path = None if checkpoint is None else directory.last_checkpoint
+            trainer.fit(experiment, datamodule=data, ckpt_path=path, weights_only=True)
     finally:
         Distribution.set_default_validate_args(__debug__)
 
@@ -160,21 +201,28 @@ def _description(experiment: Experiment, data: DataModule) -> str:
 
 
 def _results(
-    config: DictConfig, choices: dict[str, str], experiment: Experiment | None, status: str, error: str | None
+    config: DictConfig, hydra: DictConfig, experiment: Experiment | None, status: str, error: str | None
 ) -> dict[str, Any]:
-    """One flat object: what ran, how it ended, the final metrics, on what."""
-    results: dict[str, Any] = {"status": status, "error": error, "name": config.name}
-    results |= {group: choices.get(group) for group in IDENTITY}
-    results |= {"latent_dim": config.architecture.get("latent_dim"), "seed": config.seed, "budget": config.samples}
-    metrics = dict(experiment.metrics) if experiment else {}
-    seconds = metrics.pop("seconds", None)
+    """One flat object: what ran, how it ended, the latest metrics and at how many samples, on what."""
+    metrics = {} if experiment is None else dict(experiment.metrics)
+    for name in ("step", "epoch", "seconds"):
+        metrics.pop(name, None)
+    values = flat(config)
+    results: dict[str, Any] = {"status": status, "error": error, "name": values["name"]}
+    results |= {group: hydra.runtime.choices.get(group) for group in IDENTITY}
     results |= {
+        "latent_dim": values.get("architecture.latent_dim"),
+        "seed": values["seed"],
+        "budget": values["samples"],
+    }
+    results |= {
+        "samples": experiment.samples_seen if experiment else 0,
+        "step": experiment.steps if experiment else 0,
+        "evaluated_at": metrics.pop("samples", None),
         "train/bound": None,  # stays so for an architecture that has none, or before the first evaluation
         "test/bound": None,
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
-        "samples": experiment.samples_seen if experiment else 0,
-        "step": experiment.steps if experiment else 0,
-        "train_seconds": seconds,
+        "train_seconds": experiment.seconds if experiment else 0.0,
         "device": _device(experiment),
         "threads": torch.get_num_threads(),
         "git_revision": _git_revision(),
@@ -182,7 +230,7 @@ def _results(
         "version/python": platform.python_version(),
     }
     results |= {f"version/{package}": version(package) for package in PACKAGES}
-    return results | {key: value for key, value in flat(config).items() if key.split(".")[0] in PARTS}
+    return results | {key: value for key, value in values.items() if key.split(".")[0] in PARTS}
 
 
 def _device(experiment: Experiment | None) -> str | None:

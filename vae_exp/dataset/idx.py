@@ -6,6 +6,7 @@ from torchvision.datasets import MNIST as IdxDataset
 
 from vae_exp.dataset.base import Images, Splits
 from vae_exp.errors import DataError
+from vae_exp.lock import locked
 
 READING_ERRORS = (AssertionError, EOFError, IndexError, KeyError, OSError, RuntimeError, ValueError)
 
@@ -21,7 +22,10 @@ def load_idx(dataset: type[IdxDataset], root: Path, download: bool) -> Splits:
     if not download and (missing := [name for name in names if not (folder / name).exists()]):
         raise DataError(f"{dataset.__name__}: {', '.join(missing)} is missing in {folder}")
     try:
-        train, test = (_images(dataset(root, train=train, download=download)) for train in (True, False))
+        if download and not all((folder / name).exists() for name in names):
+            with locked(root / f".{dataset.__name__}.lock", wait=True):  # many jobs may start at once
+                dataset(root, download=True)
+        train, test = (_images(dataset(root, train=train)) for train in (True, False))
     except READING_ERRORS as error:
         present = [name for name in names if (folder / name).exists()]
         if len(present) < len(names):
@@ -39,4 +43,6 @@ def load_idx(dataset: type[IdxDataset], root: Path, download: bool) -> Splits:
 def _images(dataset: IdxDataset) -> Images:
     if len(dataset.data) != len(dataset.targets):
         raise ValueError(f"{len(dataset.data)} images, but {len(dataset.targets)} labels")
+    if dataset.data.shape[1:] != (28, 28) or dataset.targets.max() > 9:
+        raise ValueError(f"images of {tuple(dataset.data.shape[1:])}, labels up to {dataset.targets.max()}")
     return Images(dataset.data[:, None], dataset.targets)

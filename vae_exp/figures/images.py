@@ -1,5 +1,6 @@
 """Pictures made of images: reconstructions, samples, filters."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,16 +59,17 @@ def filters(weights: Tensor, title: str, most: int = 100) -> Figure:
     order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:most]
     chosen = weights[order]
     scale = chosen.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
-    figure, _ = _picture(image_grid(0.5 + 0.5 * chosen / scale, columns=10), title)
+    # white is a weight here, so the gaps are left empty
+    figure, _ = _picture(image_grid(0.5 + 0.5 * chosen / scale, columns=10, background=math.nan), title)
     return figure
 
 
-def image_grid(images: Tensor, columns: int, gap: int = GAP) -> Grid:
-    """Images (N, C, H, W) beside and under each other on white, as (rows·(H+gap)+gap, columns·(W+gap)+gap[, 3])."""
+def image_grid(images: Tensor, columns: int, gap: int = GAP, background: float = 1.0) -> Grid:
+    """Images (N, C, H, W) beside and under each other, as (rows·(H+gap)+gap, columns·(W+gap)+gap[, 3])."""
     images = images.detach().float().cpu().clamp(0, 1)
     n, channels, height, width = images.shape
     rows = -(-n // columns)
-    canvas = torch.ones(channels, rows * (height + gap) + gap, columns * (width + gap) + gap)
+    canvas = torch.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), background)
     for i, image in enumerate(images):
         top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
         canvas[:, top : top + height, left : left + width] = image
@@ -79,6 +81,7 @@ def _picture(grid: Grid, title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.5, 7.5 * height / width + 0.4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_facecolor("lightsteelblue")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.tick_params(length=0)
