@@ -10,7 +10,7 @@ from vae_exp.architecture.base import Architecture
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
-from vae_exp.objective import Objective, Terms
+from vae_exp.objective import Normals, Objective, Terms
 
 
 class VAE(Architecture):
@@ -63,11 +63,11 @@ class VAE(Architecture):
         self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
 
     @property
-    def prior(self) -> Independent:
+    def prior(self) -> Normals:
         """p(z) = N(0, I), event (latent_dim,)."""
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> Independent:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
         """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,)."""
         mean, log_variance = self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1)
         return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
