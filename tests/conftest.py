@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
 
 os.environ.setdefault("WANDB_MODE", "offline")
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 FREY_FACE = Path(os.environ.get("VAE_EXP_DATA", "data")).absolute()
 needs_frey_face = pytest.mark.skipif(
     not (FREY_FACE / "frey_rawface.mat").exists(),

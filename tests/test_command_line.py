@@ -242,5 +242,5 @@ def test_help_and_config_do_not_import_torch(tmp_path, arguments):
 
 def test_help_lists_what_can_be_chosen(tmp_path):
     out, _ = command_line("vae_exp", "--help", cwd=tmp_path).communicate(timeout=60)
-    for word in ("+experiment=mnist_vae", "dataset: ", "frey_face", "keras_conv_vae", "weight_prior: 1.0"):
+    for word in ("+experiment=mnist_vae", "dataset=", "frey_face", "keras_conv_vae", "weight_prior: 1.0"):
         assert word in out

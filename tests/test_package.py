@@ -1,12 +1,22 @@
 """What is installed is the whole thing."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_what_the_readme_points_to_is_there():
+    pages = [ROOT / "README.md", ROOT / "docs" / "results.md"]
+    for page in pages:
+        text = page.read_text()
+        assert "RESULT_" not in text
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("http") or (page.parent / link).exists(), link
 
 
 def test_a_wheel_installed_elsewhere_runs(tmp_path):

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from vae_exp.explain import readable_errors
 from vae_exp.resume import resolve_resume
+from vae_exp.usage import asks_for_help, usage
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ def run(config: DictConfig) -> float:
 def main() -> None:
     """The console script."""
     with readable_errors(CONFIG_DIR):
+        if asks_for_help(sys.argv[1:]):
+            print(usage(CONFIG_DIR, sys.argv[1:]))
+            return
         sys.argv[1:] = resolve_resume(sys.argv[1:])
         run()
 

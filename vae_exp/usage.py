@@ -1,0 +1,53 @@
+"""The help text: what can be typed. Hydra's own takes twice as long, for groups that nobody asked for."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+EXAMPLES = """\
+vae_exp: experiments with autoencoders. Choose the parts, swap any value, sweep.
+
+  python -m vae_exp +experiment=mnist_vae
+  python -m vae_exp dataset=frey_face likelihood=gaussian architecture.latent_dim=10
+  python -m vae_exp -m +experiment=mnist_vae architecture.latent_dim=2,5,20 seed=range(3)
+  python -m vae_exp resume=outputs/mnist_vae/<date>_<time>
+  python -m vae_exp.sample run=outputs/mnist_vae/<date>_<time> n=64
+"""
+FLAGS = """\
+  -m, --multirun       one job for every combination of the values given: key=1,2,3 or key=range(3)
+  --cfg job            print the config and do nothing;  --cfg job --resolve  with interpolations resolved
+  --hydra-help         the flags and settings of Hydra
+"""
+
+
+def asks_for_help(arguments: list[str]) -> bool:
+    """Whether the answer is `usage`."""
+    return bool({"-h", "--help"} & set(arguments))
+
+
+def usage(config_dir: Path, arguments: list[str]) -> str:
+    """The help text, with the config that the other arguments make.
+
+    Raises:
+        HydraException: They make none.
+    """
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    with initialize_config_dir(str(config_dir), version_base="1.3"):
+        config = compose("config", overrides=overrides)
+    parts = "\n".join(f"  {group + '=':26}{'  '.join(choices)}" for group, choices in _groups(config_dir).items())
+    return (
+        f"{EXAMPLES}\nParts (group=choice; +experiment= with a plus):\n{parts}\n\n"
+        f"Values (key=value):\n{_indented(OmegaConf.to_yaml(config))}\n\nFlags:\n{FLAGS}"
+    )
+
+
+def _groups(config_dir: Path) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for path in sorted(config_dir.rglob("*/*.yaml")):
+        groups.setdefault(str(path.parent.relative_to(config_dir)), []).append(path.stem)
+    return groups
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
