@@ -136,7 +136,7 @@ class DrawFigures(pl.Callback):
             torch.manual_seed(experiment.seed)
             for name, figure in portfolio(model, (x, y), title):
                 path = directory.figures / f"{name}.png"
-                figure.savefig(path, dpi=150)
+                figure.savefig(path, dpi=150, bbox_inches="tight")
                 for logger in loggers:
                     if hasattr(logger, "log_image"):
                         logger.log_image(f"figures/{name}", [str(path)])
@@ -218,14 +218,14 @@ class StopOnSignal(pl.Callback):
             raise Interrupted(
                 self.received,
                 f"Interrupted after {experiment.samples_seen:,} of {experiment.samples:,} samples; all is saved. "
-                f"Go on with:\n  python -m vae_exp resume={directory.path}",
+                f"Go on with:\n  {directory.go_on}",
             )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The budget is spent: give the signals back before the figures are drawn, which a resumed run can do too."""
         self._give_back()
         if self.received is not None:
-            go_on = f"python -m vae_exp resume={trainer.default_root_dir}"
+            go_on = RunDirectory(trainer.default_root_dir).go_on
             raise Interrupted(self.received, f"Interrupted before the figures; all is saved. Go on with:\n  {go_on}")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

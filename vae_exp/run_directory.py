@@ -1,6 +1,7 @@
 """Where everything of a run lies."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ class RunDirectory:
     def name(self) -> str:
         """What the run is called: its experiment and its own folder."""
         return f"{self.path.absolute().parent.name}/{self.path.absolute().name}"
+
+    @property
+    def go_on(self) -> str:
+        """What to type to go on with it, for a shell."""
+        return f"python -m vae_exp {shlex.quote(f'resume={self.path}')}"
 
     @property
     def config(self) -> Path:

@@ -54,7 +54,7 @@ def sample(
     path = Path(output) if output else Path(run) / "figures" / f"samples_{n}.png"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
+        figure.savefig(path, dpi=150, bbox_inches="tight")
     except (OSError, ValueError) as error:
         raise ConfigError(f"output={path}: cannot be written: {error}") from error
     return path

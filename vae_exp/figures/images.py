@@ -28,7 +28,7 @@ def reconstructions(rows: dict[str, Tensor], title: str) -> Figure:
     figure = Figure(
         figsize=(7.5, 7.5 * sum(b.shape[0] for b in blocks) / blocks[0].shape[1] + 0.4), layout="constrained"
     )
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize="medium")
     height = images.shape[3] + GAP
     for axes, block in zip(figure.subplots(len(blocks), squeeze=False)[:, 0], blocks, strict=True):
         axes.imshow(block, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -86,5 +86,5 @@ def _picture(grid: Grid, title: str) -> tuple[Figure, Axes]:
     axes.set_yticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(title)
+    axes.set_title(title, fontsize="medium")
     return figure, axes

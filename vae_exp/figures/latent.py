@@ -21,7 +21,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("$z_1$")
     axes.set_ylabel("$z_2$")
-    axes.set_title(title)
+    axes.set_title(title, fontsize="medium")
     return figure
 
 
@@ -45,7 +45,7 @@ def manifold(panels: dict[str, Tensor], title: str) -> Figure:
     columns = min(5, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(7.5, 7.5 * rows / columns * (1 if len(panels) == 1 else 1.15) + 0.4), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize="medium")
     all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in all_axes:
         axes.axis("off")
