@@ -24,7 +24,7 @@ QUICK = [
     "callbacks.figures=null",
     "callbacks.evaluate.decades=0.1",
 ]
-# the default sizes would make 2 steps of 76 networks long
+# the default sizes would make two steps of so many networks long
 NETWORK = {"mlp": ["network.hidden_sizes=[8]"], "conv": ["network.channels=[4,6]", "network.strides=[1,2]"]}
 
 
@@ -46,7 +46,7 @@ def test_the_groups_are_known():
 def test_every_yaml_composes_and_builds(group, choice):
     added = "+" if group in ("experiment", "architecture/corruption") else ""
     config = composed(
-        *(["architecture=ae", "architecture.corruption={}"] if "corruption" in group else []),
+        *(["architecture=ae"] if "corruption" in group else []),
         f"{added}{group}={choice}",
     )
     architecture = build_architecture(config, build_data(config))

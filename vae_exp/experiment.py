@@ -51,6 +51,8 @@ class Experiment(pl.LightningModule):
         self.samples_seen = 0
         self.steps = 0
         self.seconds = 0.0
+        self.trained_on: str | None = None
+        """The device, in words."""
         self.metrics: dict[str, float] = {}
         """The latest evaluation."""
         self.goals: list[int] = []

@@ -126,6 +126,7 @@ def _run(
 ) -> None:
     trainer = _build_trainer(config, directory)
     data.load(trainer.strategy.root_device)
+    experiment.trained_on = _device_name(trainer.strategy.root_device)
     log.info(_description(experiment, data))
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
@@ -223,7 +224,7 @@ def _results(
         "test/bound": None,
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "train_seconds": experiment.seconds if experiment else 0.0,
-        "device": _device(experiment),
+        "device": experiment.trained_on if experiment else None,
         "threads": torch.get_num_threads(),
         "git_revision": _git_revision(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -233,12 +234,10 @@ def _results(
     return results | {key: value for key, value in values.items() if key.split(".")[0] in PARTS}
 
 
-def _device(experiment: Experiment | None) -> str | None:
-    if experiment is None:
-        return None
-    if experiment.device.type == "cuda":
-        return torch.cuda.get_device_name(experiment.device)
-    return f"{experiment.device.type} ({platform.machine()})"
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()})"
 
 
 def _git_revision() -> str | None:
