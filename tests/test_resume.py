@@ -113,9 +113,14 @@ def test_a_run_killed_after_its_last_update_is_finished(run):
 
 @pytest.mark.usefixtures("few_digits")
 def test_a_signal_while_the_figures_are_drawn_ends_the_run_which_can_be_finished(run, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr("vae_exp.callbacks.portfolio", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-        outcome = run(*QUICK)
+    # a shell's background jobs inherit SIGINT as ignored; at a terminal it is Python's own
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("vae_exp.callbacks.portfolio", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+            outcome = run(*QUICK)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert outcome.status != 0
     assert outcome.results["status"] == "interrupted"
     assert run(f"resume={outcome.directory}").status == 0
