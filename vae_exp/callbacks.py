@@ -52,7 +52,6 @@ class Evaluate(pl.Callback):
         self.per_decade = per_decade
         self.decades = decades
         self.batch_size = batch_size
-        self.seconds = 0.0
         self.evaluation_seconds = 0.0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -63,7 +62,7 @@ class Evaluate(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock; forget rows that were written after the checkpoint that the run goes on from."""
         experiment, _ = _parts(trainer)
-        self._started = time.perf_counter() - self.seconds
+        self._started = time.perf_counter() - experiment.seconds
         self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
         self._goals = [goal for goal in experiment.goals if goal > experiment.samples_seen]
 
@@ -72,7 +71,7 @@ class Evaluate(pl.Callback):
     ) -> None:
         """Evaluate where a point is reached."""
         experiment, data = _parts(trainer)
-        experiment.seconds = self.seconds = time.perf_counter() - self._started
+        experiment.seconds = time.perf_counter() - self._started
         if not self._goals or experiment.samples_seen < self._goals[0]:
             return
         self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
@@ -81,14 +80,14 @@ class Evaluate(pl.Callback):
             values = evaluate(experiment.architecture, data.evaluation_batches(split, self.batch_size))
             row |= {f"{split}/{name}": value for name, value in values.items()}
         now = time.perf_counter() - self._started
-        self.evaluation_seconds += now - self.seconds
-        experiment.seconds = self.seconds = now
-        row["steps_per_second"] = experiment.steps / (self.seconds - self.evaluation_seconds)
+        self.evaluation_seconds += now - experiment.seconds
+        experiment.seconds = now
+        row["steps_per_second"] = experiment.steps / (experiment.seconds - self.evaluation_seconds)
         experiment.metrics = {
             "samples": experiment.samples_seen,
             "step": experiment.steps,
             "epoch": experiment.samples_seen / len(data.splits["train"]),
-            "seconds": self.seconds,
+            "seconds": experiment.seconds,
             "evaluation_seconds": self.evaluation_seconds,
             **row,
         }
@@ -102,12 +101,11 @@ class Evaluate(pl.Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The clocks, so that a resumed run counts all of its time."""
-        return {"seconds": self.seconds, "evaluation_seconds": self.evaluation_seconds}
+        """The clock, so that a resumed run counts all of its time."""
+        return {"evaluation_seconds": self.evaluation_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the clocks."""
-        self.seconds = state_dict["seconds"]
+        """Take up the clock."""
         self.evaluation_seconds = state_dict["evaluation_seconds"]
 
 

@@ -40,3 +40,11 @@ class Interrupted(BaseException):
 def nearest_first(name: str, allowed: Iterable[str]) -> list[str]:
     """`allowed`, the names most like `name` first."""
     return sorted(allowed, key=lambda other: -SequenceMatcher(None, name, other).ratio())
+
+
+def unknown_key(prefix: str, key: str, allowed: Iterable[str]) -> str:
+    """The message for a key that does not exist: the nearest name first."""
+    names = nearest_first(key, allowed)
+    if not names:
+        return f"{prefix}{key}: no such key; {prefix.rstrip('.') or 'this'} has none"
+    return f"{prefix}{key}: no such key. Did you mean {prefix}{names[0]}? Allowed: {', '.join(names)}"

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.errors import Interrupted, UserError, nearest_first
+from vae_exp.errors import Interrupted, UserError, nearest_first, unknown_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -96,11 +96,8 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
         return _unknown_key(path, config_dir)
     if not isinstance(beside, DictConfig):
         return f"{key}: no such key; {path} is a value"
-    names = nearest_first(name, [str(other) for other in beside if not str(other).startswith("_")])
-    prefix = f"{path}." if path else ""
-    if name in names:
-        return None
-    return f"{key}: no such key. Did you mean {prefix}{names[0]}? Allowed: {', '.join(names)}"
+    names = [str(other) for other in beside if not str(other).startswith("_")]
+    return None if name in names else unknown_key(f"{path}." if path else "", name, names)
 
 
 def _text(error: BaseException) -> str:

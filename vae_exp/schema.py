@@ -9,7 +9,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from vae_exp.errors import ConfigError, nearest_first
+from vae_exp.errors import ConfigError, unknown_key
 
 
 class Node:
@@ -67,14 +67,6 @@ def target(node: DictConfig, path: str) -> Callable[..., Any]:
     except Exception as error:
         raise ConfigError(f"{path}._target_: cannot import {node['_target_']!r} ({error})") from error
     return found
-
-
-def unknown_key(prefix: str, key: str, allowed: Collection[str]) -> str:
-    """The message for a key that does not exist: the nearest name first."""
-    names = nearest_first(key, allowed)
-    if not names:
-        return f"{prefix}{key}: no such key; {prefix.rstrip('.') or 'this'} has none"
-    return f"{prefix}{key}: no such key. Did you mean {prefix}{names[0]}? Allowed: {', '.join(names)}"
 
 
 def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: Mapping[str, Collection[str]]) -> None:
