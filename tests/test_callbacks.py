@@ -59,6 +59,28 @@ def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run, architect
         assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_compiled_training_is_the_same_but_for_rounding(run, precision):
+    """Also where the last batch is a smaller one, and where a run that was compiled goes on."""
+
+    def bounds(compiles):
+        options = [f"trainer.compile={compiles}", f"trainer.precision={precision}", "optimizer.lr=0.002", *QUICK]
+        outcome = run("samples=1950", *options)
+        assert outcome.results["step"] == 20
+        further = run(f"resume='{outcome.directory}'", "samples=2500", directory=outcome.directory)
+        return outcome.results["test/bound"], further.results["test/bound"]
+
+    tolerance = 0.5 if precision == "bf16-mixed" else 1e-2
+    assert bounds("true") == pytest.approx(bounds("false"), abs=tolerance)
+
+
+def test_a_program_that_cannot_be_compiled_is_one_message(run, monkeypatch):
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda *a, **k: 1 / 0)
+    outcome = run("samples=2000", "trainer.compile=true", *QUICK)
+    assert outcome.status == 1
+    assert "trainer.compile=false trains without it" in outcome.err
+
+
 def test_bfloat16_trains_to_about_the_same_bound(run):
     bounds = [run("samples=3000", f"trainer.precision={p}", *QUICK).results["test/bound"] for p in (32, "bf16-mixed")]
     assert bounds[0] != bounds[1]

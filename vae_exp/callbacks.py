@@ -47,7 +47,7 @@ class Evaluate(pl.Callback):
     """
 
     def __init__(
-        self, per_decade: PositiveInt = 4, decades: PositiveFloat = 2.0, batch_size: PositiveInt = 1000
+        self, per_decade: PositiveInt = 4, decades: PositiveFloat = 1.0, batch_size: PositiveInt = 1000
     ) -> None:
         self.per_decade = per_decade
         self.decades = decades

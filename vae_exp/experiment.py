@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
+from vae_exp import gradients
 from vae_exp.architecture import Architecture
 from vae_exp.dataset.batches import Batch
 from vae_exp.errors import Diverged
+from vae_exp.gradients import Loss
 
 STATE = "vae_exp"
 
@@ -60,6 +62,22 @@ class Experiment(pl.LightningModule):
         self.stop_requested = False
         self.automatic_optimization = False  # a Lightning step runs many updates
 
+    def forward(self, x: Tensor, y: Tensor) -> Loss:
+        """The loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image."""
+        terms = {name: term.mean() for name, term in self.architecture.terms(x, y).items()}
+        return torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum(), terms
+
+    def on_fit_start(self) -> None:
+        """Choose how gradients are computed."""
+        trainer: Any = self.trainer
+        batch_size = trainer.datamodule.batch_size
+        compiles = trainer.compile
+        if compiles == "auto":
+            compiles = gradients.is_repaid(self, self.samples // batch_size)
+        # another size of batch would be compiled anew
+        self._gradients_of_rest = gradients.eager(self)
+        self._gradients = gradients.compiled(self) if compiles else self._gradients_of_rest
+
     def training_step(self, batches: Iterator[Batch], batch_idx: int) -> None:
         """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.
 
@@ -70,10 +88,8 @@ class Experiment(pl.LightningModule):
         optimizer = trainer.optimizers[0]
         losses: list[Tensor] = []
         for x, y in batches:
-            terms = {name: term.mean() for name, term in self.architecture.terms(x, y).items()}
-            loss = torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum()
-            optimizer.zero_grad()
-            loss.backward()
+            whole = len(x) == trainer.datamodule.batch_size
+            loss, terms = (self._gradients if whole else self._gradients_of_rest)(x, y)
             if trainer.largest_gradient_norm is not None:
                 clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
             optimizer.step()

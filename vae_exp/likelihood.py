@@ -60,11 +60,15 @@ class Floor(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, floor: float) -> Tensor:
+    def forward(x: Tensor, floor: float) -> Tensor:
         """Any shape."""
-        ctx.save_for_backward(x)
-        ctx.floor = floor
         return x.clamp(min=floor)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        """Keep what the gradient needs."""
+        x, ctx.floor = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

@@ -25,6 +25,7 @@ from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.logger import finish
+from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ def _fit(
     # uint8 images cannot leave [0, 1], and a loss that is not finite has a better message than the distributions give
     Distribution.set_default_validate_args(False)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), fast_linear(trainer.fast_linear):  # type: ignore[attr-defined]
             # Lightning 2.6 with torch 2.15, and its advice on a logging interval in Lightning steps
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
             warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")

@@ -19,7 +19,10 @@ class Images:
         return len(self.pixels)
 
     def __getitem__(self, index: Tensor | slice) -> "Images":
-        return Images(self.pixels[index], self.labels[index])
+        if isinstance(index, slice):
+            return Images(self.pixels[index], self.labels[index])
+        # faster than indexing
+        return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
 
     def to(self, device: torch.device) -> "Images":
         """The same images on a device."""

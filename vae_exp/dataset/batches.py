@@ -45,20 +45,19 @@ class TrainingStream:
         self.binarize = binarize
         self.batch_size = batch_size
         self.seed = seed
-        self._executions = list(_executions(start, stop, batch_size, batches_per_execution, [*goals, stop]))
+        self._span = start, stop
+        self._batches_per_execution = batches_per_execution
+        self._goals = [*goals, stop]
         self._passes: dict[int, Tensor] = {}
 
-    def __len__(self) -> int:
-        return len(self._executions)
-
     def __iter__(self) -> Iterator[Iterator[Batch]]:
-        return map(self._batches, self._executions)
+        return map(self._batches, _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals))
 
     def _batches(self, execution: tuple[int, int]) -> Iterator[Batch]:
         start, stop = execution
         for position in range(start, stop, self.batch_size):
-            index = self._index(position, min(position + self.batch_size, stop))
-            yield self.binarize(self.images.pixels[index]), self.images.labels[index]
+            some = self.images[self._index(position, min(position + self.batch_size, stop))]
+            yield self.binarize(some.pixels), some.labels
 
     def _index(self, start: int, stop: int) -> Tensor:
         """Which images stand at positions start…stop−1 of the stream."""

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vae_exp.network.linear import fast_linear
+
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
 
@@ -78,16 +80,10 @@ def squared_jacobian_norm_by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, 
         x: The images.
         rows: How many rows of the Jacobian are in memory at once.
     """
-    differentiable = torch.is_grad_enabled()
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        z = f(x)
-        identity = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    with fast_linear(False):  # which cannot be mapped over
+        z, pullback = torch.func.vjp(f, x)
         norm = z.new_zeros(len(z))
-        for some in identity.split(rows):
-            directions = some[:, None, :].expand(-1, *z.shape)
-            (gradient,) = torch.autograd.grad(
-                z, x, directions, retain_graph=True, create_graph=differentiable, is_grads_batched=True
-            )
-            norm = norm + gradient.square().sum((0, 2, 3, 4))
+        for some in torch.eye(z.shape[1], dtype=z.dtype, device=z.device).split(rows):
+            (gradients,) = torch.vmap(pullback)(some[:, None, :].expand(-1, *z.shape))
+            norm = norm + gradients.square().sum((0, 2, 3, 4))
     return norm

@@ -19,6 +19,7 @@ from vae_exp.network.base import (
     initialise,
     squared_jacobian_norm_by_autograd,
 )
+from vae_exp.network.linear import Linear
 
 KERNEL_SIZE = 3
 
@@ -65,9 +66,9 @@ class Conv(Network):
         for i, (channels, stride) in enumerate(zip(self.channels, self.strides, strict=True)):
             layers += [nn.Conv2d(sizes[i][0], channels, KERNEL_SIZE, stride, padding=1), self._nonlinearity()]
         dense = nn.Sequential(
-            nn.Linear(math.prod(sizes[-1]) + context, self.hidden_size),
+            Linear(math.prod(sizes[-1]) + context, self.hidden_size),
             self._nonlinearity(),
-            nn.Linear(self.hidden_size, out_features),
+            Linear(self.hidden_size, out_features),
             ACTIVATIONS[activation](),
         )
         encoder = ConvEncoder(nn.Sequential(*layers), dense)
@@ -103,9 +104,9 @@ class Conv(Network):
     def _dense_start(self, in_features: int, shape: Shape) -> list[nn.Module]:
         layers: list[nn.Module] = []
         if self.mirror:
-            layers += [nn.Linear(in_features, self.hidden_size), self._nonlinearity()]
+            layers += [Linear(in_features, self.hidden_size), self._nonlinearity()]
             in_features = self.hidden_size
-        return [*layers, nn.Linear(in_features, math.prod(shape)), self._nonlinearity(), nn.Unflatten(1, shape)]
+        return [*layers, Linear(in_features, math.prod(shape)), self._nonlinearity(), nn.Unflatten(1, shape)]
 
     def _nonlinearity(self) -> nn.Module:
         return ACTIVATIONS[self.activation]()

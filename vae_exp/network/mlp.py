@@ -18,6 +18,7 @@ from vae_exp.network.base import (
     initialise,
     squared_jacobian_norm_by_autograd,
 )
+from vae_exp.network.linear import Linear
 
 # s'(a) as a function of h = s(a)
 DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -74,7 +75,7 @@ class MLPEncoder(Encoder):
         super().__init__()
         self.shape = shape
         self.activations = list(activations)
-        self.linears = nn.ModuleList(nn.Linear(m, n) for m, n in pairwise(sizes))
+        self.linears = nn.ModuleList(Linear(m, n) for m, n in pairwise(sizes))
         self.nonlinearities = nn.ModuleList(ACTIVATIONS[name]() for name in activations)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
@@ -124,7 +125,7 @@ class MLPDecoder(Decoder):
         super().__init__()
         layers: list[nn.Module] = []
         for m, n in pairwise(sizes):
-            layers += [nn.Linear(m, n), ACTIVATIONS[activation]()]
+            layers += [Linear(m, n), ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers[:-1], nn.Unflatten(1, shape))
 
     def forward(self, z: Tensor) -> Tensor:

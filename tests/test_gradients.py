@@ -1,0 +1,115 @@
+import pytest
+import torch
+from torch.optim import Adagrad
+
+from vae_exp import gradients
+from vae_exp.architecture import AE, VAE
+from vae_exp.corruption import Masking
+from vae_exp.experiment import Experiment
+from vae_exp.likelihood import Bernoulli, Gaussian
+from vae_exp.network import MLP, Conv
+from vae_exp.network.linear import Linear, by_onednn, fast_linear
+from vae_exp.objective import SGVBA, SGVBB
+
+SHAPE = (1, 28, 28)
+# wide enough for oneDNN to take the large products of a batch of 100
+WIDE = MLP([120])
+MODELS = {
+    "vae": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), SGVBB(), latent_dim=3),
+    "cvae, estimator A, Gaussian": lambda: VAE(
+        SHAPE, 10, MLP([120, 110]), Gaussian(min_std=0.5), SGVBA(samples=2), latent_dim=2, conditional=True
+    ),
+    "dae, shared variance": lambda: AE(SHAPE, WIDE, Gaussian("shared"), latent_dim=4, corruption=Masking(0.3)),
+    "cae": lambda: AE(SHAPE, WIDE, Bernoulli(), latent_dim=4, contraction=0.1),
+    "deep cae, Jacobian by autograd": lambda: AE(SHAPE, MLP([20, 9]), Bernoulli(), latent_dim=4, contraction=0.1),
+    "conv": lambda: VAE(SHAPE, 10, Conv([2, 3], [2, 2], 8), Bernoulli(), SGVBB(), latent_dim=2),
+}
+
+
+@pytest.fixture(params=MODELS, ids=str)
+def model(request):
+    torch.manual_seed(0)
+    return Experiment(MODELS[request.param](), Adagrad, weight_prior=1.0, samples=1000, seed=0)
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(100, *SHAPE, generator=generator)
+    return x, torch.arange(100) % 10
+
+
+def gradient(of, model, batch, fast):
+    """Loss, terms and every parameter's gradient after the same random numbers."""
+    torch.manual_seed(1)
+    with fast_linear(fast):
+        loss, terms = of(model)(*batch)
+    assert not loss.requires_grad
+    found = {"loss": loss, **terms} | {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    return {name: value.detach().clone() for name, value in found.items()}
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast linear"])
+@pytest.mark.parametrize("of", [gradients.eager, gradients.compiled])
+def test_every_way_gives_the_same_gradient_but_for_rounding(model, batch, of, fast):
+    expected = gradient(gradients.eager, model, batch, fast=False)
+    found = gradient(of, model, batch, fast)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=2e-4, atol=2e-5 * float(value.abs().max()), msg=name)
+
+
+def test_a_compiled_program_is_one_piece_without_breaks(batch):
+    model = Experiment(MODELS["vae"](), Adagrad, weight_prior=1.0, samples=1000, seed=0)
+    explained = torch._dynamo.explain(lambda x, y: model(x, y)[0])(*batch)
+    assert explained.graph_break_count == 0
+
+
+def test_gradients_do_not_add_up(model, batch):
+    of = gradients.eager(model)
+    first = gradient(lambda _: of, model, batch, fast=False)
+    second = gradient(lambda _: of, model, batch, fast=False)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_onednn_product_is_the_exact_one(transposed):
+    x, weight, bias = torch.randn(90, 400), torch.randn(300, 400), torch.randn(300)
+    if transposed:
+        x, weight = x.t().contiguous().t(), weight.t().contiguous().t()
+    exact = x.double() @ weight.double().T + bias.double()
+    torch.testing.assert_close(by_onednn(x, weight, bias).double(), exact, rtol=1e-5, atol=1e-4)
+
+
+def test_fast_linear_takes_over_inside_its_context_only(monkeypatch):
+    calls = []
+    monkeypatch.setattr("vae_exp.network.linear.by_onednn", lambda *a: calls.append(a) or by_onednn(*a))
+    layer, x = Linear(784, 500), torch.rand(100, 784)
+    layer(x)
+    assert not calls
+    with fast_linear(True):
+        layer(x)
+        assert len(calls) == 1
+        layer(x[:1])  # too small to gain
+        layer.double()(x.double())  # oneDNN has no float64
+        with fast_linear(False):
+            layer.float()(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            layer(x)
+    layer(x)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("updates", "network", "compiler", "expected"),
+    [
+        (100_000, MLP([5]), "g++", True),
+        (10_000, MLP([5]), "g++", False),
+        (100_000, Conv([2], [2], 3), "g++", False),
+        (100_000, MLP([5]), None, False),
+    ],
+)
+def test_compiling_is_chosen_where_it_is_repaid(monkeypatch, updates, network, compiler, expected):
+    monkeypatch.setattr("shutil.which", lambda name: compiler and f"/usr/bin/{compiler}")
+    model = VAE(SHAPE, 10, network, Bernoulli(), SGVBB(), latent_dim=2)
+    assert gradients.is_repaid(model, updates) is expected
