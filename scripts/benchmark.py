@@ -1,7 +1,7 @@
 """Measure vae_exp beside its peers on the same work, and write docs/performance.md.
 
     pip install -e '.[benchmark]'
-    python scripts/benchmark.py                          # everything, about 25 minutes on two cores
+    python scripts/benchmark.py                          # everything, about 12 minutes on two cores
     python scripts/benchmark.py --dry --cases mnist      # one table of peers; prints only
 
 Every peer trains in a process of its own and waits while another one is measured. The processes take turns, so that
@@ -604,13 +604,13 @@ def main() -> None:
         "peers": "\n\n".join(tables),
         "run": whole_run(options.device),
         "memory": long_memory(25, options.device),
-        "sizes": sizes(5, options.device),
+        "sizes": sizes(3, options.device),
     }
     plot()
     page = PAGE.read_text()
     for name, text in parts.items():
-        mark = rf"(<!-- {name}-{options.device} -->\n).*?(\n<!-- end -->)"
-        page = re.sub(mark, lambda found, text=text: found[1] + text + found[2], page, flags=re.DOTALL)
+        mark = rf"(<!-- {name}-{options.device} -->\n).*?(<!-- end -->)"
+        page = re.sub(mark, lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page, flags=re.DOTALL)
     PAGE.write_text(page)
 
 

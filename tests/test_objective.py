@@ -1,9 +1,9 @@
 import pytest
 import torch
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from vae_exp.likelihood import Bernoulli
-from vae_exp.objective import SGVBA, SGVBB, kl_of_normals
+from vae_exp.objective import IWAE, SGVBA, SGVBB, WakeSleep, kl_of_normals
 
 B, D = 4, 3
 
@@ -16,14 +16,15 @@ def problem():
     p = Independent(Normal(torch.zeros(D, dtype=torch.float64), torch.ones(D, dtype=torch.float64)), 1)
     weight = torch.randn(D, 4, dtype=torch.float64)
     x = torch.rand(B, 1, 2, 2, dtype=torch.float64)
-    return x, q, p, lambda z: Bernoulli()((z @ weight).unflatten(-1, (1, 2, 2)))
+    return x, lambda _: q, p, lambda z: Bernoulli()((z @ weight).unflatten(-1, (1, 2, 2)))
 
 
 def test_closed_kl_is_equation_10(problem):
-    x, q, p, decode = problem
+    x, encode, p, decode = problem
+    q = encode(x)
     mean, variance = q.mean, q.variance
     expected = -0.5 * (1 + variance.log() - mean.square() - variance).sum(1)
-    torch.testing.assert_close(SGVBB()(x, q, p, decode)["kl"], expected)
+    torch.testing.assert_close(SGVBB()(x, encode, p, decode)["kl"], expected)
 
 
 def test_closed_kl_between_any_two_normals_is_torchs():
@@ -43,11 +44,12 @@ def test_closed_kl_of_a_very_narrow_posterior_is_finite():
 
 
 def test_closed_kl_against_monte_carlo(problem):
-    x, q, p, decode = problem
+    x, encode, p, decode = problem
+    q = encode(x)
     z = q.sample((400_000,))
     draws = q.log_prob(z) - p.log_prob(z)
     error = draws.std(0) / len(z) ** 0.5
-    assert ((SGVBB()(x, q, p, decode)["kl"] - draws.mean(0)).abs() < 5 * error).all()
+    assert ((SGVBB()(x, encode, p, decode)["kl"] - draws.mean(0)).abs() < 5 * error).all()
 
 
 def test_estimators_a_and_b_agree_in_expectation(problem):
@@ -77,9 +79,93 @@ def test_reparameterised_gradients_against_finite_differences(objective):
         torch.manual_seed(1)
         q = Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
         terms = objective(samples=2)(
-            x, q, Independent(Normal(zero, one), 1), lambda z: Bernoulli()((z @ weight).unflatten(-1, (1, 2, 2)))
+            x,
+            lambda _: q,
+            Independent(Normal(zero, one), 1),
+            lambda z: Bernoulli()((z @ weight).unflatten(-1, (1, 2, 2))),
         )
         return terms["nll"] + terms["kl"]
 
     statistics = [torch.randn(B, D, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     assert torch.autograd.gradcheck(estimate, statistics)
+
+
+def test_evaluation_is_by_estimator_b_whatever_was_trained_on(problem):
+    for objective in (SGVBA(3), IWAE(3), WakeSleep(3)):
+        torch.manual_seed(1)
+        expected = SGVBB(3)(*problem)
+        torch.manual_seed(1)
+        found = objective.bound(*problem)
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_one_importance_sample_is_estimator_a(problem):
+    torch.manual_seed(1)
+    a = SGVBA()(*problem)
+    torch.manual_seed(1)
+    torch.testing.assert_close(IWAE(1)(*problem)["iwae"], a["nll"] + a["kl"])
+
+
+def test_importance_weighted_bound_rises_to_the_exact_evidence():
+    """x = z·w + noise: log p(x) is that of a normal."""
+    torch.manual_seed(0)
+    w, noise = torch.randn(D, 4, dtype=torch.float64), 0.7
+    p = Independent(Normal(torch.zeros(D, dtype=torch.float64), torch.ones(D, dtype=torch.float64)), 1)
+    x = torch.randn(B, 4, dtype=torch.float64)
+    q = Independent(Normal(torch.zeros(B, D, dtype=torch.float64), 0.8), 1)
+    exact = MultivariateNormal(torch.zeros(4, dtype=torch.float64), w.T @ w + noise**2 * torch.eye(4)).log_prob(x)
+
+    def bound(k):
+        return -IWAE(k)(x, lambda _: q, p, lambda z: Independent(Normal(z @ w, noise), 1))["iwae"]
+
+    few, many = torch.stack([bound(2) for _ in range(2000)]).mean(0), bound(300_000)
+    assert (few < many).all()
+    torch.testing.assert_close(many, exact, atol=0.05, rtol=0)
+
+
+class TestWakeSleep:
+    """Encoder and decoder as two matrices, so that each gradient can be told from the other."""
+
+    @pytest.fixture
+    def parts(self):
+        torch.manual_seed(0)
+        V, W = torch.randn(4, D, requires_grad=True), torch.randn(D, 4, requires_grad=True)
+        p = Independent(Normal(torch.zeros(D), torch.ones(D)), 1)
+        x = (torch.rand(B, 1, 2, 2) > 0.5).float()
+        return (
+            V,
+            W,
+            (
+                x,
+                lambda x: Independent(Normal(x.flatten(1) @ V, 0.5), 1),
+                p,
+                lambda z: Bernoulli()((z @ W).unflatten(-1, (1, 2, 2))),
+            ),
+        )
+
+    def test_no_gradient_leaks_between_the_phases(self, parts):
+        V, W, problem = parts
+        terms = WakeSleep()(*problem)
+        wake, sleep = (torch.autograd.grad(t.sum(), [V, W], allow_unused=True) for t in terms.values())
+        assert wake[0] is None
+        assert sleep[1] is None
+        assert wake[1].any()
+        assert sleep[0].any()
+
+    def test_one_backward_is_both_phases(self, parts):
+        V, W, problem = parts
+        torch.manual_seed(1)
+        together = torch.autograd.grad(sum(t.sum() for t in WakeSleep()(*problem).values()), [V, W])
+        torch.manual_seed(1)
+        terms = WakeSleep()(*problem)
+        torch.testing.assert_close(together[0], torch.autograd.grad(terms["sleep"].sum(), V)[0])
+        torch.testing.assert_close(together[1], torch.autograd.grad(terms["wake"].sum(), W)[0])
+
+    def test_terms_are_the_expectations_that_they_name(self, parts):
+        _, _, (x, encode, p, decode) = parts
+        z, dreamt = encode(x).sample((50_000,)), p.sample((50_000,))
+        wake = -decode(z).log_prob(x).mean(0)
+        sleep = -encode(decode(dreamt).sample()).log_prob(dreamt).mean()
+        torch.testing.assert_close(WakeSleep(50_000)(x, encode, p, decode)["wake"], wake, rtol=0.02, atol=0.02)
+        draws = torch.stack([WakeSleep()(x, encode, p, decode)["sleep"].mean() for _ in range(4000)])
+        assert draws.mean().item() == pytest.approx(sleep.item(), abs=5 * draws.std().item() / 4000**0.5)

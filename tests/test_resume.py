@@ -94,7 +94,8 @@ QUICK = ["samples=1000", "logger=none", "callbacks.evaluate.decades=1"]
 
 
 def numbers_of(results):
-    return {k: v for k, v in results.items() if k not in CLOCK | {"date", "train_seconds", "resume"}}
+    numbers = {k: v for k, v in results.items() if k not in CLOCK | {"date", "train_seconds", "resume"}}
+    return numbers | {"overrides": sorted(results["overrides"])}
 
 
 @pytest.mark.usefixtures("few_digits")

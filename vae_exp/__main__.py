@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from vae_exp.explain import readable_errors
 from vae_exp.resume import resolve_resume
+from vae_exp.sweep import reported
 from vae_exp.usage import asks_for_help, usage
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ def main() -> None:
             print(usage(CONFIG_DIR, sys.argv[1:]))
             return
         sys.argv[1:] = resolve_resume(sys.argv[1:])
-        run()
+        with reported():
+            run()
 
 
 if __name__ == "__main__":

@@ -114,10 +114,12 @@ class DrawFigures(pl.Callback):
 
     Args:
         images: How many test images are encoded for the latent scatter.
+        manifold_side: Images per side of the manifold of two latents.
     """
 
-    def __init__(self, images: PositiveInt = 5000) -> None:
+    def __init__(self, images: PositiveInt = 5000, manifold_side: PositiveInt = 20) -> None:
         self.images = images
+        self.manifold_side = manifold_side
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw."""
@@ -132,7 +134,7 @@ class DrawFigures(pl.Callback):
         title = f"{directory.name}, $N_z$ = {model.latent_dim}, {experiment.samples_seen:,} samples"
         with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)
-            for name, figure in portfolio(model, (x, y), title):
+            for name, figure in portfolio(model, (x, y), title, self.manifold_side):
                 path = directory.figures / f"{name}.png"
                 figure.savefig(path, dpi=150, bbox_inches="tight")
                 for logger in loggers:

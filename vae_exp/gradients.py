@@ -30,10 +30,12 @@ def eager(model: nn.Module) -> Gradients:
     Args:
         model: Its `forward` maps images and labels to a `Loss`.
     """
+    parameters = list(model.parameters())
 
     def gradients(x: Tensor, y: Tensor) -> Loss:
         loss, terms = model(x, y)
-        model.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None
         loss.backward()
         return loss.detach(), terms
 
@@ -58,7 +60,9 @@ def compiled(model: nn.Module) -> Gradients:
         return value
 
     torch._dynamo.reset()  # or the ninth job of a sweep in one process would meet the limit of recompilations
-    program = torch.compile(grad_and_value(loss, has_aux=True), dynamic=False, options={"fallback_random": True})
+    program = torch.compile(
+        grad_and_value(loss, has_aux=True), fullgraph=True, dynamic=False, options={"fallback_random": True}
+    )
 
     def gradients(x: Tensor, y: Tensor) -> Loss:
         with torch.no_grad():

@@ -1,9 +1,11 @@
-"""How a variational model is trained: estimators of the bound L = E_q[log p(x|z)] − KL(q‖p)."""
+"""How a variational model is trained: estimators of the bound L = E_q[log p(x|z)] − KL(q‖p), and rivals of it."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from pydantic import PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
@@ -17,34 +19,54 @@ else:  # PyTorch's class is generic for type checkers only
 Terms = dict[str, Tensor]
 """Named (B,) tensors in nats per image, summed over pixels and latents, unweighted."""
 
+Encode = Callable[[Tensor], Normals]
+"""Images (B, C, H, W) to q(z|x), batch (B,) and event (latent_dim,), reparameterised."""
+
+Decode = Callable[[Tensor], Distribution]
+"""Latents (L, B, latent_dim) to p(x|z) with batch (L, B)."""
+
 
 class Objective(ABC):
-    """An estimator of the bound from L reparameterised latents per image.
+    """The terms of the loss that a variational model is trained on.
 
     Args:
-        samples: L.
+        samples: Latents per image, L.
+
+    Attributes:
+        terms: Their names; where `kl` is among them, the model's β weighs it.
     """
+
+    terms: ClassVar[tuple[str, ...]]
 
     def __init__(self, samples: PositiveInt = 1) -> None:
         self.samples = samples
 
     @abstractmethod
-    def __call__(self, x: Tensor, q: Normals, p: Normals, decode: Callable[[Tensor], Distribution]) -> Terms:
-        """`nll` and `kl`, each (B,), whose negative sum is the bound.
+    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """The terms, each (B,) in nats per image.
 
         Args:
             x: Images (B, C, H, W).
-            q: The posterior q(z|x), batch (B,) and event (latent_dim,), reparameterised.
+            encode: To the posterior q(z|x).
             p: The prior p(z), event (latent_dim,).
-            decode: Latents (L, B, latent_dim) to p(x|z) with batch (L, B).
+            decode: To p(x|z).
         """
+
+    def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """`nll` and `kl`, each (B,), whose negative sum is the bound: by estimator B, whatever was trained on."""
+        q = encode(x)
+        nll = -decode(q.rsample((self.samples,))).log_prob(x)
+        return {"nll": nll.mean(0), "kl": kl_of_normals(q, p)}
 
 
 class SGVBA(Objective):
     """Estimator A: L = 1/L Σ_l [log p(x|z_l) + log p(z_l) − log q(z_l|x)] (arXiv 1312.6114, eq. 6)."""
 
-    def __call__(self, x: Tensor, q: Normals, p: Normals, decode: Callable[[Tensor], Distribution]) -> Terms:
+    terms = ("nll", "kl")
+
+    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and the sampled `kl`, each (B,) in nats per image."""
+        q = encode(x)
         z = q.rsample((self.samples,))
         nll = -decode(z).log_prob(x)
         kl = q.log_prob(z) - p.log_prob(z)
@@ -54,11 +76,51 @@ class SGVBA(Objective):
 class SGVBB(Objective):
     """Estimator B: L = 1/L Σ_l log p(x|z_l) − KL(q‖p), the KL in closed form (arXiv 1312.6114, eqs. 7 and 10)."""
 
-    def __call__(self, x: Tensor, q: Normals, p: Normals, decode: Callable[[Tensor], Distribution]) -> Terms:
+    terms = ("nll", "kl")
+
+    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and the closed `kl`, each (B,) in nats per image."""
+        return self.bound(x, encode, p, decode)
+
+
+class IWAE(Objective):
+    """The importance-weighted bound L_k = log 1/k Σ_i p(x, z_i)/q(z_i|x), z_i ~ q(z|x) (arXiv 1509.00519, eq. 8).
+
+    Args:
+        samples: k.
+    """
+
+    terms = ("iwae",)
+
+    def __init__(self, samples: PositiveInt = 5) -> None:
+        super().__init__(samples)
+
+    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """`iwae` = −L_k, (B,) in nats per image."""
+        q = encode(x)
         z = q.rsample((self.samples,))
-        nll = -decode(z).log_prob(x)
-        return {"nll": nll.mean(0), "kl": kl_of_normals(q, p)}
+        log_weights = decode(z).log_prob(x) + p.log_prob(z) - q.log_prob(z)
+        return {"iwae": math.log(self.samples) - log_weights.logsumexp(0)}
+
+
+class WakeSleep(Objective):
+    """The wake-sleep algorithm (Hinton et al. 1995, Science), its phases side by side.
+
+    Awake, latents of real images teach the decoder: −log p(x|z), z ~ q(z|x). Asleep, dreams teach the encoder:
+    −log q(z|x), (x, z) ~ p. Neither phase's gradient reaches the other's network.
+    """
+
+    terms = ("wake", "sleep")
+
+    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """`wake` and `sleep`, each (B,) in nats per image and per dream."""
+        with torch.no_grad():
+            z = encode(x).sample((self.samples,))
+            dreamt_z = p.sample((1, len(x)))
+            dream = decode(dreamt_z).sample()
+        wake = -decode(z).log_prob(x)
+        sleep = -encode(dream[0]).log_prob(dreamt_z[0])
+        return {"wake": wake.mean(0), "sleep": sleep}
 
 
 def kl_of_normals(q: Normals, p: Normals) -> Tensor:

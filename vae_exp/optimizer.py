@@ -40,7 +40,7 @@ def rmsprop(
     momentum: NonNegativeFloat = 0.0,
 ) -> optim.Optimizer:
     """RMSprop (Tieleman and Hinton 2012), with Keras's defaults."""
-    return optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, momentum=momentum)
+    return optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, momentum=momentum, foreach=True)
 
 
 def sgd(

@@ -102,10 +102,14 @@ class RunDirectory:
         """The record of what runs: the config, interpolations resolved, the command line, and Hydra's own config."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
-        overrides = [word for word in hydra.overrides.task if not word.startswith("resume=")]
-        write_atomically(self.overrides, OmegaConf.to_yaml(overrides))
+        write_atomically(self.overrides, OmegaConf.to_yaml(typed(hydra)))
         write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write `results.json`, whole or not at all."""
         write_atomically(self.results, json.dumps(results, indent=2) + "\n")
+
+
+def typed(hydra: DictConfig) -> list[str]:
+    """The overrides of a job, but for the order to resume it."""
+    return [word for word in hydra.overrides.task if not word.startswith("resume=")]

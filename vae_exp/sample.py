@@ -1,18 +1,15 @@
 """`python -m vae_exp.sample run=<dir> n=64`: a picture of samples from a finished run."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Interval
-from omegaconf import OmegaConf
 from pydantic import PositiveInt
-from yaml import YAMLError
 
-from vae_exp.__main__ import CONFIG_DIR
+from vae_exp.arguments import run_as_command
 from vae_exp.errors import ConfigError
-from vae_exp.explain import readable_errors
-from vae_exp.schema import check
+
+USAGE = "python -m vae_exp.sample run=<run directory> [n=64] [output=<picture>] [seed=0] [label=<class>]"
 
 
 def sample(
@@ -62,19 +59,7 @@ def sample(
 
 def main() -> None:
     """Arguments as Hydra writes them: key=value."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print("python -m vae_exp.sample run=<run directory> [n=64] [output=<picture>] [seed=0] [label=<class>]")
-        return
-    with readable_errors(CONFIG_DIR):
-        for word in sys.argv[1:]:
-            if "=" not in word:
-                raise ConfigError(f"{word}: arguments are written key=value")
-        try:
-            arguments = OmegaConf.from_dotlist(sys.argv[1:])
-        except YAMLError as error:
-            raise ConfigError(f"arguments are written key=value: {error}") from error
-        check(arguments, sample)
-        print(sample(**{str(key): value for key, value in arguments.items()}))
+    run_as_command(sample, USAGE)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.logger import finish
 from vae_exp.network.linear import fast_linear
-from vae_exp.run_directory import RunDirectory
+from vae_exp.run_directory import RunDirectory, typed
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
@@ -211,6 +211,7 @@ def _results(
         metrics.pop(name, None)
     values = flat(config)
     results: dict[str, Any] = {"status": status, "error": error, "name": values["name"]}
+    results["overrides"] = typed(hydra)
     results |= {group: hydra.runtime.choices.get(group) for group in IDENTITY}
     results |= {
         "latent_dim": values.get("architecture.latent_dim"),

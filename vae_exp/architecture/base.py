@@ -61,7 +61,9 @@ class Architecture(nn.Module, ABC):
             UserError: The code has no prior, so there is no bound on log p(x).
         """
         self._distribution_of_codes()
-        terms = self.terms(x, y)
+        training = self.training
+        terms = self.eval().terms(x, y)
+        self.train(training)
         return -(terms["nll"] + terms["kl"])
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:

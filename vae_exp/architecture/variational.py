@@ -50,12 +50,14 @@ class VAE(Architecture):
                 "architecture.conditional=true: a conditional VAE (architecture=cvae) is given each image's label, "
                 "and this dataset has none. Take a labelled dataset, or architecture=vae"
             )
+        if beta != 1 and "kl" not in objective.terms:
+            raise ConfigError(f"architecture.beta={beta:g}: {type(objective).__name__} has no KL term to weigh")
         self.shape = shape
         self.latent_dim = latent_dim
         self.classes = classes if conditional else 0
         self.likelihood = likelihood
         self.objective = objective
-        self.weights = {"nll": 1.0, "kl": beta}
+        self.weights = {term: beta if term == "kl" else 1.0 for term in objective.terms}
         self.encoder = network.encoder(shape, self.classes, 2 * latent_dim)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
@@ -88,8 +90,9 @@ class VAE(Architecture):
         return x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`nll` and `kl`, each (B,), by the objective."""
-        return self.objective(x, self.posterior(x, y), self.prior, lambda z: self.decode(z, y))
+        """In training what the objective asks for, else `nll` and `kl` of the bound; each (B,)."""
+        estimate = self.objective if self.training else self.objective.bound
+        return estimate(x, lambda x: self.posterior(x, y), self.prior, lambda z: self.decode(z, y))
 
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""

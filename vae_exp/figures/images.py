@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from torch import Tensor
 
 GAP = 2
@@ -61,6 +63,21 @@ def filters(weights: Tensor, title: str, most: int = 100) -> Figure:
     scale = chosen.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
     # white is a weight here, so the gaps are left empty
     figure, _ = _picture(image_grid(0.5 + 0.5 * chosen / scale, columns=10, background=math.nan), title)
+    return figure
+
+
+def collage(pictures: dict[str, Path], title: str, columns: int = 4) -> Figure:
+    """Pictures that lie in files, beside each other under their names."""
+    rows = -(-len(pictures) // columns)
+    columns = min(columns, len(pictures))
+    figure = Figure(figsize=(4 * columns, 4.3 * rows + 0.3), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in all_axes:
+        axes.axis("off")
+    for axes, (name, path) in zip(all_axes, pictures.items(), strict=False):
+        axes.set_title(name, fontsize="medium")
+        axes.imshow(imread(path))
     return figure
 
 

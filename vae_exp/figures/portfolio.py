@@ -14,13 +14,14 @@ Drawn = tuple[str, Figure]
 
 
 @torch.no_grad()
-def portfolio(model: Architecture, batch: Batch, title: str) -> Iterator[Drawn]:
+def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int = 20) -> Iterator[Drawn]:
     """Every figure that a model has, by name.
 
     Args:
         model: In evaluation mode.
         batch: Test images and labels; the first of them are reconstructed, all of them are encoded.
         title: What the figures are of.
+        manifold_side: Images per side of a manifold; half as many for each class of a conditional model.
     """
     x, y = batch
     yield _reconstructions(model, (x[:20], y[:20]), title)
@@ -31,7 +32,7 @@ def portfolio(model: Architecture, batch: Batch, title: str) -> Iterator[Drawn]:
     if model.latent_dim == 2:
         codes = model.encode(x, y)
         yield "latent_scatter", latent_scatter(codes, y, f"codes of the test images · {title}")
-        yield _manifold(model, codes, title)
+        yield _manifold(model, codes, title, manifold_side)
 
 
 def _reconstructions(model: Architecture, batch: Batch, title: str) -> Drawn:
@@ -51,8 +52,8 @@ def _samples(model: Architecture, title: str) -> Drawn:
     return "samples", samples(images, f"samples from the prior, a row per class · {title}", row_names=names)
 
 
-def _manifold(model: Architecture, codes: torch.Tensor, title: str) -> Drawn:
-    side = 10 if model.classes else 20
+def _manifold(model: Architecture, codes: torch.Tensor, title: str, side: int) -> Drawn:
+    side = -(-side // 2) if model.classes else side
     z = quantile_grid(codes, side) if model.prior is None else gaussian_grid(side).to(codes)
     flat = z.flatten(0, 1)
     panels = {}

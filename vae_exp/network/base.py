@@ -63,6 +63,11 @@ class Network(ABC):
         """A decoder to feature maps of `shape`."""
 
 
+def joined(features: Tensor, c: Tensor) -> Tensor:
+    """Features (B, n) beside the label context (B, context); not copied where that is empty."""
+    return torch.cat([features, c], 1) if c.shape[1] else features
+
+
 def initialise(network: nn.Module, std: float | None) -> None:
     """Weights ~ N(0, std²) and zero biases (arXiv 1312.6114, section 5); None keeps the framework's default."""
     if std is None:
@@ -81,8 +86,8 @@ def squared_jacobian_norm_by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, 
         rows: How many rows of the Jacobian are in memory at once.
     """
     with fast_linear(False):  # which cannot be mapped over
-        z, pullback = torch.func.vjp(f, x)
-        norm = z.new_zeros(len(z))
+        z, pullback = torch.func.vjp(f, x)[:2]
+        norm: Tensor = z.new_zeros(len(z))
         for some in torch.eye(z.shape[1], dtype=z.dtype, device=z.device).split(rows):
             (gradients,) = torch.vmap(pullback)(some[:, None, :].expand(-1, *z.shape))
             norm = norm + gradients.square().sum((0, 2, 3, 4))

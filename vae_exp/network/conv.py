@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from vae_exp.network.base import (
     Network,
     Shape,
     initialise,
+    joined,
     squared_jacobian_norm_by_autograd,
 )
 from vae_exp.network.linear import Linear
@@ -136,7 +136,7 @@ class ConvEncoder(Encoder):
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         """The features (B, out_features)."""
-        features: Tensor = self.dense(torch.cat([self.convolutions(x).flatten(1), c], 1))
+        features: Tensor = self.dense(joined(self.convolutions(x).flatten(1), c))
         return features
 
     def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:

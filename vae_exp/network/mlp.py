@@ -16,6 +16,7 @@ from vae_exp.network.base import (
     Network,
     Shape,
     initialise,
+    joined,
     squared_jacobian_norm_by_autograd,
 )
 from vae_exp.network.linear import Linear
@@ -80,7 +81,7 @@ class MLPEncoder(Encoder):
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         """The features (B, out_features)."""
-        h = torch.cat([x.flatten(1), c], 1)
+        h = joined(x.flatten(1), c)
         for linear, nonlinearity in zip(self.linears, self.nonlinearities, strict=True):
             h = nonlinearity(linear(h))
         return h
@@ -95,7 +96,7 @@ class MLPEncoder(Encoder):
             slope = DERIVATIVES[self.activations[0]](self(x, c))
             return slope.square() @ self._pixel_weights().square().sum(1)
         if len(self.linears) == 2 and self.activations[1] == "identity" and self.activations[0] in DERIVATIVES:
-            hidden = self.nonlinearities[0](self.linears[0](torch.cat([x.flatten(1), c], 1)))
+            hidden = self.nonlinearities[0](self.linears[0](joined(x.flatten(1), c)))
             slope = DERIVATIVES[self.activations[0]](hidden)
             W = self._pixel_weights()
             V: Tensor = self.linears[1].weight  # type: ignore[assignment]

@@ -1,0 +1,105 @@
+"""Every estimator of log p(x) against a model whose log p(x) is known."""
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Independent, MultivariateNormal, Normal
+
+from vae_exp.architecture import VAE
+from vae_exp.errors import UserError
+from vae_exp.evaluation.hmc import begin, hmc
+from vae_exp.evaluation.marginal_likelihood import annealed, by_posterior_samples, importance_weighted
+from vae_exp.likelihood import Likelihood
+from vae_exp.network import MLP
+from vae_exp.objective import SGVBB
+
+SHAPE = (1, 3, 2)
+NOISE = 0.6
+
+
+class Linear(Likelihood):
+    """N(features, 0.6²)."""
+
+    parameters_per_pixel = 1
+
+    def forward(self, features):
+        return Independent(Normal(features, NOISE), 3)
+
+    def diagnostics(self, p):
+        return {}
+
+
+@pytest.fixture
+def linear_gaussian():
+    """p(x|z) = N(Wz + b, σ²I), an encoder that is no more than near the posterior, images, and their log p(x)."""
+    torch.manual_seed(0)
+    model = VAE(SHAPE, 0, MLP([], init_std=None), Linear(), SGVBB(), latent_dim=3).double().eval()
+    W, b = (p.detach() for p in model.decoder.parameters())
+    precision = torch.eye(3, dtype=torch.float64) + W.T @ W / NOISE**2
+    V = torch.linalg.solve(precision, W.T) / NOISE**2
+    with torch.no_grad():
+        (linear,) = model.encoder.linears
+        linear.weight.copy_(torch.cat([0.9 * V, torch.zeros(3, 6)]))
+        linear.bias.copy_(torch.cat([-0.9 * V @ b, torch.full((3,), 0.3) - precision.diagonal().log()]))
+    p = MultivariateNormal(b, W @ W.T + NOISE**2 * torch.eye(6))
+    x = p.sample((7,))
+    return model, x.unflatten(1, SHAPE), p.log_prob(x)
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        lambda model, x: importance_weighted(model, x, None, 20_000),
+        lambda model, x: annealed(model, x, None, chains=200, temperatures=100),
+        lambda model, x: by_posterior_samples(model, x, None, samples=1000, burn_in=40),
+    ],
+    ids=["importance weighted", "annealed", "by posterior samples"],
+)
+def test_estimators_meet_the_exact_value(linear_gaussian, estimate):
+    model, x, exact = linear_gaussian
+    runs = torch.stack([estimate(model, x) for _ in range(4)])
+    assert runs.shape == (4, 7)
+    error = runs.std(0).mean().clamp(min=0.002)  # of one estimate, pooled over the images
+    assert ((runs.mean(0) - exact).abs() < 4 * error).all()
+    assert error < 0.1
+
+
+def test_importance_weighted_bound_does_not_fall_with_k(linear_gaussian):
+    model, x, exact = linear_gaussian
+    x, exact = x.repeat(300, 1, 1, 1), exact.repeat(300)
+    bounds = [importance_weighted(model, x, None, k).mean().item() for k in (1, 5, 50, 500)]
+    assert bounds == sorted(bounds)
+    assert bounds[-1] == pytest.approx(exact.mean().item(), abs=0.01)
+    assert bounds[0] < exact.mean() - 0.05
+    # L_1 is the bound itself
+    assert bounds[0] == pytest.approx(model.bound(x).mean().item(), abs=0.1)
+
+
+def test_importance_weighted_bound_is_the_same_in_pieces(linear_gaussian, monkeypatch):
+    model, x, exact = linear_gaussian
+    monkeypatch.setattr("vae_exp.evaluation.marginal_likelihood.DECODED_AT_ONCE", 21)
+    torch.testing.assert_close(importance_weighted(model, x, None, 5000), exact, atol=0.1, rtol=0)
+
+
+def test_annealing_does_not_need_a_good_encoder(linear_gaussian):
+    model, x, exact = linear_gaussian
+    nn.init.zeros_(model.encoder.linears[0].weight)
+    torch.testing.assert_close(annealed(model, x, None, 200, 100), exact, atol=0.3, rtol=0)
+
+
+def test_hmc_samples_a_normal_and_reaches_its_rate():
+    torch.manual_seed(0)
+    target = MultivariateNormal(torch.tensor([1.0, -2.0]), torch.tensor([[1.0, 0.6], [0.6, 0.8]]))
+    adapted = hmc(target.log_prob, begin(torch.zeros(500, 3, 2)), 100, 5, target=0.9)
+    assert adapted.acceptance.mean().item() == pytest.approx(0.9, abs=0.05)
+    chains = hmc(target.log_prob, adapted, 50, 5)
+    assert torch.equal(chains.step_size, adapted.step_size)
+    samples = chains.z.flatten(0, 1)
+    torch.testing.assert_close(samples.mean(0), target.mean, atol=0.1, rtol=0)
+    torch.testing.assert_close(samples.T.cov(), target.covariance_matrix, atol=0.12, rtol=0)
+
+
+def test_posterior_samples_are_for_few_latents():
+    model = VAE(SHAPE, 0, MLP([4]), Linear(), SGVBB(), latent_dim=5).eval()
+    with pytest.raises(UserError, match="fewer than 5 latents"):
+        by_posterior_samples(model, torch.rand(2, *SHAPE), None)

@@ -1,0 +1,36 @@
+"""A function as a command: arguments as Hydra writes them, key=value, held against its annotations."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+from vae_exp.__main__ import CONFIG_DIR
+from vae_exp.errors import ConfigError
+from vae_exp.explain import readable_errors
+from vae_exp.schema import check
+
+
+def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any], None] = print) -> None:
+    """Call a function with the arguments of the command line and show what it returns.
+
+    Args:
+        function: Its annotations say what is allowed.
+        usage: The help text.
+        show: How.
+    """
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage)
+        return
+    with readable_errors(CONFIG_DIR):
+        for word in sys.argv[1:]:
+            if "=" not in word:
+                raise ConfigError(f"{word}: arguments are written key=value")
+        try:
+            arguments = OmegaConf.from_dotlist(sys.argv[1:])
+        except YAMLError as error:
+            raise ConfigError(f"arguments are written key=value: {error}") from error
+        check(arguments, function)
+        show(function(**{str(key): value for key, value in arguments.items()}))

@@ -1,0 +1,132 @@
+"""`python -m vae_exp.evaluate run=<dir>`: the marginal likelihood of a finished run, and how many latents it uses."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Interval
+from pydantic import NonNegativeInt, PositiveInt
+
+from vae_exp.arguments import run_as_command
+from vae_exp.errors import ConfigError, RunError
+from vae_exp.metrics import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vae_exp.dataset.batches import EvaluationBatches
+
+USAGE = """\
+python -m vae_exp.evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
+                           [ais_images=100] [chains=16] [temperatures=500] [hmc_images=100] [hmc_samples=50] [seed=0]
+"""
+
+
+def evaluate(
+    run: str,
+    split: Literal["train", "validation", "test"] = "test",
+    k: PositiveInt = 5000,
+    images: PositiveInt | None = None,
+    ais_images: NonNegativeInt = 100,
+    chains: PositiveInt = 16,
+    temperatures: PositiveInt = 500,
+    hmc_images: NonNegativeInt = 100,
+    hmc_samples: Annotated[int, Interval(ge=8)] = 50,
+    seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
+) -> dict[str, Any]:
+    """Estimate log p(x) of a run's model, in nats per image, and write it to the run's `evaluation_<split>.json`.
+
+    Args:
+        run: The run directory.
+        split: Whose images.
+        k: Importance samples per image; every power of ten below it is reported too.
+        images: The first so many; by default all of the split.
+        ais_images: How many of them annealed importance sampling takes; 0 leaves it out.
+        chains: Of annealed importance sampling, per image.
+        temperatures: Of annealed importance sampling.
+        hmc_images: How many of them the estimator by HMC samples takes (fewer than 5 latents); 0 leaves it out.
+        hmc_samples: Posterior samples of that estimator.
+        seed: Of all draws.
+
+    Returns:
+        What is written: each estimate's mean and standard error, the settings, the seconds.
+
+    Raises:
+        UserError: The run cannot be loaded, or its model has no prior.
+    """
+    import torch
+    from torch.distributions import Distribution
+
+    from vae_exp.architecture import VAE
+    from vae_exp.assembly import build_data
+    from vae_exp.evaluation.active_units import active_units
+    from vae_exp.evaluation.marginal_likelihood import annealed, by_posterior_samples, importance_weighted
+    from vae_exp.network.linear import fast_linear
+    from vae_exp.run import load_run
+
+    started = time.perf_counter()
+    settings = {name: value for name, value in locals().items() if name in evaluate.__annotations__}
+    loaded = load_run(run)
+    model = loaded.model
+    if not isinstance(model, VAE):
+        raise RunError(f"run={run}: {type(model).__name__} has no prior over its code, so no marginal likelihood")
+    data = build_data(loaded.config)
+    data.load(torch.device("cpu"))
+    if split not in data.splits:
+        raise ConfigError(f"split={split}: the run has none. Allowed: {', '.join(data.splits)}")
+    Distribution.set_default_validate_args(False)
+    torch.manual_seed(seed)
+    ks = sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k})
+
+    def over(estimate: Callable[["Tensor", "Tensor"], "Tensor"], n: int | None, at_once: int) -> dict[str, float]:
+        """Mean and standard error of an estimate over the first n images."""
+        values = torch.cat([estimate(x, y) for x, y in _first(data.evaluation_batches(split, at_once), n)]).double()
+        return {"mean": values.mean().item(), "standard_error": (values.std() / len(values) ** 0.5).item()}
+
+    weighted = partial(importance_weighted, model)
+    results: dict[str, Any] = {"settings": settings}
+    with fast_linear(True):
+        results["active_units"] = active_units(model, data.evaluation_batches(split, 1000))
+        results["bound"] = over(model.bound, images, 1000)
+        for i in ks:
+            results[f"L_{i}"] = over(partial(weighted, k=i), images, 100)
+        if ais_images:
+            results[f"L_{k}, ais_images"] = over(partial(weighted, k=k), ais_images, 100)
+            results["ais"] = over(lambda x, y: annealed(model, x, y, chains, temperatures), ais_images, 100)
+        if hmc_images and model.latent_dim < 5:
+            results[f"L_{k}, hmc_images"] = over(partial(weighted, k=k), hmc_images, 100)
+            results["hmc"] = over(lambda x, y: by_posterior_samples(model, x, y, hmc_samples), hmc_images, 100)
+    results["seconds"] = time.perf_counter() - started
+    write_atomically(Path(run) / f"evaluation_{split}.json", json.dumps(results, indent=2) + "\n")
+    return results
+
+
+def _first(batches: "EvaluationBatches", n: int | None) -> Iterator[tuple["Tensor", "Tensor"]]:
+    """Batches of the first n images."""
+    left = len(batches.images) if n is None else n
+    for x, y in batches:
+        yield x[:left], y[:left]
+        left -= len(x)
+        if left <= 0:
+            return
+
+
+def _show(results: dict[str, Any]) -> None:
+    for name, value in results.items():
+        if isinstance(value, dict) and "mean" in value:
+            print(f"{name:20} {value['mean']:10.3f} ± {value['standard_error']:.3f} nats per image")
+        elif name == "active_units":
+            print(f"{name:20} {value:10d}")
+
+
+def main() -> None:
+    """Arguments as Hydra writes them: key=value."""
+    run_as_command(evaluate, USAGE, _show)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Estimates of log p(x), in nats per image, of models with a prior and an encoder."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from vae_exp.architecture import VAE
+from vae_exp.errors import UserError
+from vae_exp.evaluation.hmc import Chains, begin, hmc
+
+DECODED_AT_ONCE = 16_000
+"""Images that are decoded at a time: 1 GB holds them and what their likelihood needs on the way."""
+
+PILOT_CHAINS = 4
+
+TARGET = 0.9
+"""Acceptance rate of the chains (arXiv 1312.6114, appendix E)."""
+
+
+@torch.no_grad()
+def importance_weighted(model: VAE, x: Tensor, y: Tensor | None, k: int) -> Tensor:
+    """L_k = log 1/k Σ_i p(x, z_i)/q(z_i|x), z_i ~ q(z|x): a lower bound that rises with k (arXiv 1509.00519, eq. 8).
+
+    Args:
+        model: In evaluation mode.
+        x: Images (B, C, H, W).
+        y: Labels (B,), for a conditional model.
+        k: Importance samples per image; the memory does not depend on it.
+
+    Returns:
+        L_k of each image, (B,).
+    """
+    q = model.posterior(x, y)
+    total = x.new_full((len(x),), -math.inf)
+    at_once = max(1, DECODED_AT_ONCE // len(x))
+    for first in range(0, k, at_once):
+        z = q.sample((min(at_once, k - first),))
+        log_weights = _log_joint(model, x, y, z) - q.log_prob(z)
+        total = torch.logaddexp(total, log_weights.logsumexp(0))
+    return total - math.log(k)
+
+
+@torch.no_grad()
+def annealed(
+    model: VAE, x: Tensor, y: Tensor | None, chains: int = 16, temperatures: int = 500, leapfrog_steps: int = 5
+) -> Tensor:
+    """Annealed importance sampling from the prior to the posterior, with HMC moves (Neal 2001; arXiv 1611.04273).
+
+    The path is p(z) p(x|z)^β with β along a sigmoid. The estimate of p(x) is unbiased, that of log p(x) a lower bound
+    in expectation; it does not depend on the encoder. A few chains go first to find every move's step size: step
+    sizes that followed the chains they move would leave no distribution as it is.
+
+    Args:
+        model: In evaluation mode.
+        x: Images (B, C, H, W).
+        y: Labels (B,), for a conditional model.
+        chains: Per image.
+        temperatures: How many distributions lie on the path.
+        leapfrog_steps: Of each HMC move; one move per temperature.
+
+    Returns:
+        log p̂(x) of each image, (B,).
+    """
+    steps = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
+    betas = ((steps - steps[0]) / (steps[-1] - steps[0])).tolist()
+    densities = [lambda z, beta=beta: _log_joint(model, x, y, z, beta) for beta in betas[1:]]
+
+    step_sizes = []
+    pilot = begin(model.prior.sample((PILOT_CHAINS, len(x))))
+    for density in densities:
+        step_sizes.append(pilot.step_size)
+        pilot = hmc(density, pilot, 1, leapfrog_steps, TARGET)
+
+    z = model.prior.sample((chains, len(x)))
+    log_weights = x.new_zeros(chains, len(x))
+    for i, (density, step_size) in enumerate(zip(densities, step_sizes, strict=True)):
+        log_weights += (betas[i + 1] - betas[i]) * model.decode(z, y).log_prob(x)
+        z = hmc(density, Chains(z, step_size, step_size), 1, leapfrog_steps).z
+    return log_weights.logsumexp(0) - math.log(chains)
+
+
+@torch.no_grad()
+def by_posterior_samples(
+    model: VAE, x: Tensor, y: Tensor | None, samples: int = 50, leapfrog_steps: int = 4, burn_in: int = 100
+) -> Tensor:
+    """The estimator of arXiv 1312.6114, appendix D: p̂(x) = [mean of q(z)/(p(z) p(x|z))]⁻¹ over posterior samples.
+
+    q(z) is a normal with the mean and covariance of posterior samples; the mean is taken over *new* ones. Both come
+    from HMC, one chain per sample. For few latents only: a normal must fit the posterior.
+
+    Args:
+        model: In evaluation mode.
+        x: Images (B, C, H, W).
+        y: Labels (B,), for a conditional model.
+        samples: Posterior samples to fit q(z) to, and as many new ones.
+        leapfrog_steps: Of each HMC trajectory.
+        burn_in: Trajectories before the samples are taken, and between the two sets of them.
+
+    Returns:
+        log p̂(x) of each image, (B,).
+
+    Raises:
+        UserError: More than 4 latents.
+    """
+    if model.latent_dim > 4:
+        raise UserError(f"the estimator by posterior samples is for fewer than 5 latents, not {model.latent_dim}")
+    chains = posterior_chains(model, x, y, samples, leapfrog_steps, burn_in)
+    fitted = _fit_normal(chains.z)
+    new = hmc(lambda z: _log_joint(model, x, y, z), chains, burn_in, leapfrog_steps).z
+    log_ratios: Tensor = fitted.log_prob(new) - _log_joint(model, x, y, new)
+    return math.log(samples) - log_ratios.logsumexp(0)
+
+
+def posterior_chains(model: VAE, x: Tensor, y: Tensor | None, chains: int, leapfrog_steps: int, burn_in: int) -> Chains:
+    """Chains that have reached p(z|x): from the encoder's guess, the step size of each image following its rate."""
+    start = begin(model.posterior(x, y).sample((chains,)))
+    return hmc(lambda z: _log_joint(model, x, y, z), start, burn_in, leapfrog_steps, TARGET)
+
+
+def _log_joint(model: VAE, x: Tensor, y: Tensor | None, z: Tensor, beta: float = 1.0) -> Tensor:
+    """log p(z) + β log p(x|z), for latents (S, B, D)."""
+    value: Tensor = model.prior.log_prob(z) + beta * model.decode(z, y).log_prob(x)
+    return value
+
+
+def _fit_normal(z: Tensor) -> MultivariateNormal:
+    """A normal per image to samples (S, B, D)."""
+    mean = z.mean(0)
+    centred = (z - mean).transpose(0, 1)
+    covariance = centred.transpose(1, 2) @ centred / (len(z) - 1)
+    floor = 1e-6 * torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)  # chains that never moved have none
+    return MultivariateNormal(mean, covariance + floor)

@@ -1,0 +1,110 @@
+"""The paper's Figure 2: bounds against training samples, a panel per latent size, and the final bounds."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vae_exp.published import Curve
+
+STYLES: dict[str, Any] = {"train": {"lw": 1.0, "alpha": 0.75}, "test": {"lw": 2.0}}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One setting on one split: (samples, mean, standard deviation), and the paper's curve of it."""
+
+    label: str
+    split: str
+    points: list[tuple[float, float, float]]
+    published: Curve | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The lines of one latent size."""
+
+    latent_dim: int
+    lines: list[Line]
+
+
+def bound_curves(panels: list[Panel], title: str) -> Figure:
+    """A panel per latent size with a shared axis of nats, and one of the final bound against the latent size.
+
+    Ours is solid, the published one dashed; train is thin, test is thick.
+    """
+    columns = len(panels) + (len(panels) > 1)
+    figure = Figure(figsize=(3.1 * columns + 1, 3.8), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+    labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
+    colors = {label: f"C{i}" for i, label in enumerate(labels)}
+    for panel, axis in zip(panels, axes, strict=False):
+        _draw_curves(axis, panel, colors)
+    if len(panels) > 1:
+        _draw_final(axes[-1], panels, colors)
+    low, high = _limits(panels)
+    if math.isfinite(low) and high > low:
+        axes[0].set_ylim(low, high)
+    axes[0].set_ylabel("bound (nats per image)")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 6), fontsize="small", frameon=False)
+    return figure
+
+
+def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str]) -> None:
+    for line in panel.lines:
+        style = {"color": colors[line.label], **STYLES[line.split]}
+        name = " ".join(filter(None, (line.label, line.split)))
+        if line.points:
+            samples, mean, deviation = np.array(line.points).T
+            axis.plot(samples, mean, label=name, **style)
+            axis.fill_between(samples, mean - deviation, mean + deviation, color=style["color"], alpha=0.2, lw=0)
+            last = samples[-1]
+        if line.published is not None and line.points:
+            shown = [
+                (n, nats) for n, nats in zip(line.published.samples, line.published.nats, strict=True) if n <= last
+            ]
+            if shown:
+                axis.plot(*zip(*shown, strict=True), ls="--", label=f"{name}, paper", **style)
+    axis.set_xscale("log")
+    axis.set_title(f"$N_z$ = {panel.latent_dim}", fontsize="medium")
+    axis.set_xlabel("training samples evaluated")
+    axis.grid(alpha=0.3)
+
+
+def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str]) -> None:
+    for (label, color), split in product(colors.items(), STYLES):
+        ends = [
+            (panel.latent_dim, *line.points[-1], line.published)
+            for panel in panels
+            for line in panel.lines
+            if (line.label, line.split) == (label, split) and line.points
+        ]
+        if ends:
+            sizes, _, means, deviations, _ = zip(*ends, strict=True)
+            axis.errorbar(sizes, means, deviations, marker="o", color=color, capsize=2, **STYLES[split])
+        theirs = [(size, published.at(samples)) for size, samples, *_, published in ends if published is not None]
+        known = [point for point in theirs if point[1] is not None]
+        if known:
+            axis.plot(*zip(*known, strict=True), ls="--", marker="x", color=color, **STYLES[split])
+    dims = [panel.latent_dim for panel in panels]
+    axis.set_xscale("log")
+    axis.set_xticks(dims, [str(size) for size in dims])
+    axis.minorticks_off()
+    axis.set_title("at the end", fontsize="medium")
+    axis.set_xlabel("$N_z$")
+    axis.grid(alpha=0.3)
+
+
+def _limits(panels: list[Panel]) -> tuple[float, float]:
+    """From the middle of the worst curve up: the first steps of a run would flatten everything else."""
+    curves = [np.array(line.points)[:, 1] for panel in panels for line in panel.lines if line.points]
+    low = min((np.quantile(curve[np.isfinite(curve)], 0.3) for curve in curves), default=math.nan)
+    high = max((curve[np.isfinite(curve)].max() for curve in curves), default=math.nan)
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
