@@ -10,7 +10,7 @@ from vae_exp.experiment import Experiment
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP, Conv
 from vae_exp.network.linear import Linear, by_onednn, fast_linear
-from vae_exp.objective import IWAE, SGVBA, SGVBB, WakeSleep
+from vae_exp.objective import IWAE, SGVBA, SGVBB, FullVB, WakeSleep
 
 SHAPE = (1, 28, 28)
 # wide enough for oneDNN to take the large products of a batch of 100
@@ -25,6 +25,7 @@ MODELS = {
     "deep cae, Jacobian by autograd": lambda: AE(SHAPE, MLP([20, 9]), Bernoulli(), latent_dim=4, contraction=0.1),
     "wake-sleep": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), WakeSleep(), latent_dim=3),
     "iwae": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), IWAE(3), latent_dim=3),
+    "full variational Bayes": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), FullVB(), latent_dim=3),
     "conv": lambda: VAE(SHAPE, 10, Conv([2, 3], [2, 2], 8), Bernoulli(), SGVBB(), latent_dim=2),
 }
 

@@ -2,8 +2,11 @@ import pytest
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
+from vae_exp.architecture import VAE
 from vae_exp.likelihood import Bernoulli
-from vae_exp.objective import IWAE, SGVBA, SGVBB, WakeSleep, kl_of_normals
+from vae_exp.network import MLP
+from vae_exp.network.bayesian import kl_of_weights, make_gaussian
+from vae_exp.objective import IWAE, SGVBA, SGVBB, FullVB, WakeSleep, kl_of_normals
 
 B, D = 4, 3
 
@@ -169,3 +172,56 @@ class TestWakeSleep:
         torch.testing.assert_close(WakeSleep(50_000)(x, encode, p, decode)["wake"], wake, rtol=0.02, atol=0.02)
         draws = torch.stack([WakeSleep()(x, encode, p, decode)["sleep"].mean() for _ in range(4000)])
         assert draws.mean().item() == pytest.approx(sleep.item(), abs=5 * draws.std().item() / 4000**0.5)
+
+
+class TestFullVB:
+    @pytest.fixture
+    def model(self):
+        torch.manual_seed(0)
+        return VAE((1, 2, 2), 0, MLP([3], init_std=None), Bernoulli(), FullVB(weight_std=0.3), latent_dim=2).double()
+
+    def test_kl_of_the_weights_is_that_of_torch(self, model):
+        posteriors = [
+            Normal(p.original, p[0].log_std.exp())
+            for p in model.decoder.modules()
+            if isinstance(p, torch.nn.utils.parametrize.ParametrizationList)
+        ]
+        assert sum(q.loc.numel() for q in posteriors) == 3 * 2 + 3 + 4 * 3 + 4
+        for precision in (1.0, 4.0):
+            expected = sum(kl_divergence(q, Normal(0.0, precision**-0.5)).sum() for q in posteriors)
+            torch.testing.assert_close(kl_of_weights(model.decoder, precision), expected)
+
+    def test_kl_of_the_weights_against_monte_carlo(self, model):
+        (q,) = list(model.decoder.layers[0].parametrizations.bias)
+        mean = model.decoder.layers[0].parametrizations.bias.original
+        q = Independent(Normal(mean, q.log_std.exp()), 1)
+        w = q.sample((400_000,))
+        draws = q.log_prob(w) - Independent(Normal(torch.zeros_like(mean), 1.0), 1).log_prob(w)
+        layer = torch.nn.Linear(1, 3)
+        layer.weight = None
+        layer.bias.data = mean.detach().clone()
+        make_gaussian(layer, 0.3)
+        assert kl_of_weights(layer, 1.0).item() == pytest.approx(draws.mean().item(), abs=0.02)
+
+    def test_weights_are_drawn_in_training_and_are_their_mean_in_evaluation(self, model):
+        layer = model.decoder.layers[0]
+        mean = layer.parametrizations.weight.original
+        assert torch.equal(model.eval().decoder.layers[0].weight, mean)
+        model.train()
+        torch.manual_seed(0)
+        draws = torch.stack([layer.weight for _ in range(20_000)])
+        torch.testing.assert_close(draws.mean(0), mean, atol=0.01, rtol=0)
+        torch.testing.assert_close(draws.std(0), torch.full_like(mean, 0.3), atol=0.01, rtol=0)
+
+    def test_the_loss_is_the_bound_on_the_whole_data_set(self, model):
+        """Of appendix F: N·(nll + kl) + KL of the weights, at one draw of the weights."""
+        x = torch.rand(5, 1, 2, 2, dtype=torch.float64)
+        torch.manual_seed(0)
+        terms = model.terms(x)
+        assert set(terms) == {"nll", "kl", "kl_weights"}
+        assert terms["kl_weights"].shape == (5,)
+        torch.testing.assert_close(terms["kl_weights"][0], kl_of_weights(model.decoder, 1.0))
+        gradients = torch.autograd.grad(
+            sum(t.mean() for t in terms.values()), [p for p in model.parameters() if p.requires_grad]
+        )
+        assert all(g.any() for g in gradients)

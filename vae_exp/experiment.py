@@ -15,6 +15,7 @@ from vae_exp.architecture import Architecture
 from vae_exp.dataset.batches import Batch
 from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
+from vae_exp.network.bayesian import gaussian_parameters
 
 STATE = "vae_exp"
 
@@ -71,6 +72,8 @@ class Experiment(pl.LightningModule):
         """Choose how gradients are computed."""
         trainer: Any = self.trainer
         batch_size = trainer.datamodule.batch_size
+        if "kl_weights" in self.architecture.weights:  # counts once for the data set, not for each image
+            self.architecture.weights["kl_weights"] = 1 / len(trainer.datamodule.splits["train"])
         compiles = trainer.compile
         if compiles == "auto":
             compiles = gradients.is_repaid(self, self.samples // batch_size)
@@ -104,14 +107,17 @@ class Experiment(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.
 
-        (arXiv 1312.6114, section 5.) Biases and other vectors have a flat prior.
+        (arXiv 1312.6114, section 5.) Biases and other vectors have a flat prior; weights with a posterior have theirs
+        in the loss.
         """
         train_size = len(self.trainer.datamodule.splits["train"])  # type: ignore[attr-defined]
         parameters = [p for p in self.architecture.parameters() if p.requires_grad]
+        gaussian = gaussian_parameters(self.architecture)
+        decayed = {p for p in parameters if p.ndim > 1} - gaussian
         return self.optimizer(
             [
-                {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_prior / train_size},
-                {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+                {"params": [p for p in parameters if p in decayed], "weight_decay": self.weight_prior / train_size},
+                {"params": [p for p in parameters if p not in decayed], "weight_decay": 0.0},
             ]
         )
 

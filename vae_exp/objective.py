@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from pydantic import PositiveInt
-from torch import Tensor
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
+
+from vae_exp.network.bayesian import kl_of_weights, make_gaussian
 
 if TYPE_CHECKING:
     Normals = Independent[Normal]
@@ -51,6 +53,9 @@ class Objective(ABC):
             p: The prior p(z), event (latent_dim,).
             decode: To p(x|z).
         """
+
+    def adopt(self, decoder: nn.Module) -> None:  # noqa: B027 (most need nothing)
+        """Change the decoder, before anything is trained, in the way that the objective needs: by default in none."""
 
     def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and `kl`, each (B,), whose negative sum is the bound: by estimator B, whatever was trained on."""
@@ -121,6 +126,38 @@ class WakeSleep(Objective):
         wake = -decode(z).log_prob(x)
         sleep = -encode(dream[0]).log_prob(dreamt_z[0])
         return {"wake": wake.mean(0), "sleep": sleep}
+
+
+class FullVB(Objective):
+    """The bound on log p(X) with the decoder's weights as latents too (arXiv 1312.6114, appendix F).
+
+    Estimator B, at weights w ~ q(w) that are drawn once per minibatch, and KL(q(w)‖p(w)) with p(w) = N(0, I/λ) in
+    closed form. Evaluations are at the posterior mean of the weights.
+
+    Args:
+        samples: L, latents per image.
+        precision: λ.
+        weight_std: The deviation that every q(w) begins with.
+    """
+
+    terms = ("nll", "kl", "kl_weights")
+
+    def __init__(
+        self, samples: PositiveInt = 1, precision: PositiveFloat = 1.0, weight_std: PositiveFloat = 0.01
+    ) -> None:
+        super().__init__(samples)
+        self.precision = precision
+        self.weight_std = weight_std
+
+    def adopt(self, decoder: nn.Module) -> None:
+        """Give the decoder's weights their posteriors."""
+        make_gaussian(decoder, self.weight_std)
+        self.decoder = decoder
+
+    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """`nll` and `kl`, each (B,) in nats per image; `kl_weights` in nats per data set, the same for each, (B,)."""
+        kl_weights = kl_of_weights(self.decoder, self.precision).expand(len(x))
+        return self.bound(x, encode, p, decode) | {"kl_weights": kl_weights}
 
 
 def kl_of_normals(q: Normals, p: Normals) -> Tensor:

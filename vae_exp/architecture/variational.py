@@ -10,6 +10,7 @@ from vae_exp.architecture.base import Architecture
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
+from vae_exp.network.base import joined
 from vae_exp.objective import Normals, Objective, Terms
 
 
@@ -61,6 +62,7 @@ class VAE(Architecture):
         self.encoder = network.encoder(shape, self.classes, 2 * latent_dim)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
+        objective.adopt(self.decoder)
         self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
 
@@ -81,7 +83,7 @@ class VAE(Architecture):
     def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|z), or p(x|z, y) with y (B,): batch shape (…, B), for latents (…, B, latent_dim)."""
         c = self._context(y, z.shape[-2]).expand(*z.shape[:-1], -1)
-        features = self.decoder(torch.cat([z, c], -1).flatten(0, -2)).unflatten(0, z.shape[:-1])
+        features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
         p: Distribution = self.likelihood(features)
         return p
 

@@ -36,20 +36,22 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_features) to (B, out_features)."""
-        if _fast and self._suits(x):
-            product = TracedProduct.apply if torch.compiler.is_compiling() else Product.apply
-            y: Tensor = product(x, self.weight, self.bias)
-            return y
-        return F.linear(x, self.weight, self.bias)
+        weight, bias = self.weight, self.bias  # once: a weight with a posterior is drawn anew each time
+        if not (_fast and _suits(x, weight)):
+            return F.linear(x, weight, bias)
+        product = TracedProduct.apply if torch.compiler.is_compiling() else Product.apply
+        y: Tensor = product(x, weight, bias)
+        return y
 
-    def _suits(self, x: Tensor) -> bool:
-        return (
-            x.dtype is self.weight.dtype is torch.float32
-            and x.device.type == "cpu"
-            and not torch.is_autocast_enabled("cpu")
-            and x.ndim == 2
-            and len(x) * self.weight.numel() >= SMALLEST_PRODUCT
-        )
+
+def _suits(x: Tensor, weight: Tensor) -> bool:
+    return (
+        x.dtype is weight.dtype is torch.float32
+        and x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and x.ndim == 2
+        and len(x) * weight.numel() >= SMALLEST_PRODUCT
+    )
 
 
 def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -1,0 +1,59 @@
+"""Weights with a Gaussian posterior."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+
+class GaussianPosterior(nn.Module):
+    """q(w) = N(μ, diag σ²), reparameterised: w = μ + σε at every use in training, μ elsewhere.
+
+    (arXiv 1312.6114, appendix F.)
+
+    Args:
+        mean: Where the parameter stands; it stays the posterior mean.
+        std: Where σ begins.
+    """
+
+    def __init__(self, mean: Tensor, std: float) -> None:
+        super().__init__()
+        self.log_std = nn.Parameter(torch.full_like(mean, math.log(std)))
+
+    def forward(self, mean: Tensor) -> Tensor:
+        """A draw, or the mean; of the parameter's shape."""
+        return mean + self.log_std.exp() * torch.randn_like(mean) if self.training else mean
+
+
+def make_gaussian(network: nn.Module, std: float) -> None:
+    """Give every parameter of a network a Gaussian posterior around its value."""
+    for module in list(network.modules()):
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            parametrize.register_parametrization(module, name, GaussianPosterior(parameter.detach(), std))
+
+
+def kl_of_weights(network: nn.Module, precision: float) -> Tensor:
+    """KL(q(w)‖p(w)) of all Gaussian weights with p(w) = N(0, I/precision): a scalar, nats for the whole data set.
+
+    Σ ½(λ(μ² + σ²) − 1 − log λσ²), the closed form of arXiv 1312.6114, appendix B, for any precision λ.
+    """
+    total = torch.zeros(())
+    for mean, log_std in _posteriors(network):
+        log_ratio = 2 * log_std + math.log(precision)
+        total = total + 0.5 * (precision * mean.square() + log_ratio.exp() - 1 - log_ratio).sum()
+    return total
+
+
+def gaussian_parameters(network: nn.Module) -> set[nn.Parameter]:
+    """The means and deviations: what has its prior in `kl_of_weights` needs no weight decay."""
+    return {parameter for pair in _posteriors(network) for parameter in pair}
+
+
+def _posteriors(network: nn.Module) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+    for module in network.modules():
+        if isinstance(module, parametrize.ParametrizationList):
+            (posterior,) = module
+            assert isinstance(posterior, GaussianPosterior)
+            yield module.original, posterior.log_std  # type: ignore[misc]
