@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_exp.callbacks import evaluation_points
+from vae_exp.gradients import has_compiler
 from vae_exp.metrics import read_metrics
 
 QUICK = ["logger=none", "callbacks.figures=null"]
@@ -59,6 +60,7 @@ def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run, architect
         assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
 
 
+@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_compiled_training_is_the_same_but_for_rounding(run, precision):
     """Also where the last batch is a smaller one, and where a run that was compiled goes on."""
@@ -72,13 +74,6 @@ def test_compiled_training_is_the_same_but_for_rounding(run, precision):
 
     tolerance = 0.5 if precision == "bf16-mixed" else 1e-2
     assert bounds("true") == pytest.approx(bounds("false"), abs=tolerance)
-
-
-def test_a_program_that_cannot_be_compiled_is_one_message(run, monkeypatch):
-    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda *a, **k: 1 / 0)
-    outcome = run("samples=2000", "trainer.compile=true", *QUICK)
-    assert outcome.status == 1
-    assert "trainer.compile=false trains without it" in outcome.err
 
 
 def test_bfloat16_trains_to_about_the_same_bound(run):

@@ -79,6 +79,16 @@ def test_manifold_lies_as_its_latents_do():
     assert [grid[0, 0], grid[0, 4], grid[6, 0], grid[6, 4]] == pytest.approx(shades(4)[:, 0, 0, 0].tolist())
 
 
+@pytest.mark.parametrize(("conditional", "side"), [(False, 4), (True, 2)])
+def test_a_manifold_has_the_side_asked_for_and_half_of_it_for_each_class(conditional, side):
+    parts = {"network": MLP([8]), "likelihood": Bernoulli(), "latent_dim": 2}
+    model = VAE(SHAPE, 10, objective=SGVBB(), conditional=conditional, **parts).eval()
+    batch = torch.rand(20, *SHAPE), torch.arange(20) % 10
+    figure = dict(portfolio(model, batch, "title", manifold_side=4))["manifold"]
+    drawn = figure.axes[0].images[0].get_array().shape
+    assert drawn[:2] == (side * SHAPE[1], side * SHAPE[2])
+
+
 @pytest.mark.parametrize("latent_dim", [2, 3])
 @pytest.mark.parametrize("kind", ["ae", "dae", "vae", "cvae"])
 def test_every_model_gets_the_figures_that_it_has(kind, latent_dim):

@@ -1,17 +1,19 @@
 import pytest
 import torch
-from torch.distributions import Distribution
 from torch.optim import Adagrad
 
 from vae_exp import gradients
 from vae_exp.architecture import AE, VAE
 from vae_exp.corruption import Masking
+from vae_exp.errors import ConfigError
 from vae_exp.experiment import Experiment
-from vae_exp.likelihood import Bernoulli, Gaussian
+from vae_exp.likelihood import Bernoulli, Gaussian, unvalidated
 from vae_exp.network import MLP, Conv
-from vae_exp.network.linear import Linear, by_onednn, fast_linear
+from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
 from vae_exp.objective import IWAE, SGVBA, SGVBB, FullVB, WakeSleep
 
+needs_compiler = pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
+needs_onednn = pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
 SHAPE = (1, 28, 28)
 # wide enough for oneDNN to take the large products of a batch of 100
 WIDE = MLP([120])
@@ -31,11 +33,10 @@ MODELS = {
 
 
 @pytest.fixture(autouse=True)
-def unvalidated():
-    """As in training; what validates arguments cannot be compiled."""
-    Distribution.set_default_validate_args(False)
-    yield
-    Distribution.set_default_validate_args(__debug__)
+def as_in_training():
+    """What validates arguments cannot be compiled."""
+    with unvalidated():
+        yield
 
 
 @pytest.fixture(params=MODELS, ids=str)
@@ -62,7 +63,7 @@ def gradient(of, model, batch, fast):
 
 
 @pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast linear"])
-@pytest.mark.parametrize("of", [gradients.eager, gradients.compiled])
+@pytest.mark.parametrize("of", [gradients.eager, pytest.param(gradients.compiled, marks=needs_compiler)])
 def test_every_way_gives_the_same_gradient_but_for_rounding(model, batch, of, fast):
     expected = gradient(gradients.eager, model, batch, fast=False)
     found = gradient(of, model, batch, fast)
@@ -78,6 +79,7 @@ def test_gradients_do_not_add_up(model, batch):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@needs_onednn
 @pytest.mark.parametrize("transposed", [False, True])
 def test_onednn_product_is_the_exact_one(transposed):
     x, weight, bias = torch.randn(90, 400), torch.randn(300, 400), torch.randn(300)
@@ -87,6 +89,7 @@ def test_onednn_product_is_the_exact_one(transposed):
     torch.testing.assert_close(by_onednn(x, weight, bias).double(), exact, rtol=1e-5, atol=1e-4)
 
 
+@needs_onednn
 def test_fast_linear_takes_over_inside_its_context_only(monkeypatch):
     calls = []
     monkeypatch.setattr("vae_exp.network.linear.by_onednn", lambda *a: calls.append(a) or by_onednn(*a))
@@ -104,6 +107,18 @@ def test_fast_linear_takes_over_inside_its_context_only(monkeypatch):
             layer(x)
     layer(x)
     assert len(calls) == 1
+
+
+def test_without_a_program_the_gradients_are_eager_or_the_fault_is_told(monkeypatch, caplog):
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda *a, **k: 1 / 0)
+    model = Experiment(MODELS["vae"](), Adagrad, weight_prior=1.0, samples=1000, seed=0)
+    batch = torch.rand(100, *SHAPE), torch.zeros(100, dtype=torch.long)
+    expected = gradient(gradients.eager, model, batch, fast=False)
+    found = gradient(lambda m: gradients.compiled(m, or_else=gradients.eager(m)), model, batch, fast=False)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert "Training without torch.compile" in caplog.text
+    with pytest.raises(ConfigError, match=r"trainer\.compile=false trains without it"):
+        gradients.compiled(model)(*batch)
 
 
 @pytest.mark.parametrize(

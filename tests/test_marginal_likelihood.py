@@ -29,39 +29,53 @@ class Linear(Likelihood):
         return {}
 
 
-@pytest.fixture
-def linear_gaussian():
-    """p(x|z) = N(Wz + b, σ²I), an encoder that is no more than near the posterior, images, and their log p(x)."""
+def linear_model(classes):
+    """p(x|z, y) = N(Wz + b_y, σ²I), an encoder that is near the posterior, images, labels, and their log p(x|y)."""
     torch.manual_seed(0)
-    model = VAE(SHAPE, 0, MLP([], init_std=None), Linear(), SGVBB(), latent_dim=3).double().eval()
-    W, b = (p.detach() for p in model.decoder.parameters())
+    parts = {"network": MLP([], init_std=None), "likelihood": Linear(), "objective": SGVBB(), "latent_dim": 3}
+    model = VAE(SHAPE, classes, conditional=classes > 0, **parts).double().eval()
+    y = torch.arange(7) % max(classes, 1)
+    weight, bias = (p.detach() for p in model.decoder.parameters())
+    W, of_classes = weight.split([3, classes], 1)
+    of_classes.mul_(5)  # so that the wrong label is seen
+    b = bias + (of_classes.T[y] if classes else torch.zeros(7, 6, dtype=torch.float64))
     precision = torch.eye(3, dtype=torch.float64) + W.T @ W / NOISE**2
     V = torch.linalg.solve(precision, W.T) / NOISE**2
     with torch.no_grad():
         (linear,) = model.encoder.linears
-        linear.weight.copy_(torch.cat([0.9 * V, torch.zeros(3, 6)]))
-        linear.bias.copy_(torch.cat([-0.9 * V @ b, torch.full((3,), 0.3) - precision.diagonal().log()]))
+        of_labels = torch.cat([-0.9 * V @ of_classes, torch.zeros(3, classes)])
+        linear.weight.copy_(torch.cat([torch.cat([0.9 * V, torch.zeros(3, 6)]), of_labels], 1))
+        linear.bias.copy_(torch.cat([-0.9 * V @ bias, torch.full((3,), 0.3) - precision.diagonal().log()]))
     p = MultivariateNormal(b, W @ W.T + NOISE**2 * torch.eye(6))
-    x = p.sample((7,))
-    return model, x.unflatten(1, SHAPE), p.log_prob(x)
+    x = p.sample()
+    return model, x.unflatten(1, SHAPE), y if classes else None, p.log_prob(x)
 
 
+@pytest.fixture
+def linear_gaussian():
+    model, x, _, exact = linear_model(0)
+    return model, x, exact
+
+
+@pytest.mark.parametrize("classes", [0, 3])
 @pytest.mark.parametrize(
     "estimate",
     [
-        lambda model, x: importance_weighted(model, x, None, 20_000),
-        lambda model, x: annealed(model, x, None, chains=200, temperatures=100),
-        lambda model, x: by_posterior_samples(model, x, None, samples=1000, burn_in=40),
+        lambda model, x, y: importance_weighted(model, x, y, 20_000),
+        lambda model, x, y: annealed(model, x, y, chains=200, temperatures=100),
+        lambda model, x, y: by_posterior_samples(model, x, y, samples=1000, burn_in=40),
     ],
     ids=["importance weighted", "annealed", "by posterior samples"],
 )
-def test_estimators_meet_the_exact_value(linear_gaussian, estimate):
-    model, x, exact = linear_gaussian
-    runs = torch.stack([estimate(model, x) for _ in range(4)])
+def test_estimators_meet_the_exact_value(estimate, classes):
+    model, x, y, exact = linear_model(classes)
+    runs = torch.stack([estimate(model, x, y) for _ in range(4)])
     assert runs.shape == (4, 7)
     error = runs.std(0).mean().clamp(min=0.002)  # of one estimate, pooled over the images
     assert ((runs.mean(0) - exact).abs() < 4 * error).all()
     assert error < 0.1
+    if classes:
+        assert (estimate(model, x, (y + 1) % classes) - exact).abs().mean() > 1
 
 
 def test_importance_weighted_bound_does_not_fall_with_k(linear_gaussian):

@@ -4,10 +4,15 @@ import csv
 import json
 import sys
 
+import numpy as np
 import pytest
+from conftest import command_line
+from matplotlib.image import imsave
 
 from vae_exp import published, sweep
 from vae_exp.errors import RunError
+from vae_exp.jobs import Job, groups, read_jobs, varied
+from vae_exp.run_directory import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = [
@@ -57,7 +62,7 @@ def test_every_combination_is_a_row_and_seeds_are_averaged(run, directory):
 
 def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, directory):
     run("-m", "architecture.latent_dim=2,3", "seed=0,1", "objective=sgvb_b,wake_sleep", *QUICK)
-    jobs = sweep.read_jobs(directory)
+    jobs = read_jobs(directory)
     panels = sweep.panels(jobs)
     assert [panel.latent_dim for panel in panels] == [2, 3]
     labels = [("sgvb_b", "train"), ("sgvb_b", "test"), ("wake_sleep", "train"), ("wake_sleep", "test")]
@@ -73,7 +78,7 @@ def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, dire
             for i, (_, mean, _) in enumerate(line.points):
                 values = [job.history[i][f"{line.split}/bound"] for job in of_line]
                 assert mean == pytest.approx(sum(values) / 2)
-    figure = sweep.bound_curves_of(jobs, "title")
+    figure = dict(sweep.pictures(directory, jobs))["figure2.png"]
     assert len(figure.axes) == 3
     curves = {line.get_label(): line for line in figure.axes[0].lines}
     assert set(curves) == {" ".join(label) for label in labels}
@@ -105,6 +110,9 @@ def test_a_killed_job_is_a_row_too_and_the_table_can_be_made_again(run, director
     (directory / "1" / "results.json").unlink()
     (directory / "sweep.md").unlink()
     monkeypatch.setattr(sys, "argv", ["sweep", str(directory)])
+    with RunDirectory(directory / "1").taken():
+        sweep.main()
+    assert [row["status"] for row in table(directory)] == ["completed", "running"]
     sweep.main()
     assert [row["status"] for row in table(directory)] == ["completed", "killed"]
     assert "resume=" in (directory / "sweep.md").read_text()
@@ -138,7 +146,7 @@ def test_figure_2_is_a_sweep_beside_the_published_curves(run, directory):
         ("200", "sgvb_b"),
         ("200", "wake_sleep"),
     ]
-    first = sweep.panels(sweep.read_jobs(directory))[0].lines[1]
+    first = sweep.panels(read_jobs(directory))[0].lines[1]
     assert first.published == published.curve(2, "mnist", 3, "aevb", "test")
 
 
@@ -162,3 +170,122 @@ def test_a_published_curve_is_linear_in_log_samples_and_ends():
     assert curve.at(99) is None
     assert curve.at(10_001) is None
     assert published.curve(2, "mnist", 4, "aevb", "test") is None
+
+
+def test_a_sweep_of_no_named_experiment_has_a_directory_of_its_own(tmp_path, small_data):
+    """In a process of its own: Hydra's config of an earlier job would hide that there is none yet."""
+    quick = [word for word in QUICK if not word.startswith("hydra")]
+    words = ["vae_exp", "-m", "architecture=ae", "dataset=kmnist", "architecture.latent_dim=2,3", *quick]
+    process = command_line(*words, f"paths.data={small_data}", cwd=tmp_path)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert len(list(tmp_path.glob("multirun/kmnist_ae/*/sweep.csv"))) == 1
+
+
+def test_a_fault_in_the_table_does_not_hide_what_ended_the_sweep(run, directory, monkeypatch):
+    monkeypatch.setattr("vae_exp.sweep.report", lambda path: 1 / 0)
+    outcome = run("-m", "dataset.train_size=99999,50", *QUICK)
+    assert outcome.status == 1
+    assert "dataset.train_size=99999" in outcome.err
+
+
+def test_what_does_not_touch_the_numbers_is_not_varied(tmp_path):
+    """A job that was resumed elsewhere stays with the seeds of its setting; untyped keys have their own values."""
+    results = {"status": "completed", "latent_dim": 2, "objective": "sgvb_b", "seed": 0}
+    jobs = [
+        Job("0", tmp_path, {"seed": "0"}, results, []),
+        Job("1", tmp_path, {"seed": "1", "paths.data": "/elsewhere", "objective": "sgvb_b"}, results, []),
+    ]
+    assert varied(jobs) == ["seed"]
+    assert [len(group) for group in groups(jobs).values()] == [2]
+
+
+def test_a_budget_that_was_asked_for_is_kept_beside_the_one_that_was_reached(run, directory):
+    quick = [word for word in QUICK if not word.startswith("samples")]
+    assert run("-m", "samples=200,300", "dataset.train_size=50,99999", *quick).status == 1
+    assert [row["samples"] for row in table(directory)] == ["200", "200", "300", "300"]
+
+
+LIKE_THE_PAPER = {
+    "status": "completed",
+    "dataset": "mnist",
+    "dataset.binarization": "none",
+    "dataset.train_size": None,
+    "dataset.validation_size": 0,
+    "architecture": "vae",
+    "architecture.beta": 1.0,
+    "architecture.conditional": False,
+    "network": "mlp",
+    "network.activation": "tanh",
+    "network.hidden_sizes": [500],
+    "likelihood": "bernoulli",
+    "samples": 10_000_000,
+}
+
+
+class TestBesideThePaper:
+    """Runs as they lie on the disk, long enough to be held against the published curves."""
+
+    @pytest.fixture
+    def jobs(self, tmp_path):
+        for number, (size, objective) in enumerate([(3, "sgvb_b"), (3, "wake_sleep"), (20, "sgvb_b"), (4, "sgvb_b")]):
+            job = tmp_path / "sweep" / str(number)
+            job.mkdir(parents=True)
+            own = {"latent_dim": size, "objective": objective, "train/bound": -105.0, "test/bound": -106.0}
+            words = [f"architecture.latent_dim={size}", f"objective={objective}"]
+            (job / "results.json").write_text(json.dumps(LIKE_THE_PAPER | own | {"overrides": words}))
+            rows = ["samples,train/bound,test/bound", "1000000,-120.0,-121.0", "10000000,-105.0,-106.0"]
+            (job / "metrics.csv").write_text("\n".join([*rows, ""]))
+            picture = job / "figures" / "samples.png"
+            picture.parent.mkdir()
+            imsave(picture, np.full((4, 4, 3), number / 4))
+        return read_jobs(tmp_path / "sweep")
+
+    def test_the_table_has_the_difference_at_the_same_samples(self, jobs, tmp_path):
+        page = sweep.report(tmp_path / "sweep").read_text()
+        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if "| 1 |" in line]
+        assert [(row[0], row[1], row[6], row[7]) for row in cells] == [
+            ("3", "sgvb_b", "-138.0", "+32.0"),
+            ("3", "wake_sleep", "-144.9", "+38.9"),
+            ("20", "sgvb_b", "-104.8", "-1.2"),
+            ("4", "sgvb_b", "", ""),
+        ]
+
+    def test_the_picture_has_the_papers_curves_as_far_as_ours_reach(self, jobs, tmp_path):
+        drawn = dict(sweep.pictures(tmp_path / "sweep", jobs))
+        axes = {axis.get_title(): axis for axis in drawn["figure2.png"].axes}
+        curve = published.curve(2, "mnist", 20, "aevb", "test")
+        (line,) = [x for x in axes["$N_z$ = 20"].lines if x.get_label() == "sgvb_b test, paper"]
+        shown = sum(n <= 10**7 for n in curve.samples)
+        assert tuple(line.get_ydata()) == curve.nats[:shown]
+        assert not [x for x in axes["$N_z$ = 4"].lines if "paper" in str(x.get_label())]
+        crosses = [x for x in axes["at the end"].lines if x.get_marker() == "x"]
+        assert [3.0, 20.0] in [list(x.get_xdata()) for x in crosses]
+        names = {text.get_text() for text in drawn["figure2.png"].legends[0].get_texts()}
+        assert {"sgvb_b train", "sgvb_b test, paper", "wake_sleep test, paper"} <= names
+
+    def test_the_samples_lie_beside_each_other_under_their_settings(self, jobs, tmp_path):
+        collage = dict(sweep.pictures(tmp_path / "sweep", jobs))["samples.png"]
+        titles = [axis.get_title() for axis in collage.axes]
+        assert titles == ["3, sgvb_b", "3, wake_sleep", "20, sgvb_b", "4, sgvb_b"]
+        shades = [float(axis.images[0].get_array()[0, 0, 0]) for axis in collage.axes]
+        assert shades == pytest.approx([0, 0.25, 0.5, 0.75], abs=0.01)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"dataset.binarization": "dynamic"},
+            {"dataset.train_size": 1000},
+            {"architecture.conditional": True},
+            {"architecture.beta": 2.0},
+            {"network.activation": "relu"},
+            {"network.hidden_sizes": [200]},
+            {"likelihood": "gaussian"},
+            {"objective": "iwae"},
+            {"latent_dim": 4},
+        ],
+        ids=str,
+    )
+    def test_other_models_are_not_held_against_the_paper(self, jobs, other, tmp_path):
+        assert jobs[0].published("test") is not None
+        assert Job("0", tmp_path, {}, jobs[0].results | other, []).published("test") is None

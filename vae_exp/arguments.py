@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from inspect import signature
+from typing import Any, get_args
 
 from omegaconf import OmegaConf
 from yaml import YAMLError
@@ -32,5 +33,9 @@ def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any
             arguments = OmegaConf.from_dotlist(sys.argv[1:])
         except YAMLError as error:
             raise ConfigError(f"arguments are written key=value: {error}") from error
+        parameters = signature(function).parameters
+        for key, _, text in (word.partition("=") for word in sys.argv[1:]):
+            if key in parameters and str in (parameters[key].annotation, *get_args(parameters[key].annotation)):
+                arguments[key] = text  # a directory may be called 0
         check(arguments, function)
         show(function(**{str(key): value for key, value in arguments.items()}))

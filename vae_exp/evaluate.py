@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +18,8 @@ from vae_exp.metrics import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vae_exp.dataset.batches import EvaluationBatches
+AT_ONCE = 100
+"""Images that are estimated at a time."""
 
 USAGE = """\
 python -m vae_exp.evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
@@ -59,12 +60,12 @@ def evaluate(
         UserError: The run cannot be loaded, or its model has no prior.
     """
     import torch
-    from torch.distributions import Distribution
 
     from vae_exp.architecture import VAE
     from vae_exp.assembly import build_data
     from vae_exp.evaluation.active_units import active_units
     from vae_exp.evaluation.marginal_likelihood import annealed, by_posterior_samples, importance_weighted
+    from vae_exp.likelihood import unvalidated
     from vae_exp.network.linear import fast_linear
     from vae_exp.run import load_run
 
@@ -78,49 +79,46 @@ def evaluate(
     data.load(torch.device("cpu"))
     if split not in data.splits:
         raise ConfigError(f"split={split}: the run has none. Allowed: {', '.join(data.splits)}")
-    Distribution.set_default_validate_args(False)
-    torch.manual_seed(seed)
-    ks = sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k})
 
-    def over(estimate: Callable[["Tensor", "Tensor"], "Tensor"], n: int | None, at_once: int) -> dict[str, float]:
-        """Mean and standard error of an estimate over the first n images."""
-        values = torch.cat([estimate(x, y) for x, y in _first(data.evaluation_batches(split, at_once), n)]).double()
-        return {"mean": values.mean().item(), "standard_error": (values.std() / len(values) ** 0.5).item()}
+    with torch.random.fork_rng(), unvalidated(), fast_linear(True):
+        torch.manual_seed(seed)
+        # once: a dynamic binarization would give every estimate other images
+        batches = list(data.evaluation_batches(split, AT_ONCE))
+        x, y = (torch.cat(parts)[:images] for parts in zip(*batches, strict=True))
 
-    weighted = partial(importance_weighted, model)
-    results: dict[str, Any] = {"settings": settings}
-    with fast_linear(True):
-        results["active_units"] = active_units(model, data.evaluation_batches(split, 1000))
-        results["bound"] = over(model.bound, images, 1000)
-        for i in ks:
-            results[f"L_{i}"] = over(partial(weighted, k=i), images, 100)
+        def mean(estimate: Callable[["Tensor", "Tensor"], "Tensor"], n: int) -> dict[str, float]:
+            """Of an estimate over the first n images, with its standard error."""
+            pieces = zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
+            values = torch.cat([estimate(*piece) for piece in pieces]).double()
+            error = values.std(unbiased=False) / max(1, len(values) - 1) ** 0.5
+            return {"mean": values.mean().item(), "standard_error": error.item(), "images": len(values)}
+
+        def weighted(k: int, n: int) -> dict[str, float]:
+            return mean(partial(importance_weighted, model, k=k), n)
+
+        results: dict[str, Any] = {"active_units": active_units(torch.cat([model.encode(*b) for b in batches]))}
+        results["bound"] = mean(model.bound, len(x))
+        for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
+            results[f"L_{i}"] = weighted(i, len(x))
         if ais_images:
-            results[f"L_{k}, ais_images"] = over(partial(weighted, k=k), ais_images, 100)
-            results["ais"] = over(lambda x, y: annealed(model, x, y, chains, temperatures), ais_images, 100)
+            results["ais"] = mean(lambda x, y: annealed(model, x, y, chains, temperatures), ais_images)
+            results[f"ais/L_{k}"] = weighted(k, ais_images)
         if hmc_images and model.latent_dim < 5:
-            results[f"L_{k}, hmc_images"] = over(partial(weighted, k=k), hmc_images, 100)
-            results["hmc"] = over(lambda x, y: by_posterior_samples(model, x, y, hmc_samples), hmc_images, 100)
-    results["seconds"] = time.perf_counter() - started
+            results["hmc"] = mean(lambda x, y: by_posterior_samples(model, x, y, hmc_samples), hmc_images)
+            results[f"hmc/L_{k}"] = weighted(k, hmc_images)
+    results |= {"settings": settings, "seconds": time.perf_counter() - started}
     write_atomically(Path(run) / f"evaluation_{split}.json", json.dumps(results, indent=2) + "\n")
     return results
 
 
-def _first(batches: "EvaluationBatches", n: int | None) -> Iterator[tuple["Tensor", "Tensor"]]:
-    """Batches of the first n images."""
-    left = len(batches.images) if n is None else n
-    for x, y in batches:
-        yield x[:left], y[:left]
-        left -= len(x)
-        if left <= 0:
-            return
-
-
 def _show(results: dict[str, Any]) -> None:
+    """One line each; the error is that of the mean over images."""
     for name, value in results.items():
         if isinstance(value, dict) and "mean" in value:
-            print(f"{name:20} {value['mean']:10.3f} ± {value['standard_error']:.3f} nats per image")
+            error, images = value["standard_error"], value["images"]
+            print(f"{name:12} {value['mean']:10.3f} ± {error:.3f} nats per image, over {images:,} images")
         elif name == "active_units":
-            print(f"{name:20} {value:10d}")
+            print(f"{name:12} {value:10d}")
 
 
 def main() -> None:

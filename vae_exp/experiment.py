@@ -74,12 +74,11 @@ class Experiment(pl.LightningModule):
         batch_size = trainer.datamodule.batch_size
         if "kl_weights" in self.architecture.weights:  # counts once for the data set, not for each image
             self.architecture.weights["kl_weights"] = 1 / len(trainer.datamodule.splits["train"])
-        compiles = trainer.compile
-        if compiles == "auto":
-            compiles = gradients.is_repaid(self, self.samples // batch_size)
+        auto = trainer.compile == "auto"
         # another size of batch would be compiled anew
-        self._gradients_of_rest = gradients.eager(self)
-        self._gradients = gradients.compiled(self) if compiles else self._gradients_of_rest
+        self._gradients = self._gradients_of_rest = gradients.eager(self)
+        if gradients.is_repaid(self, self.samples // batch_size) if auto else trainer.compile:
+            self._gradients = gradients.compiled(self, or_else=self._gradients_of_rest if auto else None)
 
     def training_step(self, batches: Iterator[Batch], batch_idx: int) -> None:
         """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable
 
 import torch
@@ -12,6 +13,7 @@ from torch.func import functional_call, grad_and_value
 
 from vae_exp.errors import ConfigError
 
+log = logging.getLogger(__name__)
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # "No CUDA runtime is found", on a CPU
 
 Loss = tuple[Tensor, dict[str, Tensor]]
@@ -42,16 +44,17 @@ def eager(model: nn.Module) -> Gradients:
     return gradients
 
 
-def compiled(model: nn.Module) -> Gradients:
+def compiled(model: nn.Module, or_else: Gradients | None = None) -> Gradients:
     """The gradients by one program that torch.compile makes of loss and derivative at the first call.
 
     It draws the same random numbers as `eager` and differs from it by rounding only.
 
     Args:
         model: Its `forward` maps images and labels to a `Loss`.
+        or_else: What to use where the program cannot be made.
 
     Raises:
-        ConfigError: The program could not be made.
+        ConfigError: It cannot be made, and there is nothing else.
     """
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
 
@@ -64,13 +67,24 @@ def compiled(model: nn.Module) -> Gradients:
         grad_and_value(loss, has_aux=True), fullgraph=True, dynamic=False, options={"fallback_random": True}
     )
 
+    failed = False
+
     def gradients(x: Tensor, y: Tensor) -> Loss:
-        with torch.no_grad():
-            try:
-                derivatives, (value, terms) = program({name: p.detach() for name, p in parameters.items()}, x, y)
-            except TorchDynamoException as error:
-                reason = str(error).strip().partition("\n")[0]
+        nonlocal failed
+        if failed:
+            assert or_else is not None
+            return or_else(x, y)
+        try:
+            with torch.no_grad():
+                values = {name: p.detach() for name, p in parameters.items()}
+                derivatives, (value, terms) = program(values, x, y)
+        except TorchDynamoException as error:
+            reason = str(error).strip().partition("\n")[0]
+            if or_else is None:
                 raise ConfigError(f"trainer.compile: {reason}. trainer.compile=false trains without it") from error
+            log.warning("Training without torch.compile, which failed: %s", reason)
+            failed = True
+            return or_else(x, y)
         for name, parameter in parameters.items():
             parameter.grad = derivatives[name]
         return value, terms
@@ -79,11 +93,12 @@ def compiled(model: nn.Module) -> Gradients:
 
 
 def is_repaid(model: nn.Module, updates: int) -> bool:
-    """Whether compiling pays: many updates, no convolutions (they are as fast without it), a compiler at hand."""
+    """Whether compiling pays: many updates on a CPU, a compiler at hand, no convolutions (as fast without it)."""
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    return updates >= REPAID_FROM and not convolutional and has_compiler()
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    return updates >= REPAID_FROM and on_cpu and not convolutional and has_compiler()
 
 
 def has_compiler() -> bool:
-    """Whether there is a C++ compiler, which torch.compile needs on a CPU."""
-    return any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "cl")))
+    """Whether there is the C++ compiler that torch.compile takes on a CPU."""
+    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")) is not None

@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -10,6 +12,17 @@ from torch import Tensor, distributions, nn
 from torch.distributions import Distribution, Independent, constraints
 
 from vae_exp.errors import ConfigError
+
+
+@contextmanager
+def unvalidated() -> Iterator[None]:
+    """Let distributions trust their arguments: uint8 images cannot leave [0, 1], and checking costs time."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 class Likelihood(nn.Module, ABC):

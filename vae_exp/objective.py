@@ -58,10 +58,8 @@ class Objective(ABC):
         """Change the decoder, before anything is trained, in the way that the objective needs: by default in none."""
 
     def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
-        """`nll` and `kl`, each (B,), whose negative sum is the bound: by estimator B, whatever was trained on."""
-        q = encode(x)
-        nll = -decode(q.rsample((self.samples,))).log_prob(x)
-        return {"nll": nll.mean(0), "kl": kl_of_normals(q, p)}
+        """`nll` and `kl`, each (B,), whose negative sum is the bound: by estimator B with one latent per image."""
+        return _estimator_b(x, encode, p, decode, samples=1)
 
 
 class SGVBA(Objective):
@@ -85,7 +83,7 @@ class SGVBB(Objective):
 
     def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and the closed `kl`, each (B,) in nats per image."""
-        return self.bound(x, encode, p, decode)
+        return _estimator_b(x, encode, p, decode, self.samples)
 
 
 class IWAE(Objective):
@@ -157,7 +155,13 @@ class FullVB(Objective):
     def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and `kl`, each (B,) in nats per image; `kl_weights` in nats per data set, the same for each, (B,)."""
         kl_weights = kl_of_weights(self.decoder, self.precision).expand(len(x))
-        return self.bound(x, encode, p, decode) | {"kl_weights": kl_weights}
+        return _estimator_b(x, encode, p, decode, self.samples) | {"kl_weights": kl_weights}
+
+
+def _estimator_b(x: Tensor, encode: Encode, p: Normals, decode: Decode, samples: int) -> Terms:
+    q = encode(x)
+    nll = -decode(q.rsample((samples,))).log_prob(x)
+    return {"nll": nll.mean(0), "kl": kl_of_normals(q, p)}
 
 
 def kl_of_normals(q: Normals, p: Normals) -> Tensor:

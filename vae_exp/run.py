@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.architecture import Architecture
@@ -52,7 +53,8 @@ def load_run(path: str | Path, checkpoint: str = "last") -> Run:
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
     config = OmegaConf.load(directory.config)
     assert isinstance(config, DictConfig)
-    model = build_architecture(config, build_data(config))
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
+        model = build_architecture(config, build_data(config))
     _load_weights(model, read_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt"), directory)
     return Run(
         directory.path,

@@ -82,6 +82,14 @@ class RunDirectory:
         except BlockingIOError as error:
             raise RunError(f"{self.path}: another process is in this run") from error
 
+    def is_taken(self) -> bool:
+        """Whether a process is in this run now."""
+        try:
+            with self.taken():
+                return False
+        except RunError:
+            return True
+
     def begin(self) -> None:
         """Claim a new run's directory. A run that failed before there was anything to go on from may be run anew.
 

@@ -14,7 +14,6 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from torch.distributions import Distribution
 
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
@@ -24,6 +23,7 @@ from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import STATE, Experiment
+from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
 from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory, typed
@@ -161,17 +161,13 @@ def _fit(
     checkpoint: dict[str, Any] | None,
     trainer: pl.Trainer,
 ) -> None:
-    # uint8 images cannot leave [0, 1], and a loss that is not finite has a better message than the distributions give
-    Distribution.set_default_validate_args(False)
-    try:
-        with warnings.catch_warnings(), fast_linear(trainer.fast_linear):  # type: ignore[attr-defined]
-            # Lightning 2.6 with torch 2.15, and its advice on a logging interval in Lightning steps
-            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-            warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-            path = None if checkpoint is None else directory.last_checkpoint
-            trainer.fit(experiment, datamodule=data, ckpt_path=path, weights_only=True)
-    finally:
-        Distribution.set_default_validate_args(__debug__)
+    # a loss that is not finite has a better message than the distributions give
+    with warnings.catch_warnings(), unvalidated(), fast_linear(trainer.fast_linear):  # type: ignore[attr-defined]
+        # Lightning 2.6 with torch 2.15, and its advice on a logging interval in Lightning steps
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+        path = None if checkpoint is None else directory.last_checkpoint
+        trainer.fit(experiment, datamodule=data, ckpt_path=path, weights_only=True)
 
 
 def _build_trainer(config: DictConfig, directory: RunDirectory) -> pl.Trainer:

@@ -1,15 +1,14 @@
 """How many latents a model uses."""
 
-import torch
-
-from vae_exp.architecture import VAE
-from vae_exp.dataset.batches import EvaluationBatches
+from torch import Tensor
 
 THRESHOLD = 0.01
 
 
-@torch.no_grad()
-def active_units(model: VAE, batches: EvaluationBatches) -> int:
-    """Latents whose posterior mean varies over the images: Var_x(E_q[z]) > 0.01 (arXiv 1509.00519, section 5.1)."""
-    means = torch.cat([model.encode(x, y) for x, y in batches])
+def active_units(means: Tensor) -> int:
+    """Latents whose posterior mean varies over the images: Var_x(E_q[z]) > 0.01 (arXiv 1509.00519).
+
+    Args:
+        means: Of q(z|x), a row per image, (N, latent_dim).
+    """
     return int((means.var(0) > THRESHOLD).sum())

@@ -1,6 +1,8 @@
 """Estimates of log p(x), in nats per image, of models with a prior and an encoder."""
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ DECODED_AT_ONCE = 16_000
 """Images that are decoded at a time: 1 GB holds them and what their likelihood needs on the way."""
 
 PILOT_CHAINS = 4
+PILOT_MOVES = 20
 
 TARGET = 0.9
 """Acceptance rate of the chains (arXiv 1312.6114, appendix E)."""
@@ -68,16 +71,16 @@ def annealed(
     densities = [lambda z, beta=beta: _log_joint(model, x, y, z, beta) for beta in betas[1:]]
 
     step_sizes = []
-    pilot = begin(model.prior.sample((PILOT_CHAINS, len(x))))
+    pilot = hmc(densities[0], begin(model.prior.sample((PILOT_CHAINS, len(x)))), PILOT_MOVES, leapfrog_steps, TARGET)
     for density in densities:
         step_sizes.append(pilot.step_size)
         pilot = hmc(density, pilot, 1, leapfrog_steps, TARGET)
 
-    z = model.prior.sample((chains, len(x)))
+    chain = begin(model.prior.sample((chains, len(x))))
     log_weights = x.new_zeros(chains, len(x))
-    for i, (density, step_size) in enumerate(zip(densities, step_sizes, strict=True)):
-        log_weights += (betas[i + 1] - betas[i]) * model.decode(z, y).log_prob(x)
-        z = hmc(density, Chains(z, step_size, step_size), 1, leapfrog_steps).z
+    for (before, beta), density, step_size in zip(pairwise(betas), densities, step_sizes, strict=True):
+        log_weights += (beta - before) * model.decode(chain.z, y).log_prob(x)
+        chain = hmc(density, replace(chain, step_size=step_size), 1, leapfrog_steps)
     return log_weights.logsumexp(0) - math.log(chains)
 
 

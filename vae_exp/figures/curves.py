@@ -51,8 +51,15 @@ def bound_curves(panels: list[Panel], title: str) -> Figure:
     if math.isfinite(low) and high > low:
         axes[0].set_ylim(low, high)
     axes[0].set_ylabel("bound (nats per image)")
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 6), fontsize="small", frameon=False)
+    legend = {name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        list(legend.values()),
+        list(legend),
+        loc="outside lower center",
+        ncols=min(len(legend), 6),
+        fontsize="small",
+        frameon=False,
+    )
     return figure
 
 
@@ -102,9 +109,18 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str]) -> None
 
 
 def _limits(panels: list[Panel]) -> tuple[float, float]:
-    """From the middle of the worst curve up: the first steps of a run would flatten everything else."""
-    curves = [np.array(line.points)[:, 1] for panel in panels for line in panel.lines if line.points]
-    low = min((np.quantile(curve[np.isfinite(curve)], 0.3) for curve in curves), default=math.nan)
-    high = max((curve[np.isfinite(curve)].max() for curve in curves), default=math.nan)
+    """All of the best curve and most of the worst: the first steps of a run would flatten everything else."""
+    lines = [line for panel in panels for line in panel.lines if line.points]
+    ours = [np.array(line.points)[:, 1] for line in lines]
+    theirs = [np.array(_shown(line.published, line.points[-1][0])[1]) for line in lines if line.published]
+    curves = [curve[np.isfinite(curve)] for curve in [*ours, *theirs] if np.isfinite(curve).any()]
+    low = min((np.quantile(curve, 0.3) for curve in curves), default=math.nan)
+    high = max((curve.max() for curve in curves), default=math.nan)
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin
+
+
+def _shown(curve: Curve, last: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """As much of the paper's curve as ours reaches."""
+    count = sum(n <= last for n in curve.samples)
+    return curve.samples[:count], curve.nats[:count]

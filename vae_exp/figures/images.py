@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from torch import Tensor
 
 GAP = 2
@@ -66,8 +64,8 @@ def filters(weights: Tensor, title: str, most: int = 100) -> Figure:
     return figure
 
 
-def collage(pictures: dict[str, Path], title: str, columns: int = 4) -> Figure:
-    """Pictures that lie in files, beside each other under their names."""
+def collage(pictures: dict[str, Grid], title: str, columns: int = 4) -> Figure:
+    """Pictures (height, width, channels) beside each other under their names."""
     rows = -(-len(pictures) // columns)
     columns = min(columns, len(pictures))
     figure = Figure(figsize=(4 * columns, 4.3 * rows + 0.3), layout="constrained")
@@ -75,9 +73,9 @@ def collage(pictures: dict[str, Path], title: str, columns: int = 4) -> Figure:
     all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in all_axes:
         axes.axis("off")
-    for axes, (name, path) in zip(all_axes, pictures.items(), strict=False):
+    for axes, (name, picture) in zip(all_axes, pictures.items(), strict=False):
         axes.set_title(name, fontsize="medium")
-        axes.imshow(imread(path))
+        axes.imshow(picture)
     return figure
 
 

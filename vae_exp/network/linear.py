@@ -11,7 +11,7 @@ from torch.nn import functional as F
 SMALLEST_PRODUCT = 2**23
 """Multiplications from which on oneDNN gains more than its call costs (measured at the sizes of the experiments)."""
 
-AVAILABLE = torch.backends.mkldnn.is_available()
+AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 _fast = False
 
@@ -71,18 +71,19 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        """Of x, where it is needed, of weight and bias."""
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Of x, weight and bias, where they are needed."""
         return _gradients(ctx, dy, by_onednn)
 
 
 def _gradients(
     ctx: Any, dy: Tensor, product: Callable[[Tensor, Tensor], Tensor]
-) -> tuple[Tensor | None, Tensor, Tensor]:
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """∂x = ∂y W, ∂W = ∂yᵀ x, ∂b = Σ ∂y."""
     x, weight = ctx.saved_tensors
     dx = product(dy, weight.t()) if ctx.needs_input_grad[0] else None
-    return dx, product(dy.t(), x.t()), dy.sum(0)
+    dW = product(dy.t(), x.t()) if ctx.needs_input_grad[1] else None
+    return dx, dW, dy.sum(0) if ctx.needs_input_grad[2] else None
 
 
 # as an operator, torch.compile takes it as it is; torch.library.custom_op would do, with 10 µs more per call
@@ -107,6 +108,6 @@ class TracedProduct(torch.autograd.Function):
         ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        """Of x, where it is needed, of weight and bias."""
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Of x, weight and bias, where they are needed."""
         return _gradients(ctx, dy, traced)

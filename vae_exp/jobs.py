@@ -1,0 +1,149 @@
+"""The jobs of a sweep: read from their run directories, grouped over their seeds."""
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vae_exp import published
+from vae_exp.errors import RunError
+from vae_exp.metrics import read_metrics
+from vae_exp.run_directory import RunDirectory
+
+METHODS = {"sgvb_a": "aevb", "sgvb_b": "aevb", "wake_sleep": "wake-sleep"}
+PAPER: dict[str, Any] = {
+    "architecture": "vae",
+    "architecture.beta": 1,
+    "architecture.conditional": False,
+    "dataset.binarization": "none",
+    "dataset.train_size": None,
+    "dataset.validation_size": 0,
+    "network": "mlp",
+    "network.activation": "tanh",
+}
+PAPERS_MODELS: dict[str, dict[str, Any]] = {
+    "mnist": {"dataset": "mnist", "likelihood": "bernoulli", "network.hidden_sizes": [500]},
+    "frey": {
+        "dataset": "frey_face",
+        "likelihood": "gaussian",
+        "likelihood.variance": "learned",
+        "network.hidden_sizes": [200],
+    },
+}
+"""What a run has to agree in with the paper's experiments to be held against their curves."""
+
+ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume")
+"""Keys that no number depends on; a job that was resumed on another machine may have its own."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        number: Its own among the jobs.
+        path: Its run directory.
+        overrides: What was typed for it.
+        results: `results.json`; where there is none, the status `running` or `killed` and the last evaluation.
+        history: `metrics.csv`, a dict per evaluation.
+    """
+
+    number: str
+    path: Path
+    overrides: dict[str, str]
+    results: dict[str, Any]
+    history: list[dict[str, float]]
+
+    @property
+    def completed(self) -> bool:
+        """Whether it has its numbers."""
+        return bool(self.results["status"] == "completed")
+
+    def value(self, key: str) -> str:
+        """What a key stands at: as it was typed for this job, else as its results have it."""
+        return self.overrides.get(key, str(self.results.get(key, "")))
+
+    def published(self, split: str) -> published.Curve | None:
+        """The paper's curve of the same experiment, where there is one (arXiv 1312.6114, figure 2)."""
+        for dataset, model in PAPERS_MODELS.items():
+            if all(self.results.get(key, value) == value for key, value in (PAPER | model).items()):
+                method = METHODS.get(self.results["objective"], "")
+                return published.curve(2, dataset, self.results["latent_dim"], method, split)
+        return None
+
+
+class Group(list[Job]):
+    """The completed jobs of one setting: they differ in their seeds alone."""
+
+    def mean(self, name: str, at: float | None = None) -> tuple[float, float] | None:
+        """Mean and standard deviation of a metric at the end, or at a count of samples; None where it is missing."""
+        if at is None:
+            values = [job.results.get(name) for job in self]
+        else:
+            values = [row.get(name) for job in self for row in job.history if row["samples"] == at]
+        known = [value for value in values if value is not None]
+        if not known:
+            return None
+        return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else 0.0
+
+    def curve(self, name: str) -> list[tuple[float, float, float]]:
+        """Samples, mean and standard deviation, at every count that all of them have."""
+        counts = [{row["samples"] for row in job.history if name in row} for job in self]
+        shared = sorted(set.intersection(*counts)) if counts else []
+        return [(n, *values) for n in shared if (values := self.mean(name, at=n))]
+
+
+def read_jobs(path: str | Path) -> list[Job]:
+    """Every job of a sweep that began, those that failed too, in the order of their numbers.
+
+    Raises:
+        RunError: There is none.
+    """
+    path = Path(path)
+    found = {file.parent for pattern in ("results.json", "checkpoints") for file in path.rglob(f"*/{pattern}")}
+    if not found:
+        raise RunError(f"{path}: is not the directory of a sweep: it holds no run")
+    names = {str(job.relative_to(path)): job for job in found}
+    order = sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+    return [_read_job(name, RunDirectory(names[name])) for name in order]
+
+
+def _read_job(name: str, directory: RunDirectory) -> Job:
+    history = read_metrics(directory.metrics) if directory.metrics.exists() else []
+    if directory.results.exists():
+        results = json.loads(directory.results.read_text())
+    else:
+        results = _unfinished(directory) | (history[-1] if history else {})
+    if directory.overrides.exists():
+        words = [str(word) for word in OmegaConf.load(directory.overrides)]
+    else:
+        words = results.get("overrides") or []
+    overrides = dict(word.lstrip("+~").partition("=")[::2] for word in words)
+    return Job(name, directory.path, overrides, results, history)
+
+
+def _unfinished(directory: RunDirectory) -> dict[str, Any]:
+    if directory.is_taken():
+        return {"status": "running", "error": None}
+    if directory.last_checkpoint.exists() and directory.overrides.exists():
+        return {"status": "killed", "error": f"go on with: {directory.go_on}"}
+    return {"status": "killed", "error": "before it had begun"}
+
+
+def varied(jobs: list[Job]) -> list[str]:
+    """The keys whose values differ between the jobs, in the order in which they were typed."""
+    keys = dict.fromkeys(key for job in jobs for key in job.overrides)
+    return [key for key in keys if not key.startswith(ELSEWHERE) and len({job.value(key) for job in jobs}) > 1]
+
+
+def groups(jobs: list[Job]) -> dict[tuple[str, ...], Group]:
+    """The completed jobs by what was varied but the seed."""
+    keys = [key for key in varied(jobs) if key != "seed"]
+    found: dict[tuple[str, ...], Group] = {}
+    for job in jobs:
+        if job.completed:
+            found.setdefault(tuple(job.value(key) for key in keys), Group()).append(job)
+    return found
