@@ -437,7 +437,7 @@ def lightning(case: Case, device: str, pace: Pace) -> None:
             pace()
 
         def configure_optimizers(self):
-            return torch.optim.Adagrad(self.parameters(), lr=0.02, weight_decay=1 / 60_000)
+            return torch.optim.Adagrad(self.parameters(), lr=0.02)
 
     loader = DataLoader(TensorDataset(images(case, "cpu")), batch_size=100, shuffle=True)
     pl.Trainer(max_epochs=10**6, accelerator="gpu" if device == "cuda" else "cpu").fit(Module(), loader)
@@ -485,7 +485,6 @@ def pythae(case: Case, device: str, pace: Pace) -> None:
         per_device_train_batch_size=100,
         optimizer_cls="Adagrad",
         learning_rate=0.02,
-        optimizer_params={"weight_decay": 1 / 60_000},
         no_cuda=device == "cpu",
     )
     from pythae.data.datasets import BaseDataset
@@ -602,7 +601,7 @@ def main() -> None:
         "peers": "\n\n".join(tables),
         "run": whole_run(options.device),
         "memory": long_memory(25, options.device),
-        "sizes": sizes(3, options.device),
+        "sizes": sizes(5, options.device),
     }
     plot()
     page = PAGE.read_text()
