@@ -68,7 +68,8 @@ def collage(pictures: dict[str, Grid], title: str, columns: int = 4) -> Figure:
     """Pictures (height, width, channels) beside each other under their names."""
     rows = -(-len(pictures) // columns)
     columns = min(columns, len(pictures))
-    figure = Figure(figsize=(4 * columns, 4.3 * rows + 0.3), layout="constrained")
+    height, width = max((picture.shape[:2] for picture in pictures.values()), key=lambda size: size[1] / size[0])
+    figure = Figure(figsize=(4 * columns * width / height, 4.3 * rows + 0.3), layout="constrained")
     figure.suptitle(title, fontsize="medium")
     all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in all_axes:
