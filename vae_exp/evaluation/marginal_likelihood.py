@@ -12,8 +12,8 @@ from vae_exp.architecture import VAE
 from vae_exp.errors import UserError
 from vae_exp.evaluation.hmc import Chains, begin, hmc
 
-DECODED_AT_ONCE = 16_000
-"""Images that are decoded at a time: 1 GB holds them and what their likelihood needs on the way."""
+DECODED_AT_ONCE = 4_000
+"""Images that are decoded at a time: some 100 MB hold them and what their likelihood needs on the way."""
 
 PILOT_CHAINS = 4
 PILOT_MOVES = 20

@@ -109,15 +109,15 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str]) -> None
 
 
 def _limits(panels: list[Panel]) -> tuple[float, float]:
-    """All of the best curve and most of the worst: the first steps of a run would flatten everything else."""
+    """All curves from where they end up, and some of the way there: their first steps would flatten everything else."""
     lines = [line for panel in panels for line in panel.lines if line.points]
     ours = [np.array(line.points)[:, 1] for line in lines]
     theirs = [np.array(_shown(line.published, line.points[-1][0])[1]) for line in lines if line.published]
     curves = [curve[np.isfinite(curve)] for curve in [*ours, *theirs] if np.isfinite(curve).any()]
-    low = min((np.quantile(curve, 0.3) for curve in curves), default=math.nan)
     high = max((curve.max() for curve in curves), default=math.nan)
-    margin = 0.06 * (high - low) or 1.0
-    return low - margin, high + margin
+    lowest_end = min((curve[-1] for curve in curves), default=math.nan)
+    span = (high - lowest_end) or 1.0
+    return lowest_end - 0.25 * span, high + 0.06 * span
 
 
 def _shown(curve: Curve, last: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
