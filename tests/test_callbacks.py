@@ -3,9 +3,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vae_exp import gradients
 from vae_exp.callbacks import evaluation_points
 from vae_exp.gradients import has_compiler
 from vae_exp.metrics import read_metrics
+from vae_exp.network import linear
 
 QUICK = ["logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -74,6 +76,33 @@ def test_compiled_training_is_the_same_but_for_rounding(run, precision):
 
     tolerance = 0.5 if precision == "bf16-mixed" else 1e-2
     assert bounds("true") == pytest.approx(bounds("false"), abs=tolerance)
+
+
+@pytest.mark.skipif(not linear.AVAILABLE, reason="this PyTorch has no oneDNN")
+def test_fast_linear_is_the_default_and_one_key_turns_it_off(run, monkeypatch):
+    calls = []
+    by_onednn = linear.by_onednn
+    monkeypatch.setattr(linear, "by_onednn", lambda *parts: calls.append(0) or by_onednn(*parts))
+    fast = run("samples=1500", "optimizer.lr=0.002", *QUICK).results["test/bound"]
+    assert len(calls) > 15 * 5  # five large products per update, and the evaluations
+    calls.clear()
+    plain = run("samples=1500", "optimizer.lr=0.002", "trainer.fast_linear=false", *QUICK).results["test/bound"]
+    assert not calls
+    assert fast == pytest.approx(plain, abs=1e-2)
+
+
+def test_a_long_run_is_compiled_unless_one_key_turns_it_off(run, monkeypatch):
+    """As long as the threshold says; it is lowered here."""
+    made = []
+    monkeypatch.setattr(gradients, "REPAID_FROM", 3)
+    monkeypatch.setattr(gradients, "has_compiler", lambda: True)
+    monkeypatch.setattr(gradients, "compiled", lambda model, or_else: made.append(or_else) or or_else)
+    assert run("samples=200", *QUICK).status == 0
+    assert not made
+    assert run("samples=300", "trainer.compile=false", *QUICK).status == 0
+    assert not made
+    assert run("samples=300", *QUICK).results["step"] == 3
+    assert len(made) == 1
 
 
 def test_bfloat16_trains_to_about_the_same_bound(run):

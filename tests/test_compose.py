@@ -8,6 +8,7 @@ from conftest import needs_frey_face
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from vae_exp import load_run
 from vae_exp.__main__ import CONFIG_DIR
 from vae_exp.assembly import build_architecture, build_data, check_config
 
@@ -78,6 +79,15 @@ def test_every_combination_trains_two_steps(run, dataset, architecture, likeliho
     variational = "vae" in architecture
     assert isinstance(results["test/bound"], float) == variational
     assert isinstance(results["test/nll"], float)
+
+
+@pytest.mark.parametrize("objective", choices("objective"))
+@pytest.mark.usefixtures("few_digits")
+def test_every_objective_trains_and_its_model_can_be_loaded(run, objective):
+    outcome = run(f"objective={objective}", "network.hidden_sizes=[8]", *QUICK, "architecture.latent_dim=3")
+    assert outcome.status == 0, outcome.err
+    assert isinstance(outcome.results["test/bound"], float)
+    assert load_run(outcome.directory).model.sample(2).shape == (2, 1, 28, 28)
 
 
 def test_a_conditional_model_of_unlabelled_faces_is_refused_before_anything_is_loaded(run):
