@@ -7,7 +7,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal
 
 from vae_exp.architecture import VAE
 from vae_exp.errors import UserError
-from vae_exp.evaluation.hmc import begin, hmc
+from vae_exp.hmc import begin, hmc
 from vae_exp.evaluation.marginal_likelihood import annealed, by_posterior_samples, importance_weighted
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import MLP

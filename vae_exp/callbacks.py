@@ -16,13 +16,16 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from vae_exp.dataset import DataModule
-from vae_exp.errors import Diverged, Interrupted
+from vae_exp.errors import ConfigError, Diverged, Interrupted
 from vae_exp.evaluation import evaluate
-from vae_exp.evaluation.bounds import headline
+from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
-from vae_exp.metrics import MetricsTable
+from vae_exp.metrics import MetricsTable, headline
 from vae_exp.run_directory import RunDirectory
+
+PAPERS_IMAGES = 1000
+"""Of each split, in Figure 3 of arXiv 1312.6114."""
 
 
 def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
@@ -44,19 +47,41 @@ class Evaluate(pl.Callback):
         per_decade: Evaluations per tenfold of samples.
         decades: How far before the end of the budget they start.
         batch_size: Images per batch of an evaluation.
+        images: The first so many of each split; None for all, or for as many as the paper takes (1000) where there
+            is no encoder and Hamiltonian Monte Carlo has to find the posterior of every one.
+        marginal_likelihood: Estimate log p(x) too, by posterior samples (arXiv 1312.6114, appendix D); for fewer than
+            five latents.
     """
 
     def __init__(
-        self, per_decade: PositiveInt = 4, decades: PositiveFloat = 1.0, batch_size: PositiveInt = 1000
+        self,
+        per_decade: PositiveInt = 4,
+        decades: PositiveFloat = 1.0,
+        batch_size: PositiveInt = 1000,
+        images: PositiveInt | None = None,
+        marginal_likelihood: bool = False,
     ) -> None:
         self.per_decade = per_decade
         self.decades = decades
         self.batch_size = batch_size
+        self.images = images
+        self.marginal_likelihood = marginal_likelihood
         self.evaluation_seconds = 0.0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Say where executions have to end."""
+        """Say where executions have to end.
+
+        Raises:
+            ConfigError: log p(x) is asked for, and the model has no prior or too many latents.
+        """
         experiment, _ = _parts(trainer)
+        model = experiment.architecture
+        if self.marginal_likelihood and (model.prior is None or model.latent_dim > MOST_LATENTS):
+            raise ConfigError(
+                "callbacks.evaluate.marginal_likelihood=true: is for a model with a prior and at most "
+                f"{MOST_LATENTS} latents; this one has "
+                + ("no prior" if model.prior is None else f"architecture.latent_dim={model.latent_dim}")
+            )
         experiment.goals = evaluation_points(experiment.samples, self.per_decade, self.decades)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -76,8 +101,12 @@ class Evaluate(pl.Callback):
             return
         self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
         row: dict[str, float] = {}
+        model = experiment.architecture
+        images = self.images or (None if model.amortized else PAPERS_IMAGES)
         for split in data.splits:
-            values = evaluate(experiment.architecture, data.evaluation_batches(split, self.batch_size))
+            batches = data.evaluation_batches(split, self.batch_size, images)
+            values = evaluate(model, batches, marginal_likelihood=self.marginal_likelihood)
+            row |= {f"{split}/images": len(batches.images)}
             row |= {f"{split}/{name}": value for name, value in values.items()}
         now = time.perf_counter() - self._started
         self.evaluation_seconds += now - experiment.seconds

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from vae_exp import gradients
 from vae_exp.architecture import Architecture
-from vae_exp.dataset.batches import Batch
+from vae_exp.dataset.batches import TrainingBatch
 from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
 from vae_exp.network.bayesian import gaussian_parameters
@@ -69,18 +69,17 @@ class Experiment(pl.LightningModule):
         return torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum(), terms
 
     def on_fit_start(self) -> None:
-        """Choose how gradients are computed."""
+        """Let the architecture prepare; choose how gradients are computed."""
         trainer: Any = self.trainer
         batch_size = trainer.datamodule.batch_size
-        if "kl_weights" in self.architecture.weights:  # counts once for the data set, not for each image
-            self.architecture.weights["kl_weights"] = 1 / len(trainer.datamodule.splits["train"])
+        self.architecture.begin(len(trainer.datamodule.splits["train"]))
         auto = trainer.compile == "auto"
         # another size of batch would be compiled anew
         self._gradients = self._gradients_of_rest = gradients.eager(self)
         if gradients.is_repaid(self, self.samples // batch_size) if auto else trainer.compile:
             self._gradients = gradients.compiled(self, or_else=self._gradients_of_rest if auto else None)
 
-    def training_step(self, batches: Iterator[Batch], batch_idx: int) -> None:
+    def training_step(self, batches: Iterator[TrainingBatch], batch_idx: int) -> None:
         """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.
 
         Raises:
@@ -89,7 +88,8 @@ class Experiment(pl.LightningModule):
         trainer: Any = self.trainer
         optimizer = trainer.optimizers[0]
         losses: list[Tensor] = []
-        for x, y in batches:
+        for x, y, index in batches:
+            self.architecture.e_step(x, y, index)
             whole = len(x) == trainer.datamodule.batch_size
             loss, terms = (self._gradients if whole else self._gradients_of_rest)(x, y)
             if trainer.largest_gradient_norm is not None:

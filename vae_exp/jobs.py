@@ -10,30 +10,29 @@ from omegaconf import OmegaConf
 
 from vae_exp import published
 from vae_exp.errors import RunError
-from vae_exp.metrics import read_metrics
+from vae_exp.metrics import measure, read_metrics
 from vae_exp.run_directory import RunDirectory
 
-METHODS = {"sgvb_a": "aevb", "sgvb_b": "aevb", "wake_sleep": "wake-sleep"}
+METHODS = {"sgvb_a": "aevb", "sgvb_b": "aevb", "wake_sleep": "wake-sleep", "mcem": "mcem"}
 PAPER: dict[str, Any] = {
     "architecture": "vae",
     "architecture.beta": 1,
     "architecture.conditional": False,
     "dataset.binarization": "none",
-    "dataset.train_size": None,
     "dataset.validation_size": 0,
     "network": "mlp",
     "network.activation": "tanh",
 }
-PAPERS_MODELS: dict[str, dict[str, Any]] = {
-    "mnist": {"dataset": "mnist", "likelihood": "bernoulli", "network.hidden_sizes": [500]},
-    "frey": {
-        "dataset": "frey_face",
-        "likelihood": "gaussian",
-        "likelihood.variance": "learned",
-        "network.hidden_sizes": [200],
-    },
-}
-"""What a run has to agree in with the paper's experiments to be held against their curves."""
+MNIST = {"dataset": "mnist", "likelihood": "bernoulli"}
+FREY_FACE = {"dataset": "frey_face", "likelihood": "gaussian", "likelihood.variance": "learned"}
+BOUND = {"figure": 2, "measure": "bound", "size": "architecture.latent_dim"}
+LOG_LIKELIHOOD = {"figure": 3, "measure": "log_likelihood", "size": "dataset.train_size"}
+CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("mnist", BOUND, MNIST | {"network.hidden_sizes": [500], "dataset.train_size": None}),
+    ("frey", BOUND, FREY_FACE | {"network.hidden_sizes": [200], "dataset.train_size": None}),
+    ("mnist", LOG_LIKELIHOOD, MNIST | {"network.hidden_sizes": [100], "architecture.latent_dim": 3}),
+]
+"""The paper's curves, what they show against what, and the settings that a run has to share to be held against them."""
 
 ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume")
 """Keys that no number depends on; a job that was resumed on another machine may have its own."""
@@ -67,12 +66,17 @@ class Job:
         return self.overrides.get(key, str(self.results.get(key, "")))
 
     def published(self, split: str) -> published.Curve | None:
-        """The paper's curve of the same experiment, where there is one (arXiv 1312.6114, figure 2)."""
-        for dataset, model in PAPERS_MODELS.items():
-            if all(self.results.get(key, value) == value for key, value in (PAPER | model).items()):
+        """The paper's curve of the same experiment, where there is one (arXiv 1312.6114, figures 2 and 3)."""
+        for dataset, axes, settings in CURVES:
+            same = all(self.results.get(key, value) == value for key, value in (PAPER | settings).items())
+            if same and self.measure(split)[0] == f"{split}/{axes['measure']}":
                 method = METHODS.get(self.results["objective"], "")
-                return published.curve(2, dataset, self.results["latent_dim"], method, split)
+                return published.curve(axes["figure"], dataset, self.results[axes["size"]], method, split)
         return None
+
+    def measure(self, split: str) -> tuple[str, int]:
+        """The metric that it is judged by on a split, and its sign where higher shall be better."""
+        return measure(self.results, split)
 
 
 class Group(list[Job]):

@@ -1,8 +1,13 @@
-"""metrics.csv: one row per evaluation."""
+"""metrics.csv: one row per evaluation; and what a model is judged by."""
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1}
+"""What a model can be judged by, the most telling first; −1 where lower is better."""
 
 
 class MetricsTable:
@@ -37,6 +42,22 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
             if None not in row and None not in row.values() and "" not in row.values():
                 rows.append({name: _number(value) for name, value in row.items()})
     return rows
+
+
+def measure(metrics: Mapping[str, Any], split: str) -> tuple[str, int]:
+    """What a split is judged by: the metric's name, and its sign where higher shall be better.
+
+    log p(x) where it was estimated, else the bound, without a prior −nll.
+    """
+    return next(
+        (f"{split}/{name}", sign) for name, sign in MEASURES.items() if metrics.get(f"{split}/{name}") is not None
+    )
+
+
+def headline(metrics: Mapping[str, float], split: str) -> tuple[str, float]:
+    """The one number of a split and its name, higher is better."""
+    name, sign = measure(metrics, split)
+    return name if sign > 0 else f"-{name}", sign * metrics[name]
 
 
 def write_atomically(path: Path, text: str) -> None:

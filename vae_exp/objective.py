@@ -3,13 +3,16 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from vae_exp.hmc import GAIN, Chains, hmc
 from vae_exp.network.bayesian import kl_of_weights, make_gaussian
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ Decode = Callable[[Tensor], Distribution]
 """Latents (L, B, latent_dim) to p(x|z) with batch (L, B)."""
 
 
-class Objective(ABC):
+class Objective(nn.Module, ABC):
     """The terms of the loss that a variational model is trained on.
 
     Args:
@@ -36,15 +39,20 @@ class Objective(ABC):
 
     Attributes:
         terms: Their names; where `kl` is among them, the model's β weighs it.
+        amortized: Whether there is an encoder to train.
+        updates: Weight updates that follow each other on a batch.
     """
 
     terms: ClassVar[tuple[str, ...]]
+    amortized: ClassVar[bool] = True
+    updates: int = 1
 
     def __init__(self, samples: PositiveInt = 1) -> None:
+        super().__init__()
         self.samples = samples
 
     @abstractmethod
-    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """The terms, each (B,) in nats per image.
 
         Args:
@@ -54,8 +62,14 @@ class Objective(ABC):
             decode: To p(x|z).
         """
 
-    def adopt(self, decoder: nn.Module) -> None:  # noqa: B027 (most need nothing)
+    def adopt(self, decoder: nn.Module) -> None:
         """Change the decoder, before anything is trained, in the way that the objective needs: by default in none."""
+
+    def begin(self, images: int, p: Normals) -> None:
+        """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
+
+    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Decode) -> None:
+        """What comes before an update on x, the training images number `index` (B,): by default nothing."""
 
     def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and `kl`, each (B,), whose negative sum is the bound: by estimator B with one latent per image."""
@@ -67,7 +81,7 @@ class SGVBA(Objective):
 
     terms = ("nll", "kl")
 
-    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and the sampled `kl`, each (B,) in nats per image."""
         q = encode(x)
         z = q.rsample((self.samples,))
@@ -81,7 +95,7 @@ class SGVBB(Objective):
 
     terms = ("nll", "kl")
 
-    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and the closed `kl`, each (B,) in nats per image."""
         return _estimator_b(x, encode, p, decode, self.samples)
 
@@ -98,7 +112,7 @@ class IWAE(Objective):
     def __init__(self, samples: PositiveInt = 5) -> None:
         super().__init__(samples)
 
-    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`iwae` = −L_k, (B,) in nats per image."""
         q = encode(x)
         z = q.rsample((self.samples,))
@@ -115,7 +129,7 @@ class WakeSleep(Objective):
 
     terms = ("wake", "sleep")
 
-    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`wake` and `sleep`, each (B,) in nats per image and per dream."""
         with torch.no_grad():
             z = encode(x).sample((self.samples,))
@@ -150,12 +164,82 @@ class FullVB(Objective):
     def adopt(self, decoder: nn.Module) -> None:
         """Give the decoder's weights their posteriors."""
         make_gaussian(decoder, self.weight_std)
-        self.decoder = decoder
+        self.kl_of_weights = partial(kl_of_weights, decoder, self.precision)
 
-    def __call__(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and `kl`, each (B,) in nats per image; `kl_weights` in nats per data set, the same for each, (B,)."""
-        kl_weights = kl_of_weights(self.decoder, self.precision).expand(len(x))
+        kl_weights = self.kl_of_weights().expand(len(x))
         return _estimator_b(x, encode, p, decode, self.samples) | {"kl_weights": kl_weights}
+
+
+class MCEM(Objective):
+    """Monte Carlo EM, without an encoder (Wei and Tanner 1990; arXiv 1312.6114, appendix E).
+
+    Every training image keeps its latents, which begin as draws from the prior. E step: a trajectory of HMC moves those
+    of the batch on p(z|x). M step: some updates of the decoder on −log p(x|z). One step size of the leapfrog
+    integrator, for all images, follows the acceptance rate.
+
+    Args:
+        samples: Latents per image.
+        updates: In every M step.
+        leapfrog_steps: Of the trajectory.
+        acceptance: The rate that the step size is tuned to.
+    """
+
+    terms = ("nll",)
+    amortized = False
+    z: Tensor
+    step_size: Tensor
+    batch: Tensor
+
+    def __init__(
+        self,
+        samples: PositiveInt = 1,
+        updates: PositiveInt = 5,
+        leapfrog_steps: PositiveInt = 10,
+        acceptance: Annotated[float, Interval(gt=0, lt=1)] = 0.9,
+    ) -> None:
+        super().__init__(samples)
+        self.updates = updates
+        self.leapfrog_steps = leapfrog_steps
+        self.acceptance = acceptance
+        self.updates_left = 0
+        # not persistent: how many images there are is not known when a model is loaded
+        self.register_buffer("z", torch.empty(0), persistent=False)
+        self.register_buffer("step_size", torch.tensor(0.1), persistent=False)
+        self.register_buffer("batch", torch.empty(0, dtype=torch.int64), persistent=False)
+
+    def begin(self, images: int, p: Normals) -> None:
+        """Draw every image's latents from the prior, unless a checkpoint has brought them."""
+        if not len(self.z):
+            self.z = p.sample((self.samples, images))
+
+    @torch.no_grad()
+    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Decode) -> None:
+        """Move the latents of a new batch, or of one that has had its updates."""
+        if not self.updates_left or not torch.equal(index, self.batch):
+            start = Chains(self.z[:, index], self.step_size.expand(len(index)), self.step_size)
+            moved = hmc(lambda z: p.log_prob(z) + decode(z).log_prob(x), start, 1, self.leapfrog_steps)
+            self.z[:, index] = moved.z
+            self.step_size = self.step_size * torch.exp(GAIN * (moved.acceptance.mean() - self.acceptance))
+            self.batch = index
+            self.updates_left = self.updates
+        self.updates_left -= 1
+        self.z_of_batch = self.z[:, index]
+
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """`nll`, (B,) in nats per image, at the latents of the last E step."""
+        return {"nll": -decode(self.z_of_batch).log_prob(x).mean(0)}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What a resumed run goes on with."""
+        return {"z": self.z, "step_size": self.step_size, "batch": self.batch, "updates_left": self.updates_left}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take it up."""
+        device = self.z.device
+        self.z, self.step_size, self.batch = (state[name].to(device) for name in ("z", "step_size", "batch"))
+        self.updates_left = state["updates_left"]
 
 
 def _estimator_b(x: Tensor, encode: Encode, p: Normals, decode: Decode, samples: int) -> Terms:

@@ -1,7 +1,7 @@
 """A sweep's directory as a table and pictures: `python -m vae_exp.sweep <dir>` makes them again.
 
-`sweep.csv` has a row per job, `sweep.md` the means over the seeds beside the paper's, `figure2.png` the curves;
-the jobs' samples and manifolds are put beside each other.
+`sweep.csv` has a row per job, `sweep.md` the means over the seeds beside the paper's, `figure2.png` (`figure3.png`
+where log p(x) was estimated) the curves; the jobs' samples and manifolds are put beside each other.
 """
 
 import csv
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST = ("samples", "step", "train/bound", "validation/bound", "test/bound")
+NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−nll"}
+SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
 PICTURES = ("samples.png", "manifold.png")
 
@@ -75,7 +77,8 @@ def markdown(path: Path, jobs: list[Job]) -> str:
     lines = [f"# {title(path)}", "", f"{sum(j.completed for j in jobs)} of {len(jobs)} jobs completed. {_origin(jobs)}"]
     lines += ["", _line(*keys, *columns), f"|{'---|' * len([*keys, *columns])}"]
     lines += [_line(*values, *_cells(group)) for values, group in groups(jobs).items()]
-    lines += ["", "Bounds in nats per image, higher is better (−nll where the code has no prior); ± is over seeds."]
+    shown = ", ".join(NAMES[name] for name in _measures(jobs))
+    lines += ["", f"Train and test: {shown}; nats per image, higher is better; ± is over seeds."]
     rest = [job for job in jobs if not job.completed]
     if rest:
         lines += ["", "## Not completed", "", _line("job", "status", "overrides", "reason"), "|---|---|---|---|"]
@@ -98,7 +101,10 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
     from vae_exp.figures.images import collage
 
     if drawn := panels(jobs):
-        yield "figure2.png", bound_curves(drawn, title(path))
+        measures = _measures(jobs)
+        ylabel = f"{', '.join(NAMES[name] for name in measures)} (nats per image)"
+        name = "figure3.png" if measures == ["log_likelihood"] else "figure2.png"
+        yield name, bound_curves(drawn, title(path), SIZES[_size(jobs)], ylabel)
     for name in PICTURES:
         files = {", ".join(values): group[0].path / "figures" / name for values, group in groups(jobs).items()}
         found = {setting: imread(file) for setting, file in files.items() if file.exists()}
@@ -107,10 +113,11 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
 
 
 def panels(jobs: list[Job]) -> "list[Panel]":
-    """What `figure2.png` draws: a panel per latent size, in it every setting's curves and the paper's."""
+    """What the curves' picture draws: a panel per size, in it every setting's curves and the paper's."""
     from vae_exp.figures.curves import Line, Panel
 
-    keys = [key for key in varied(jobs) if key not in ("seed", "architecture.latent_dim")]
+    size = _size(jobs)
+    keys = [key for key in varied(jobs) if key not in ("seed", size)]
     by_size: dict[int, list[Line]] = {}
     for group in groups(jobs).values():
         job = group[0]
@@ -118,10 +125,10 @@ def panels(jobs: list[Job]) -> "list[Panel]":
             continue
         label = ", ".join(job.value(key) for key in keys)
         for split in ("train", "test"):
-            name, sign = (f"{split}/bound", 1) if f"{split}/bound" in job.history[-1] else (f"{split}/nll", -1)
+            name, sign = job.measure(split)
             points = [(n, sign * mean, deviation) for n, mean, deviation in group.curve(name)]
             line = Line(label, split, points, job.published(split))
-            by_size.setdefault(job.results["latent_dim"], []).append(line)
+            by_size.setdefault(job.results[size], []).append(line)
     return [Panel(size, lines) for size, lines in sorted(by_size.items())]
 
 
@@ -130,7 +137,7 @@ def _cells(group: Group) -> list[str]:
     samples = job.results["samples"]
     curve = job.published("test")
     theirs = None if curve is None else curve.at(samples)
-    train, test = (group.mean(f"{split}/bound") or _negative(group.mean(f"{split}/nll")) for split in ("train", "test"))
+    train, test = (_signed(group, *job.measure(split)) for split in ("train", "test"))
     speed, seconds = group.mean("steps_per_second"), group.mean("train_seconds")
     return [
         str(len(group)),
@@ -144,8 +151,22 @@ def _cells(group: Group) -> list[str]:
     ]
 
 
-def _negative(values: tuple[float, float] | None) -> tuple[float, float] | None:
-    return values and (-values[0], values[1])
+def _signed(group: Group, name: str, sign: int) -> tuple[float, float] | None:
+    values = group.mean(name)
+    return values and (sign * values[0], values[1])
+
+
+def _measures(jobs: list[Job]) -> list[str]:
+    """What the completed jobs are judged by, each name once."""
+    return list(dict.fromkeys(job.measure("test")[0].partition("/")[2] for job in jobs if job.completed))
+
+
+def _size(jobs: list[Job]) -> str:
+    """The key whose values have a panel each: the latent size, or in its place the training set's."""
+    keys = varied(jobs)
+    of_data = "dataset.train_size" in keys and "architecture.latent_dim" not in keys
+    whole = any(job.completed and job.results["dataset.train_size"] is None for job in jobs)  # a size without a number
+    return "dataset.train_size" if of_data and not whole else "architecture.latent_dim"
 
 
 def _number(values: tuple[float, float] | None) -> str:

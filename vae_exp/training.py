@@ -21,10 +21,10 @@ from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
 from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
-from vae_exp.evaluation.bounds import headline
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
+from vae_exp.metrics import headline
 from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory, typed
 

@@ -21,6 +21,8 @@ class Architecture(nn.Module, ABC):
         classes: How many labels it is conditioned on; 0 where it takes none.
         likelihood: Decoder features to p(x|z).
         weights: What each term counts for in the loss.
+        amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
+        updates_per_batch: How many updates follow each other on a batch.
     """
 
     shape: Shape
@@ -28,6 +30,8 @@ class Architecture(nn.Module, ABC):
     classes: int
     likelihood: Likelihood
     weights: dict[str, float]
+    amortized: bool = True
+    updates_per_batch: int = 1
 
     @property
     @abstractmethod
@@ -53,6 +57,12 @@ class Architecture(nn.Module, ABC):
     @abstractmethod
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""
+
+    def begin(self, images: int) -> None:
+        """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
+
+    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> None:
+        """What comes before an update on x, the training images number `index` (B,): by default nothing."""
 
     def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.

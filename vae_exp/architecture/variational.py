@@ -1,5 +1,7 @@
 """Autoencoders whose code is a random variable."""
 
+from itertools import repeat
+
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
@@ -8,14 +10,22 @@ from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Architecture
 from vae_exp.errors import ConfigError, UserError
+from vae_exp.hmc import DECODED_AT_ONCE, TARGET, begin_from_prior, hmc, trace
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
-from vae_exp.network.base import joined
+from vae_exp.network.base import frozen, joined
 from vae_exp.objective import Normals, Objective, Terms
+
+CHAINS, BURN_IN, POINTS, LEAPFROG_STEPS = 8, 20, 10, 5
+"""Of HMC where there is no encoder: an image's q(z|x) is fitted to 8 chains' 10 last places."""
 
 
 class VAE(Architecture):
     """p(z) = N(0, I), q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9).
+
+    An objective that trains no encoder leaves q(z|x) to Hamiltonian Monte Carlo: a normal with the mean and the
+    variances of posterior samples of each image, some thousand times as expensive. What follows from q(z|x), the code
+    and the bound, is then as true as with an encoder.
 
     `conditional` on the label it is the CVAE: q(z|x, y) and p(x|z, y), the prior as before
     (Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv 1406.5298).
@@ -59,7 +69,9 @@ class VAE(Architecture):
         self.likelihood = likelihood
         self.objective = objective
         self.weights = {term: beta if term == "kl" else 1.0 for term in objective.terms}
-        self.encoder = network.encoder(shape, self.classes, 2 * latent_dim)
+        self.amortized = objective.amortized
+        self.updates_per_batch = objective.updates
+        self.encoder = network.encoder(shape, self.classes, 2 * latent_dim) if self.amortized else None
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
         objective.adopt(self.decoder)
@@ -73,6 +85,8 @@ class VAE(Architecture):
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
         """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,)."""
+        if self.encoder is None:
+            return self._posterior_by_hmc(x, y)
         mean, log_variance = self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1)
         return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
 
@@ -87,6 +101,22 @@ class VAE(Architecture):
         p: Distribution = self.likelihood(features)
         return p
 
+    def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float = 1.0) -> Tensor:
+        """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim)."""
+        value: Tensor = self.prior.log_prob(z) + beta * self.decode(z, y).log_prob(x)
+        return value
+
+    def begin(self, images: int) -> None:
+        """Let the objective prepare; what counts once for the data set counts 1/images for each image."""
+        self.objective.begin(images, self.prior)
+        if "kl_weights" in self.weights:
+            self.weights["kl_weights"] = 1 / images
+
+    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> None:
+        """The objective's, in full precision: differences of energies do not survive rounding."""
+        with frozen(self.decoder), torch.autocast(x.device.type, enabled=False):
+            self.objective.e_step(x, index, self.prior, lambda z: self.decode(z, y))
+
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""
         return x
@@ -97,8 +127,28 @@ class VAE(Architecture):
         return estimate(x, lambda x: self.posterior(x, y), self.prior, lambda z: self.decode(z, y))
 
     def filters(self) -> Tensor:
-        """The encoder's first layer as images (N, C, h, w)."""
+        """The encoder's first layer as images (N, C, h, w).
+
+        Raises:
+            UserError: There is no encoder.
+        """
+        if self.encoder is None:
+            raise UserError(f"{type(self.objective).__name__} trains no encoder, so there are no filters of it")
         return self.encoder.filters()
+
+    @torch.no_grad()
+    def _posterior_by_hmc(self, x: Tensor, y: Tensor | None) -> Normals:
+        """The normal with the mean and the variances of posterior samples, for each image."""
+        at_once = DECODED_AT_ONCE // CHAINS
+        labels = repeat(None) if y is None else y.split(at_once)
+        z = torch.cat([self._posterior_samples(*piece) for piece in zip(x.split(at_once), labels, strict=False)], 1)
+        return Independent(Normal(z.mean(0), z.std(0) + 1e-6), 1)
+
+    def _posterior_samples(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """(CHAINS · POINTS, B, latent_dim), with nothing to begin from but the prior."""
+        chains = begin_from_prior(self.prior, lambda z: self.decode(z, y).log_prob(x), len(x), CHAINS)
+        chains = hmc(lambda z: self.log_joint(x, z, y), chains, BURN_IN, LEAPFROG_STEPS, TARGET)
+        return trace(lambda z: self.log_joint(x, z, y), chains, POINTS, LEAPFROG_STEPS)[1]
 
     def _context(self, y: Tensor | None, batch: int) -> Tensor:
         """The label context: (B, classes) one-hot, or (B, 0) where the model is not conditional."""

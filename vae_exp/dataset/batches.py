@@ -12,6 +12,9 @@ from vae_exp.dataset.base import Images, shuffled
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
 
+TrainingBatch = tuple[Tensor, Tensor, Tensor]
+"""The same, and which of the training images they are, (B,) int64."""
+
 
 class TrainingStream:
     """Shuffled passes over the images, one after another: which images come next depends on seed and position alone.
@@ -28,6 +31,7 @@ class TrainingStream:
         seed: Of the shuffles.
         batches_per_execution: How many batches at most.
         goals: Positions at which an execution has to end, with the batch that reaches them; sorted.
+        repeats: How often a batch is served before the next one; each time counts.
     """
 
     def __init__(
@@ -40,28 +44,34 @@ class TrainingStream:
         seed: int,
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
+        repeats: int = 1,
     ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
         self.seed = seed
+        self.repeats = repeats
         self._span = start, stop
         self._batches_per_execution = batches_per_execution
         self._goals = [*goals, stop]
         self._passes: dict[int, Tensor] = {}
 
-    def __iter__(self) -> Iterator[Iterator[Batch]]:
+    def __iter__(self) -> Iterator[Iterator[TrainingBatch]]:
         return map(self._batches, _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals))
 
-    def _batches(self, execution: tuple[int, int]) -> Iterator[Batch]:
+    def _batches(self, execution: tuple[int, int]) -> Iterator[TrainingBatch]:
         start, stop = execution
         for position in range(start, stop, self.batch_size):
-            some = self.images[self._index(position, min(position + self.batch_size, stop))]
-            yield self.binarize(some.pixels), some.labels
+            index = self._index(position, min(self.batch_size, stop - position))
+            some = self.images[index]
+            yield self.binarize(some.pixels), some.labels, index
 
-    def _index(self, start: int, stop: int) -> Tensor:
-        """Which images stand at positions start…stop−1 of the stream."""
+    def _index(self, position: int, count: int) -> Tensor:
+        """Which images are served at so many positions of the stream, from this one on."""
         n = len(self.images)
+        repeated, within = position // (self.batch_size * self.repeats), position % self.batch_size
+        start = repeated * self.batch_size + within  # in the passes
+        stop = start + count
         passes = range(start // n, (stop - 1) // n + 1)
         pieces = [self._pass(i)[max(start - i * n, 0) : stop - i * n] for i in passes]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

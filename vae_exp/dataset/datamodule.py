@@ -79,18 +79,25 @@ class DataModule(LightningDataModule):
             experiment.seed,
             getattr(self.trainer, "steps_per_execution", 1),
             experiment.goals,
+            experiment.architecture.updates_per_batch,
         )
 
     def training_stream(
-        self, start: int, stop: int, seed: int, batches_per_execution: int = 1, goals: Sequence[int] = ()
+        self,
+        start: int,
+        stop: int,
+        seed: int,
+        batches_per_execution: int = 1,
+        goals: Sequence[int] = (),
+        repeats: int = 1,
     ) -> TrainingStream:
         """Training batches from image `start` of the stream to image `stop`."""
-        images = self.splits["train"]
-        return TrainingStream(images, self.binarize, self.batch_size, start, stop, seed, batches_per_execution, goals)
+        source = self.splits["train"], self.binarize, self.batch_size
+        return TrainingStream(*source, start, stop, seed, batches_per_execution, goals, repeats)
 
-    def evaluation_batches(self, split: str, batch_size: int) -> EvaluationBatches:
-        """Every image of a split once."""
-        return EvaluationBatches(self.splits[split], self.binarize, batch_size)
+    def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
+        """Every image of a split once, or the first so many of them."""
+        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size)
 
     def _divide(self, images: Images) -> tuple[Images, Images]:
         left = len(images) - self.validation_size

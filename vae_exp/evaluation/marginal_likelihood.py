@@ -1,4 +1,4 @@
-"""Estimates of log p(x), in nats per image, of models with a prior and an encoder."""
+"""Estimates of log p(x), in nats per image, of models with a prior."""
 
 import math
 from dataclasses import replace
@@ -10,16 +10,13 @@ from torch.distributions import MultivariateNormal
 
 from vae_exp.architecture import VAE
 from vae_exp.errors import UserError
-from vae_exp.evaluation.hmc import Chains, begin, hmc
-
-DECODED_AT_ONCE = 4_000
-"""Images that are decoded at a time: some 100 MB hold them and what their likelihood needs on the way."""
+from vae_exp.hmc import DECODED_AT_ONCE, TARGET, begin, hmc, trace
 
 PILOT_CHAINS = 4
 PILOT_MOVES = 20
 
-TARGET = 0.9
-"""Acceptance rate of the chains (arXiv 1312.6114, appendix E)."""
+MOST_LATENTS = 4
+"""Of the estimator by posterior samples: a normal has to fit the posterior (arXiv 1312.6114, appendix D)."""
 
 
 @torch.no_grad()
@@ -40,7 +37,7 @@ def importance_weighted(model: VAE, x: Tensor, y: Tensor | None, k: int) -> Tens
     at_once = max(1, DECODED_AT_ONCE // len(x))
     for first in range(0, k, at_once):
         z = q.sample((min(at_once, k - first),))
-        log_weights = _log_joint(model, x, y, z) - q.log_prob(z)
+        log_weights = model.log_joint(x, z, y) - q.log_prob(z)
         total = torch.logaddexp(total, log_weights.logsumexp(0))
     return total - math.log(k)
 
@@ -68,7 +65,7 @@ def annealed(
     """
     steps = torch.linspace(-4, 4, temperatures + 1, dtype=torch.float64).sigmoid()
     betas = ((steps - steps[0]) / (steps[-1] - steps[0])).tolist()
-    densities = [lambda z, beta=beta: _log_joint(model, x, y, z, beta) for beta in betas[1:]]
+    densities = [lambda z, beta=beta: model.log_joint(x, z, y, beta) for beta in betas[1:]]
 
     step_sizes = []
     pilot = hmc(densities[0], begin(model.prior.sample((PILOT_CHAINS, len(x)))), PILOT_MOVES, leapfrog_steps, TARGET)
@@ -86,12 +83,18 @@ def annealed(
 
 @torch.no_grad()
 def by_posterior_samples(
-    model: VAE, x: Tensor, y: Tensor | None, samples: int = 50, leapfrog_steps: int = 4, burn_in: int = 100
+    model: VAE,
+    x: Tensor,
+    y: Tensor | None,
+    samples: int = 50,
+    leapfrog_steps: int = 4,
+    chains: int = 10,
+    burn_in: int = 20,
 ) -> Tensor:
     """The estimator of arXiv 1312.6114, appendix D: p̂(x) = [mean of q(z)/(p(z) p(x|z))]⁻¹ over posterior samples.
 
     q(z) is a normal with the mean and covariance of posterior samples; the mean is taken over *new* ones. Both come
-    from HMC, one chain per sample. For few latents only: a normal must fit the posterior.
+    from HMC, a sample per trajectory of each chain. For few latents only: a normal must fit the posterior.
 
     Args:
         model: In evaluation mode.
@@ -99,7 +102,8 @@ def by_posterior_samples(
         y: Labels (B,), for a conditional model.
         samples: Posterior samples to fit q(z) to, and as many new ones.
         leapfrog_steps: Of each HMC trajectory.
-        burn_in: Trajectories before the samples are taken, and between the two sets of them.
+        chains: Per image; as many at most as there are samples.
+        burn_in: Trajectories before the samples are taken, in which the step sizes are tuned.
 
     Returns:
         log p̂(x) of each image, (B,).
@@ -107,25 +111,20 @@ def by_posterior_samples(
     Raises:
         UserError: More than 4 latents.
     """
-    if model.latent_dim > 4:
+    if model.latent_dim > MOST_LATENTS:
         raise UserError(f"the estimator by posterior samples is for fewer than 5 latents, not {model.latent_dim}")
-    chains = posterior_chains(model, x, y, samples, leapfrog_steps, burn_in)
-    fitted = _fit_normal(chains.z)
-    new = hmc(lambda z: _log_joint(model, x, y, z), chains, burn_in, leapfrog_steps).z
-    log_ratios: Tensor = fitted.log_prob(new) - _log_joint(model, x, y, new)
+
+    def log_joint(z: Tensor) -> Tensor:
+        return model.log_joint(x, z, y)
+
+    start = begin(model.posterior(x, y).sample((min(chains, samples),)))
+    reached = hmc(log_joint, start, burn_in, leapfrog_steps, TARGET)
+    each = math.ceil(samples / chains)
+    reached, z = trace(log_joint, reached, each, leapfrog_steps)
+    fitted = _fit_normal(z[:samples])
+    new = trace(log_joint, reached, each, leapfrog_steps)[1][:samples]
+    log_ratios: Tensor = fitted.log_prob(new) - log_joint(new)
     return math.log(samples) - log_ratios.logsumexp(0)
-
-
-def posterior_chains(model: VAE, x: Tensor, y: Tensor | None, chains: int, leapfrog_steps: int, burn_in: int) -> Chains:
-    """Chains that have reached p(z|x): from the encoder's guess, the step size of each image following its rate."""
-    start = begin(model.posterior(x, y).sample((chains,)))
-    return hmc(lambda z: _log_joint(model, x, y, z), start, burn_in, leapfrog_steps, TARGET)
-
-
-def _log_joint(model: VAE, x: Tensor, y: Tensor | None, z: Tensor, beta: float = 1.0) -> Tensor:
-    """log p(z) + β log p(x|z), for latents (S, B, D)."""
-    value: Tensor = model.prior.log_prob(z) + beta * model.decode(z, y).log_prob(x)
-    return value
 
 
 def _fit_normal(z: Tensor) -> MultivariateNormal:

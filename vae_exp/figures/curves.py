@@ -1,4 +1,4 @@
-"""The paper's Figure 2: bounds against training samples, a panel per latent size, and the final bounds."""
+"""The paper's Figures 2 and 3: nats against training samples, a panel per size, and the final values."""
 
 import math
 from dataclasses import dataclass
@@ -26,16 +26,24 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """The lines of one latent size."""
+    """The lines of one latent size, or of one size of the training set."""
 
-    latent_dim: int
+    size: int
     lines: list[Line]
 
 
-def bound_curves(panels: list[Panel], title: str) -> Figure:
-    """A panel per latent size with a shared axis of nats, and one of the final bound against the latent size.
+def bound_curves(
+    panels: list[Panel], title: str, size: str = "$N_z$", ylabel: str = "bound (nats per image)"
+) -> Figure:
+    """A panel per size with a shared axis of nats, and one of the final values against the size.
 
     Ours is solid, the published one dashed; train is thin, test is thick.
+
+    Args:
+        panels: By size.
+        title: Of all.
+        size: What the size is called.
+        ylabel: Of the shared axis.
     """
     columns = len(panels) + (len(panels) > 1)
     figure = Figure(figsize=(3.1 * columns + 1, 3.8), layout="constrained")
@@ -44,13 +52,13 @@ def bound_curves(panels: list[Panel], title: str) -> Figure:
     labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
     colors = {label: f"C{i}" for i, label in enumerate(labels)}
     for panel, axis in zip(panels, axes, strict=False):
-        _draw_curves(axis, panel, colors)
+        _draw_curves(axis, panel, colors, size)
     if len(panels) > 1:
-        _draw_final(axes[-1], panels, colors)
+        _draw_final(axes[-1], panels, colors, size)
     low, high = _limits(panels)
     if math.isfinite(low) and high > low:
         axes[0].set_ylim(low, high)
-    axes[0].set_ylabel("bound (nats per image)")
+    axes[0].set_ylabel(ylabel)
     legend = {name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(
         list(legend.values()),
@@ -63,7 +71,7 @@ def bound_curves(panels: list[Panel], title: str) -> Figure:
     return figure
 
 
-def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str]) -> None:
+def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str], size: str) -> None:
     for line in panel.lines:
         style = {"color": colors[line.label], **STYLES[line.split]}
         name = " ".join(filter(None, (line.label, line.split)))
@@ -79,15 +87,15 @@ def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str]) -> None:
             if shown:
                 axis.plot(*zip(*shown, strict=True), ls="--", label=f"{name}, paper", **style)
     axis.set_xscale("log")
-    axis.set_title(f"$N_z$ = {panel.latent_dim}", fontsize="medium")
+    axis.set_title(f"{size} = {panel.size:,}", fontsize="medium")
     axis.set_xlabel("training samples evaluated")
     axis.grid(alpha=0.3)
 
 
-def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str]) -> None:
+def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: str) -> None:
     for (label, color), split in product(colors.items(), STYLES):
         ends = [
-            (panel.latent_dim, *line.points[-1], line.published)
+            (panel.size, *line.points[-1], line.published)
             for panel in panels
             for line in panel.lines
             if (line.label, line.split) == (label, split) and line.points
@@ -95,16 +103,16 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str]) -> None
         if ends:
             sizes, _, means, deviations, _ = zip(*ends, strict=True)
             axis.errorbar(sizes, means, deviations, marker="o", color=color, capsize=2, **STYLES[split])
-        theirs = [(size, published.at(samples)) for size, samples, *_, published in ends if published is not None]
+        theirs = [(n, published.at(samples)) for n, samples, *_, published in ends if published is not None]
         known = [point for point in theirs if point[1] is not None]
         if known:
             axis.plot(*zip(*known, strict=True), ls="--", marker="x", color=color, **STYLES[split])
-    dims = [panel.latent_dim for panel in panels]
+    shown = [panel.size for panel in panels]
     axis.set_xscale("log")
-    axis.set_xticks(dims, [str(size) for size in dims])
+    axis.set_xticks(shown, [f"{n:,}" for n in shown])
     axis.minorticks_off()
     axis.set_title("at the end", fontsize="medium")
-    axis.set_xlabel("$N_z$")
+    axis.set_xlabel(size)
     axis.grid(alpha=0.3)
 
 

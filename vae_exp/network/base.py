@@ -1,7 +1,8 @@
 """What every network family promises: an encoder and a decoder that fit each other."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -75,6 +76,19 @@ def initialise(network: nn.Module, std: float | None) -> None:
     for parameter in network.parameters():
         with torch.no_grad():
             parameter.normal_(0, std) if parameter.ndim > 1 else parameter.zero_()
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Inside, no gradient with respect to the weights is computed beside that with respect to an input."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 def squared_jacobian_norm_by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, rows: int = 64) -> Tensor:
