@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution
 
 LogDensity = Callable[[Tensor], Tensor]
 """Latents (S, B, D) to unnormalised log densities (S, B)."""
@@ -15,9 +14,6 @@ GAIN = 0.5
 
 TARGET = 0.9
 """The acceptance rate to tune a step size to (arXiv 1312.6114, appendix E)."""
-
-DECODED_AT_ONCE = 4_000
-"""Images that are decoded at a time: some 100 MB hold them and what their likelihood needs on the way."""
 
 
 @dataclass(frozen=True)
@@ -71,27 +67,6 @@ def trace(log_density: LogDensity, chains: Chains, iterations: int, leapfrog_ste
         chains = _iterate(log_density, chains, leapfrog_steps)
         kept.append(chains.z)
     return chains, torch.cat(kept)
-
-
-def begin_from_prior(
-    prior: Distribution, log_likelihood: LogDensity, images: int, chains: int, draws: int = 500
-) -> Chains:
-    """Chains at draws from the prior, resampled by how well they explain each image (Rubin 1987).
-
-    From one draw each, most chains would end in a mode of the posterior that has next to none of its mass.
-
-    Args:
-        prior: p(z), event (D,).
-        log_likelihood: log p(x|z) of the images.
-        images: How many they are, B.
-        chains: Per image, S.
-        draws: From the prior, per image.
-    """
-    z = prior.sample((draws, images))
-    at_once = max(1, DECODED_AT_ONCE // images)
-    log_weights = torch.cat([log_likelihood(some) for some in z.split(at_once)])
-    chosen = Categorical(logits=log_weights.T).sample((chains,))
-    return begin(z[chosen, torch.arange(images, device=z.device)])
 
 
 def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Chains:

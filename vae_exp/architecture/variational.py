@@ -1,7 +1,5 @@
 """Autoencoders whose code is a random variable."""
 
-from itertools import repeat
-
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
@@ -9,15 +7,15 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.sampling import posterior_samples
 from vae_exp.errors import ConfigError, UserError
-from vae_exp.hmc import DECODED_AT_ONCE, TARGET, begin_from_prior, hmc, trace
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen, joined
 from vae_exp.objective import Normals, Objective, Terms
 
-CHAINS, BURN_IN, POINTS, LEAPFROG_STEPS = 8, 20, 10, 5
-"""Of HMC where there is no encoder: an image's q(z|x) is fitted to 8 chains' 10 last places."""
+SMALLEST_STD = 1e-6
+"""Of a fitted q(z|x): chains that never moved have none."""
 
 
 class VAE(Architecture):
@@ -86,7 +84,8 @@ class VAE(Architecture):
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
         """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,)."""
         if self.encoder is None:
-            return self._posterior_by_hmc(x, y)
+            z = posterior_samples(self, x, y)
+            return Independent(Normal(z.mean(0), z.std(0) + SMALLEST_STD), 1)
         mean, log_variance = self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1)
         return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
 
@@ -135,20 +134,6 @@ class VAE(Architecture):
         if self.encoder is None:
             raise UserError(f"{type(self.objective).__name__} trains no encoder, so there are no filters of it")
         return self.encoder.filters()
-
-    @torch.no_grad()
-    def _posterior_by_hmc(self, x: Tensor, y: Tensor | None) -> Normals:
-        """The normal with the mean and the variances of posterior samples, for each image."""
-        at_once = DECODED_AT_ONCE // CHAINS
-        labels = repeat(None) if y is None else y.split(at_once)
-        z = torch.cat([self._posterior_samples(*piece) for piece in zip(x.split(at_once), labels, strict=False)], 1)
-        return Independent(Normal(z.mean(0), z.std(0) + 1e-6), 1)
-
-    def _posterior_samples(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """(CHAINS · POINTS, B, latent_dim), with nothing to begin from but the prior."""
-        chains = begin_from_prior(self.prior, lambda z: self.decode(z, y).log_prob(x), len(x), CHAINS)
-        chains = hmc(lambda z: self.log_joint(x, z, y), chains, BURN_IN, LEAPFROG_STEPS, TARGET)
-        return trace(lambda z: self.log_joint(x, z, y), chains, POINTS, LEAPFROG_STEPS)[1]
 
     def _context(self, y: Tensor | None, batch: int) -> Tensor:
         """The label context: (B, classes) one-hot, or (B, 0) where the model is not conditional."""

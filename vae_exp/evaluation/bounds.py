@@ -9,9 +9,6 @@ from vae_exp.errors import UserError
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
 
-AT_ONCE = 100
-"""Images whose chains move at a time: they stay in the processor's cache."""
-
 
 @torch.no_grad()
 def evaluate(
@@ -60,5 +57,4 @@ def _log_likelihood(architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:
     """log p̂(x) of each image, (B,)."""
     if not isinstance(architecture, VAE):
         raise UserError(f"{type(architecture).__name__} has no prior over its code, so no marginal likelihood")
-    pieces = zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)
-    return torch.cat([by_posterior_samples(architecture, *piece) for piece in pieces])
+    return by_posterior_samples(architecture, x, y)

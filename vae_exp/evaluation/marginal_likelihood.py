@@ -9,8 +9,12 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from vae_exp.architecture import VAE
+from vae_exp.architecture.sampling import pieces, starting_points
 from vae_exp.errors import UserError
-from vae_exp.hmc import DECODED_AT_ONCE, TARGET, begin, hmc, trace
+from vae_exp.hmc import TARGET, begin, hmc, trace
+
+DECODED_AT_ONCE = 4_000
+"""Images that are decoded at a time: some 100 MB hold them and what their likelihood needs on the way."""
 
 PILOT_CHAINS = 4
 PILOT_MOVES = 20
@@ -114,17 +118,17 @@ def by_posterior_samples(
     if model.latent_dim > MOST_LATENTS:
         raise UserError(f"the estimator by posterior samples is for fewer than 5 latents, not {model.latent_dim}")
 
-    def log_joint(z: Tensor) -> Tensor:
-        return model.log_joint(x, z, y)
-
-    start = begin(model.posterior(x, y).sample((min(chains, samples),)))
-    reached = hmc(log_joint, start, burn_in, leapfrog_steps, TARGET)
-    each = math.ceil(samples / chains)
-    reached, z = trace(log_joint, reached, each, leapfrog_steps)
-    fitted = _fit_normal(z[:samples])
-    new = trace(log_joint, reached, each, leapfrog_steps)[1][:samples]
-    log_ratios: Tensor = fitted.log_prob(new) - log_joint(new)
-    return math.log(samples) - log_ratios.logsumexp(0)
+    start = starting_points(model, x, y, min(chains, samples))
+    each = math.ceil(samples / len(start))
+    estimates = []
+    for z, log_joint in pieces(model, x, start, y):
+        reached = hmc(log_joint, begin(z), burn_in, leapfrog_steps, TARGET)
+        reached, first = trace(log_joint, reached, each, leapfrog_steps)
+        q = _fit_normal(first[:samples])
+        new = trace(log_joint, reached, each, leapfrog_steps)[1][:samples]
+        log_ratios = q.log_prob(new) - log_joint(new)
+        estimates.append(math.log(samples) - log_ratios.logsumexp(0))
+    return torch.cat(estimates)
 
 
 def _fit_normal(z: Tensor) -> MultivariateNormal:

@@ -1,0 +1,70 @@
+"""Samples of p(z|x) without an encoder: from the prior and the decoder alone."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical
+
+from vae_exp.hmc import TARGET, LogDensity, begin, hmc, trace
+
+if TYPE_CHECKING:
+    from vae_exp.architecture.variational import VAE
+
+DRAWS, NEAREST = 20_000, 50
+"""From the prior; and how many of them each image takes into consideration."""
+
+CHAINS, BURN_IN, POINTS, LEAPFROG_STEPS = 8, 20, 10, 5
+"""Of Hamiltonian Monte Carlo; every chain's last places are its samples."""
+
+AT_ONCE = 100
+"""Images whose chains move at a time: what they need stays in the processor's cache."""
+
+
+@torch.no_grad()
+def starting_points(model: "VAE", x: Tensor, y: Tensor | None, chains: int) -> Tensor:
+    """Latents to begin chains at: draws from the prior, resampled by how well they explain each image (Rubin 1987).
+
+    Only draws whose means lie nearest to an image are weighed, among very many: a posterior of few latents has several
+    modes, and chains do not leave the one that they begin in.
+
+    Args:
+        model: In evaluation mode.
+        x: Images (B, C, H, W).
+        y: Labels (B,), for a conditional model.
+        chains: Per image, S.
+
+    Returns:
+        (S, B, latent_dim).
+    """
+    z = model.prior.sample((DRAWS,))
+    labels = y if y is not None and model.classes else torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    nearest = labels.new_empty(len(x), NEAREST)
+    for label in labels.unique():
+        means = model.decode(z, label.expand(DRAWS)).mean.flatten(1)
+        distances = torch.cdist(x[labels == label].flatten(1), means)
+        nearest[labels == label] = distances.topk(NEAREST, largest=False).indices
+    candidates = z[nearest.T]
+    log_weights = torch.cat([model.decode(some, y).log_prob(x) for some in candidates.split(chains)])
+    chosen = Categorical(logits=log_weights.T).sample((chains,))
+    return candidates[chosen, torch.arange(len(x), device=x.device)]
+
+
+@torch.no_grad()
+def posterior_samples(model: "VAE", x: Tensor, y: Tensor | None) -> Tensor:
+    """Samples of p(z|x), or of p(z|x, y), by Hamiltonian Monte Carlo: (80, B, latent_dim)."""
+    samples = []
+    for z, log_joint in pieces(model, x, starting_points(model, x, y, CHAINS), y):
+        chains = hmc(log_joint, begin(z), BURN_IN, LEAPFROG_STEPS, TARGET)
+        samples.append(trace(log_joint, chains, POINTS, LEAPFROG_STEPS)[1])
+    return torch.cat(samples, 1)
+
+
+def pieces(model: "VAE", x: Tensor, z: Tensor, y: Tensor | None) -> Iterator[tuple[Tensor, LogDensity]]:
+    """Of some images at a time the latents, of all of them (S, B, latent_dim), and log p(x, z) as a function of z."""
+    labels = repeat(None) if y is None else y.split(AT_ONCE)
+    for some_x, some_z, some_y in zip(x.split(AT_ONCE), z.split(AT_ONCE, 1), labels, strict=False):
+        yield some_z, partial(model.log_joint, some_x, y=some_y)
