@@ -154,3 +154,29 @@ def test_every_evaluation_is_a_line_and_the_bar_can_be_switched_off(run):
     assert len(lines) == len(read_metrics(outcome.directory / "metrics.csv"))
     assert f"test/bound {outcome.results['test/bound']:9.2f}" in lines[-1]
     assert "steps/s" not in run("samples=200", "trainer.enable_progress_bar=false", *QUICK).out
+
+
+def test_an_evaluation_may_be_of_the_first_images_only_and_estimate_the_marginal_likelihood(run):
+    some = ["callbacks.evaluate.images=30", "callbacks.evaluate.marginal_likelihood=true"]
+    quick = ["samples=1000", "network.hidden_sizes=[30]", "architecture.latent_dim=3", *QUICK]
+    part, whole = run(*some, *quick).results, run(*quick).results
+    assert (part["train/images"], part["test/images"]) == (30, 30)
+    assert (whole["train/images"], whole["test/images"]) == (400, 100)
+    assert part["test/bound"] != whole["test/bound"]
+    assert part["test/bound"] < part["test/log_likelihood"] < part["test/bound"] + 10
+    assert "test/log_likelihood" not in whole
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["architecture.latent_dim=5"], "architecture.latent_dim=5"),
+        (["architecture=ae", "architecture.latent_dim=3"], "no prior"),
+    ],
+)
+def test_a_marginal_likelihood_that_cannot_be_estimated_is_refused_at_the_start(run, words, told):
+    outcome = run("samples=1000", "callbacks.evaluate.marginal_likelihood=true", *words, *QUICK)
+    assert outcome.status == 1
+    assert "callbacks.evaluate.marginal_likelihood=true" in outcome.err
+    assert told in outcome.err
+    assert outcome.results["step"] == 0

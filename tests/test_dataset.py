@@ -39,7 +39,9 @@ def stream(n=10, batch_size=4, start=0, stop=35, seed=0):
 
 
 def served_by(stream):
-    return [batch for execution in stream for batch in execution]
+    batches = [batch for execution in stream for batch in execution]
+    assert all(torch.equal(y, index) for _, y, index in batches)
+    return [(x, y) for x, y, _ in batches]
 
 
 class TestMNIST:
@@ -190,7 +192,7 @@ class TestTrainingStream:
     def test_executions_end_at_every_goal_and_serve_the_same_batches(self, start, batch_size, most, goals):
         arguments = (numbered(10), BINARIZE["none"], batch_size, start, 50, 0)
         executions = TrainingStream(*arguments, most, goals)
-        served = [[y for _, y in execution] for execution in executions]
+        served = [[y for _, y, _ in execution] for execution in executions]
         assert all(1 <= len(execution) <= most for execution in served)
         ends = start + np.cumsum([sum(map(len, execution)) for execution in served])
         for goal in goals:
@@ -201,6 +203,16 @@ class TestTrainingStream:
             assert [y.tolist() for execution in served for y in execution] == [y.tolist() for y in single]
         together = [y for execution in served for y in execution]
         assert torch.equal(torch.cat(together or [torch.zeros(0)]), torch.cat(single or [torch.zeros(0)]))
+
+    @given(repeats=st.integers(1, 5), batch_size=st.integers(1, 9), batches=st.integers(1, 9), start=st.integers(0, 8))
+    def test_a_batch_may_be_served_several_times_in_a_row(self, repeats, batch_size, batches, start):
+        arguments = (numbered(10), BINARIZE["none"], batch_size)
+        once = [y for _, y in served_by(TrainingStream(*arguments, 0, batches * batch_size, 0))]
+        stop = batches * batch_size * repeats
+        often = [y for _, y in served_by(TrainingStream(*arguments, 0, stop, 0, repeats=repeats))]
+        assert [y.tolist() for y in often] == [y.tolist() for y in once for _ in range(repeats)]
+        rest = [y for _, y in served_by(TrainingStream(*arguments, start * batch_size, stop, 0, repeats=repeats))]
+        assert [y.tolist() for y in rest] == [y.tolist() for y in often[start:]]
 
     def test_order_depends_on_seed_and_pass(self):
         order = [y for _, y in served_by(stream(10, 10, 0, 30))]

@@ -10,7 +10,7 @@ from vae_exp.experiment import Experiment
 from vae_exp.likelihood import Bernoulli, Gaussian, unvalidated
 from vae_exp.network import MLP, Conv
 from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
-from vae_exp.objective import IWAE, SGVBA, SGVBB, FullVB, WakeSleep
+from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep
 
 needs_compiler = pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
 needs_onednn = pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
@@ -27,6 +27,7 @@ MODELS = {
     "deep cae, Jacobian by autograd": lambda: AE(SHAPE, MLP([20, 9]), Bernoulli(), latent_dim=4, contraction=0.1),
     "wake-sleep": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), WakeSleep(), latent_dim=3),
     "iwae": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), IWAE(3), latent_dim=3),
+    "Monte Carlo EM": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), MCEM(), latent_dim=3),
     "full variational Bayes": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), FullVB(), latent_dim=3),
     "conv": lambda: VAE(SHAPE, 10, Conv([2, 3], [2, 2], 8), Bernoulli(), SGVBB(), latent_dim=2),
 }
@@ -42,7 +43,9 @@ def as_in_training():
 @pytest.fixture(params=MODELS, ids=str)
 def model(request):
     torch.manual_seed(0)
-    return Experiment(MODELS[request.param](), Adagrad, weight_prior=1.0, samples=1000, seed=0)
+    experiment = Experiment(MODELS[request.param](), Adagrad, weight_prior=1.0, samples=1000, seed=0)
+    experiment.architecture.begin(100)
+    return experiment
 
 
 @pytest.fixture
@@ -54,6 +57,7 @@ def batch():
 
 def gradient(of, model, batch, fast):
     """Loss, terms and every parameter's gradient after the same random numbers."""
+    model.architecture.e_step(*batch, torch.arange(100))
     torch.manual_seed(1)
     with fast_linear(fast):
         loss, terms = of(model)(*batch)

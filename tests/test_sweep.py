@@ -64,7 +64,7 @@ def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, dire
     run("-m", "architecture.latent_dim=2,3", "seed=0,1", "objective=sgvb_b,wake_sleep", *QUICK)
     jobs = read_jobs(directory)
     panels = sweep.panels(jobs)
-    assert [panel.latent_dim for panel in panels] == [2, 3]
+    assert [panel.size for panel in panels] == [2, 3]
     labels = [("sgvb_b", "train"), ("sgvb_b", "test"), ("wake_sleep", "train"), ("wake_sleep", "test")]
     for panel in panels:
         assert [(line.label, line.split) for line in panel.lines] == labels
@@ -72,7 +72,7 @@ def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, dire
             of_line = [
                 job
                 for job in jobs
-                if job.results["latent_dim"] == panel.latent_dim and job.results["objective"] == line.label
+                if job.results["latent_dim"] == panel.size and job.results["objective"] == line.label
             ]
             assert [point[0] for point in line.points] == [row["samples"] for row in of_line[0].history]
             for i, (_, mean, _) in enumerate(line.points):
@@ -148,6 +148,32 @@ def test_figure_2_is_a_sweep_beside_the_published_curves(run, directory):
     ]
     first = sweep.panels(read_jobs(directory))[0].lines[1]
     assert first.published == published.curve(2, "mnist", 3, "aevb", "test")
+
+
+def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory, monkeypatch):
+    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
+    quick = ["dataset.train_size=50,100", "objective=sgvb_b,mcem", "callbacks.evaluate.images=20", *QUICK]
+    assert run("-m", "+experiment=figure3", *quick).status == 0
+    rows = table(directory)
+    assert [(row["dataset.train_size"], row["objective"]) for row in rows] == [
+        ("50", "sgvb_b"),
+        ("50", "mcem"),
+        ("100", "sgvb_b"),
+        ("100", "mcem"),
+    ]
+    for row in rows:
+        assert row["test/images"] == "20"
+        assert float(row["test/log_likelihood"]) > float(row["test/bound"]) - 0.5
+    jobs = read_jobs(directory)
+    panels = sweep.panels(jobs)
+    assert [panel.size for panel in panels] == [50, 100]
+    last = panels[1].lines[3]
+    assert (last.label, last.split) == ("mcem", "test")
+    assert last.points[-1][1] == jobs[3].results["test/log_likelihood"]
+    assert (directory / "figure3.png").exists()
+    page = (directory / "sweep.md").read_text()
+    assert "Train and test: log p(x), estimated" in page
+    assert f"{jobs[3].results['test/log_likelihood']:.2f}" in page
 
 
 @pytest.mark.parametrize(
@@ -231,7 +257,13 @@ class TestBesideThePaper:
         for number, (size, objective) in enumerate([(3, "sgvb_b"), (3, "wake_sleep"), (20, "sgvb_b"), (4, "sgvb_b")]):
             job = tmp_path / "sweep" / str(number)
             job.mkdir(parents=True)
-            own = {"latent_dim": size, "objective": objective, "train/bound": -105.0, "test/bound": -106.0}
+            own = {
+                "latent_dim": size,
+                "architecture.latent_dim": size,
+                "objective": objective,
+                "train/bound": -105.0,
+                "test/bound": -106.0,
+            }
             words = [f"architecture.latent_dim={size}", f"objective={objective}"]
             (job / "results.json").write_text(json.dumps(LIKE_THE_PAPER | own | {"overrides": words}))
             rows = ["samples,train/bound,test/bound", "1000000,-120.0,-121.0", "10000000,-105.0,-106.0"]
@@ -264,6 +296,16 @@ class TestBesideThePaper:
         names = {text.get_text() for text in drawn["figure2.png"].legends[0].get_texts()}
         assert {"sgvb_b train", "sgvb_b test, paper", "wake_sleep test, paper"} <= names
 
+    def test_figure_3_is_the_marginal_likelihood_by_size_of_the_training_set(self, jobs, tmp_path):
+        own = {"network.hidden_sizes": [100], "architecture.latent_dim": 3, "test/log_likelihood": -140.0}
+        for size, objective, method in ((1000, "mcem", "mcem"), (50_000, "wake_sleep", "wake-sleep")):
+            results = jobs[0].results | own | {"dataset.train_size": size, "objective": objective}
+            found = Job("0", tmp_path, {}, results, []).published("test")
+            assert found == published.curve(3, "mnist", size, method, "test") is not None
+            assert Job("0", tmp_path, {}, results | {"test/log_likelihood": None}, []).published("test") is None
+            assert Job("0", tmp_path, {}, results | {"architecture.latent_dim": 4}, []).published("test") is None
+        assert Job("0", tmp_path, {}, results | {"dataset.train_size": 999}, []).published("test") is None
+
     def test_the_samples_lie_beside_each_other_under_their_settings(self, jobs, tmp_path):
         collage = dict(sweep.pictures(tmp_path / "sweep", jobs))["samples.png"]
         titles = [axis.get_title() for axis in collage.axes]
@@ -282,7 +324,8 @@ class TestBesideThePaper:
             {"network.hidden_sizes": [200]},
             {"likelihood": "gaussian"},
             {"objective": "iwae"},
-            {"latent_dim": 4},
+            {"architecture.latent_dim": 4},
+            {"test/log_likelihood": -105.0},
         ],
         ids=str,
     )
