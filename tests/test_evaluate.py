@@ -15,8 +15,11 @@ QUICK = ["network.hidden_sizes=[20]", "logger=none", "callbacks.figures=null", "
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_estimates_agree_on_a_trained_model_of_three_latents(run):
-    directory = run("samples=3000", "architecture.latent_dim=3", "optimizer.lr=0.05", *QUICK).directory
+@pytest.mark.parametrize("objective", ["sgvb_b", "mcem"])
+def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, monkeypatch):
+    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 2000)
+    few = [f"objective={objective}", "architecture.latent_dim=3", "callbacks.evaluate.images=20"]
+    directory = run("samples=3000", "optimizer.lr=0.05", *few, *QUICK).directory
     results = evaluate(str(directory), k=1000, images=40, ais_images=40, temperatures=100, hmc_images=40)
     assert json.loads((directory / "evaluation_test.json").read_text()) == results
     bounds = [results[name]["mean"] for name in ("L_1", "L_10", "L_100", "L_1000")]

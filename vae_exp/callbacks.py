@@ -24,8 +24,8 @@ from vae_exp.figures import portfolio
 from vae_exp.metrics import MetricsTable, headline
 from vae_exp.run_directory import RunDirectory
 
-PAPERS_IMAGES = 1000
-"""Of each split, in Figure 3 of arXiv 1312.6114."""
+FEW_IMAGES = 1000
+"""Where each image's posterior is sought on its own: as many as in Figure 3 of arXiv 1312.6114."""
 
 
 def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
@@ -47,8 +47,8 @@ class Evaluate(pl.Callback):
         per_decade: Evaluations per tenfold of samples.
         decades: How far before the end of the budget they start.
         batch_size: Images per batch of an evaluation.
-        images: The first so many of each split; None for all, or for as many as the paper takes (1000) where there
-            is no encoder and Hamiltonian Monte Carlo has to find the posterior of every one.
+        images: The first so many of each split; None for all, or for 1000 where there is no encoder and
+            Hamiltonian Monte Carlo has to find the posterior of every one.
         marginal_likelihood: Estimate log p(x) too, by posterior samples (arXiv 1312.6114, appendix D); for fewer than
             five latents.
     """
@@ -102,7 +102,7 @@ class Evaluate(pl.Callback):
         self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
         row: dict[str, float] = {}
         model = experiment.architecture
-        images = self.images or (None if model.amortized else PAPERS_IMAGES)
+        images = self.images or (None if model.amortized else FEW_IMAGES)
         for split in data.splits:
             batches = data.evaluation_batches(split, self.batch_size, images)
             values = evaluate(model, batches, marginal_likelihood=self.marginal_likelihood)
@@ -159,7 +159,8 @@ class DrawFigures(pl.Callback):
         """Draw from generators of its own, so that drawing leaves no trace."""
         directory.figures.mkdir(exist_ok=True)
         model = experiment.architecture.eval()
-        x, y = next(iter(data.evaluation_batches("test", self.images)))
+        images = self.images if model.amortized else min(self.images, FEW_IMAGES)
+        x, y = next(iter(data.evaluation_batches("test", images)))
         title = f"{directory.name}, $N_z$ = {model.latent_dim}, {experiment.samples_seen:,} samples"
         with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)

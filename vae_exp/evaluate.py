@@ -49,7 +49,7 @@ def evaluate(
         ais_images: How many of them annealed importance sampling takes; 0 leaves it out.
         chains: Of annealed importance sampling, per image.
         temperatures: Of annealed importance sampling.
-        hmc_images: How many of them the estimator by HMC samples takes (fewer than 5 latents); 0 leaves it out.
+        hmc_images: How many of them the estimator by HMC samples takes (at most 4 latents); 0 leaves it out.
         hmc_samples: Posterior samples of that estimator.
         seed: Of all draws.
 
@@ -64,7 +64,7 @@ def evaluate(
     from vae_exp.architecture import VAE
     from vae_exp.assembly import build_data
     from vae_exp.evaluation.active_units import active_units
-    from vae_exp.evaluation.marginal_likelihood import annealed, by_posterior_samples, importance_weighted
+    from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
     from vae_exp.likelihood import unvalidated
     from vae_exp.network.linear import fast_linear
     from vae_exp.run import load_run
@@ -96,14 +96,15 @@ def evaluate(
         def weighted(k: int, n: int) -> dict[str, float]:
             return mean(partial(importance_weighted, model, k=k), n)
 
-        results: dict[str, Any] = {"active_units": active_units(torch.cat([model.encode(*b) for b in batches]))}
+        means = torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
+        results: dict[str, Any] = {"active_units": active_units(means)}
         results["bound"] = mean(model.bound, len(x))
         for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
             results[f"L_{i}"] = weighted(i, len(x))
         if ais_images:
             results["ais"] = mean(lambda x, y: annealed(model, x, y, chains, temperatures), ais_images)
             results[f"ais/L_{k}"] = weighted(k, ais_images)
-        if hmc_images and model.latent_dim < 5:
+        if hmc_images and model.latent_dim <= MOST_LATENTS:
             results["hmc"] = mean(lambda x, y: by_posterior_samples(model, x, y, hmc_samples), hmc_images)
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
     results |= {"settings": settings, "seconds": time.perf_counter() - started}

@@ -20,8 +20,8 @@ DRAWS, NEAREST = 20_000, 50
 CHAINS, BURN_IN, POINTS, LEAPFROG_STEPS = 8, 20, 10, 5
 """Of Hamiltonian Monte Carlo; every chain's last places are its samples."""
 
-AT_ONCE = 100
-"""Images whose chains move at a time: what they need stays in the processor's cache."""
+SEARCHED_AT_ONCE, MOVED_AT_ONCE = 1000, 100
+"""Images: as many as memory allows, and few enough for their chains to stay in the processor's cache."""
 
 
 @torch.no_grad()
@@ -57,14 +57,19 @@ def starting_points(model: "VAE", x: Tensor, y: Tensor | None, chains: int) -> T
 def posterior_samples(model: "VAE", x: Tensor, y: Tensor | None) -> Tensor:
     """Samples of p(z|x), or of p(z|x, y), by Hamiltonian Monte Carlo: (80, B, latent_dim)."""
     samples = []
-    for z, log_joint in pieces(model, x, starting_points(model, x, y, CHAINS), y):
+    for z, log_joint in pieces(model, x, y, CHAINS):
         chains = hmc(log_joint, begin(z), BURN_IN, LEAPFROG_STEPS, TARGET)
         samples.append(trace(log_joint, chains, POINTS, LEAPFROG_STEPS)[1])
     return torch.cat(samples, 1)
 
 
-def pieces(model: "VAE", x: Tensor, z: Tensor, y: Tensor | None) -> Iterator[tuple[Tensor, LogDensity]]:
-    """Of some images at a time the latents, of all of them (S, B, latent_dim), and log p(x, z) as a function of z."""
-    labels = repeat(None) if y is None else y.split(AT_ONCE)
-    for some_x, some_z, some_y in zip(x.split(AT_ONCE), z.split(AT_ONCE, 1), labels, strict=False):
-        yield some_z, partial(model.log_joint, some_x, y=some_y)
+def pieces(model: "VAE", x: Tensor, y: Tensor | None, chains: int) -> Iterator[tuple[Tensor, LogDensity]]:
+    """Of some images at a time their starting points and log p(x, z) as a function of z."""
+    for many_x, many_y in _split(x, y, SEARCHED_AT_ONCE):
+        start = starting_points(model, many_x, many_y, chains).split(MOVED_AT_ONCE, 1)
+        for z, (some_x, some_y) in zip(start, _split(many_x, many_y, MOVED_AT_ONCE), strict=True):
+            yield z, partial(model.log_joint, some_x, y=some_y)
+
+
+def _split(x: Tensor, y: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    yield from zip(x.split(size), repeat(None) if y is None else y.split(size), strict=False)

@@ -11,4 +11,4 @@ def active_units(means: Tensor) -> int:
     Args:
         means: Of q(z|x), a row per image, (N, latent_dim).
     """
-    return int((means.var(0) > THRESHOLD).sum())
+    return int((means.var(0, correction=0) > THRESHOLD).sum())

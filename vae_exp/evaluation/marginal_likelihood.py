@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from vae_exp.architecture import VAE
-from vae_exp.architecture.sampling import pieces, starting_points
+from vae_exp.architecture.sampling import pieces
 from vae_exp.errors import UserError
 from vae_exp.hmc import TARGET, begin, hmc, trace
 
@@ -118,10 +118,10 @@ def by_posterior_samples(
     if model.latent_dim > MOST_LATENTS:
         raise UserError(f"the estimator by posterior samples is for fewer than 5 latents, not {model.latent_dim}")
 
-    start = starting_points(model, x, y, min(chains, samples))
-    each = math.ceil(samples / len(start))
+    chains = min(chains, samples)
+    each = math.ceil(samples / chains)
     estimates = []
-    for z, log_joint in pieces(model, x, start, y):
+    for z, log_joint in pieces(model, x, y, chains):
         reached = hmc(log_joint, begin(z), burn_in, leapfrog_steps, TARGET)
         reached, first = trace(log_joint, reached, each, leapfrog_steps)
         q = _fit_normal(first[:samples])
