@@ -91,13 +91,15 @@ def test_a_larger_budget_goes_on_with_a_finished_run(run):
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, monkeypatch):
-    """With every image's latents, the step size and the updates that are left."""
+@pytest.mark.parametrize(("online", "steps"), [("false", 10), ("true", 45)])
+def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, monkeypatch, online, steps):
+    """With every image's latents, the step size and the evaluations of the batch that are left."""
     monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
     quick = ["objective=mcem", "architecture.latent_dim=2", "network.hidden_sizes=[20]", "callbacks.evaluate.images=20"]
-    quick += ["logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"]
-    whole, stopped = run("samples=2600", *quick), run("samples=700", *quick)
-    assert run(f"resume={stopped.directory}", "samples=2600").status == 0
+    quick += [f"objective.online={online}", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"]
+    whole, stopped = run("samples=14000", *quick), run("samples=5200", *quick)
+    assert (whole.results["samples"], whole.results["step"]) == (14000, steps)
+    assert run(f"resume={stopped.directory}", "samples=14000").status == 0
     assert numbers(stopped.directory)[-1] == numbers(whole.directory)[-1]
     ends = [torch.load(r.directory / "checkpoints" / "last.ckpt", weights_only=True) for r in (whole, stopped)]
     state, other = (end["state_dict"]["architecture.objective._extra_state"] for end in ends)

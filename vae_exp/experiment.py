@@ -71,12 +71,11 @@ class Experiment(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Let the architecture prepare; choose how gradients are computed."""
         trainer: Any = self.trainer
-        batch_size = trainer.datamodule.batch_size
         self.architecture.begin(len(trainer.datamodule.splits["train"]))
         auto = trainer.compile == "auto"
         # another size of batch would be compiled anew
         self._gradients = self._gradients_of_rest = gradients.eager(self)
-        if gradients.is_repaid(self, self.samples // batch_size) if auto else trainer.compile:
+        if gradients.is_repaid(self, self.samples // self._batch_size()) if auto else trainer.compile:
             self._gradients = gradients.compiled(self, or_else=self._gradients_of_rest if auto else None)
 
     def training_step(self, batches: Iterator[TrainingBatch], batch_idx: int) -> None:
@@ -88,20 +87,22 @@ class Experiment(pl.LightningModule):
         trainer: Any = self.trainer
         optimizer = trainer.optimizers[0]
         losses: list[Tensor] = []
+        batch_size = self._batch_size()
         for x, y, index in batches:
-            self.architecture.e_step(x, y, index)
-            whole = len(x) == trainer.datamodule.batch_size
-            loss, terms = (self._gradients if whole else self._gradients_of_rest)(x, y)
-            if trainer.largest_gradient_norm is not None:
-                clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
-            optimizer.step()
-            losses.append(torch.stack([loss, *terms.values()]).detach())
-            self.steps += 1
+            if self.architecture.e_step(x, y, index):
+                whole = len(x) == batch_size
+                loss, terms = (self._gradients if whole else self._gradients_of_rest)(x, y)
+                if trainer.largest_gradient_norm is not None:
+                    clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
+                optimizer.step()
+                losses.append(torch.stack([loss, *terms.values()]).detach())
+                self.steps += 1
             self.samples_seen += len(x)
             if self.stop_requested:
                 break
         # the device is waited for once per execution, here
-        self._report(["loss", *(f"loss/{name}" for name in terms)], torch.stack(losses).double().cpu())
+        if losses:
+            self._report(["loss", *(f"loss/{name}" for name in terms)], torch.stack(losses).double().cpu())
 
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.
@@ -153,6 +154,10 @@ class Experiment(pl.LightningModule):
             torch.set_rng_state(self._generators["generator"].cpu())
             if torch.cuda.is_available():
                 torch.cuda.set_rng_state_all([state.cpu() for state in self._generators["cuda_generators"]])
+
+    def _batch_size(self) -> int:
+        trainer: Any = self.trainer
+        return int(trainer.datamodule.training_batch_size(self.architecture.online))
 
     def advice(self) -> str:
         """What to try when something is not finite."""

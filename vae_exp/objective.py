@@ -30,6 +30,9 @@ Encode = Callable[[Tensor], Normals]
 Decode = Callable[[Tensor], Distribution]
 """Latents (L, B, latent_dim) to p(x|z) with batch (L, B)."""
 
+MOVED_AT_ONCE = 500
+"""Images whose latents an E step moves at a time: what they need stays in the processor's cache."""
+
 
 class Objective(nn.Module, ABC):
     """The terms of the loss that a variational model is trained on.
@@ -40,12 +43,14 @@ class Objective(nn.Module, ABC):
     Attributes:
         terms: Their names; where `kl` is among them, the model's β weighs it.
         amortized: Whether there is an encoder to train.
-        updates: Weight updates that follow each other on a batch.
+        online: Whether it learns from minibatches; else from all training images at once.
+        evaluations: How often it evaluates a batch before the next one.
     """
 
     terms: ClassVar[tuple[str, ...]]
     amortized: ClassVar[bool] = True
-    updates: int = 1
+    online: bool = True
+    evaluations: int = 1
 
     def __init__(self, samples: PositiveInt = 1) -> None:
         super().__init__()
@@ -68,8 +73,19 @@ class Objective(nn.Module, ABC):
     def begin(self, images: int, p: Normals) -> None:
         """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
 
-    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Decode) -> None:
-        """What comes before an update on x, the training images number `index` (B,): by default nothing."""
+    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Callable[[Tensor, Tensor], Distribution]) -> bool:
+        """What comes before an update on x, the training images number `index` (B,): by default nothing.
+
+        Args:
+            x: Images (B, C, H, W).
+            index: Which of the training images they are.
+            p: The prior p(z), event (latent_dim,).
+            decode: Latents (L, b, latent_dim) and which images of the batch they are of (b,), to p(x|z).
+
+        Returns:
+            Whether this evaluation of the batch is one that the weights are updated by.
+        """
+        return True
 
     def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and `kl`, each (B,), whose negative sum is the bound: by estimator B with one latent per image."""
@@ -175,15 +191,17 @@ class FullVB(Objective):
 class MCEM(Objective):
     """Monte Carlo EM, without an encoder (Wei and Tanner 1990; arXiv 1312.6114, appendix E).
 
-    Every training image keeps its latents, which begin as draws from the prior. E step: a trajectory of HMC moves those
-    of the batch on p(z|x). M step: some updates of the decoder on −log p(x|z). One step size of the leapfrog
-    integrator, for all images, follows the acceptance rate.
+    Every training image keeps its latents, which begin as draws from the prior. E step: a trajectory of HMC moves all
+    of them on p(z|x). M step: some updates of the decoder on −log p(x|z), each by all images: it is no online
+    algorithm. Every leapfrog step counts as an evaluation of the images, as every update does: the paper's curves
+    begin after 15·N of them.
 
     Args:
         samples: Latents per image.
         updates: In every M step.
         leapfrog_steps: Of the trajectory.
-        acceptance: The rate that the step size is tuned to.
+        acceptance: The rate that the step size, one for all images, is tuned to.
+        online: Take the two steps by minibatches instead. An image's latents still stay from one visit to the next.
     """
 
     terms = ("nll",)
@@ -198,12 +216,14 @@ class MCEM(Objective):
         updates: PositiveInt = 5,
         leapfrog_steps: PositiveInt = 10,
         acceptance: Annotated[float, Interval(gt=0, lt=1)] = 0.9,
+        online: bool = False,
     ) -> None:
         super().__init__(samples)
         self.updates = updates
         self.leapfrog_steps = leapfrog_steps
         self.acceptance = acceptance
-        self.updates_left = 0
+        self.online = online
+        self.evaluations = self.evaluations_left = leapfrog_steps + updates
         # not persistent: how many images there are is not known when a model is loaded
         self.register_buffer("z", torch.empty(0), persistent=False)
         self.register_buffer("step_size", torch.tensor(0.1), persistent=False)
@@ -214,18 +234,30 @@ class MCEM(Objective):
         if not len(self.z):
             self.z = p.sample((self.samples, images))
 
-    @torch.no_grad()
-    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Decode) -> None:
+    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Callable[[Tensor, Tensor], Distribution]) -> bool:
         """Move the latents of a new batch, or of one that has had its updates."""
-        if not self.updates_left or not torch.equal(index, self.batch):
-            start = Chains(self.z[:, index], self.step_size.expand(len(index)), self.step_size)
-            moved = hmc(lambda z: p.log_prob(z) + decode(z).log_prob(x), start, 1, self.leapfrog_steps)
-            self.z[:, index] = moved.z
-            self.step_size = self.step_size * torch.exp(GAIN * (moved.acceptance.mean() - self.acceptance))
+        if not self.evaluations_left or not torch.equal(index, self.batch):
+            self._move(x, index, p, decode)
             self.batch = index
-            self.updates_left = self.updates
-        self.updates_left -= 1
+            self.evaluations_left = self.evaluations
+        self.evaluations_left -= 1
         self.z_of_batch = self.z[:, index]
+        return self.evaluations_left < self.updates
+
+    @torch.no_grad()
+    def _move(self, x: Tensor, index: Tensor, p: Normals, decode: Callable[[Tensor, Tensor], Distribution]) -> None:
+        acceptance = []
+        for some in torch.arange(len(x), device=x.device).split(MOVED_AT_ONCE):
+
+            def log_joint(z: Tensor, some: Tensor = some) -> Tensor:
+                value: Tensor = p.log_prob(z) + decode(z, some).log_prob(x[some])
+                return value
+
+            start = Chains(self.z[:, index[some]], self.step_size.expand(len(some)), self.step_size)
+            moved = hmc(log_joint, start, 1, self.leapfrog_steps)
+            self.z[:, index[some]] = moved.z
+            acceptance.append(moved.acceptance)
+        self.step_size = self.step_size * torch.exp(GAIN * (torch.cat(acceptance).mean() - self.acceptance))
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll`, (B,) in nats per image, at the latents of the last E step."""
@@ -233,13 +265,14 @@ class MCEM(Objective):
 
     def get_extra_state(self) -> dict[str, Any]:
         """What a resumed run goes on with."""
-        return {"z": self.z, "step_size": self.step_size, "batch": self.batch, "updates_left": self.updates_left}
+        state = {"z": self.z, "step_size": self.step_size, "batch": self.batch}
+        return state | {"evaluations_left": self.evaluations_left}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take it up."""
         device = self.z.device
         self.z, self.step_size, self.batch = (state[name].to(device) for name in ("z", "step_size", "batch"))
-        self.updates_left = state["updates_left"]
+        self.evaluations_left = state["evaluations_left"]
 
 
 def _estimator_b(x: Tensor, encode: Encode, p: Normals, decode: Decode, samples: int) -> Terms:

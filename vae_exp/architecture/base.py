@@ -22,7 +22,8 @@ class Architecture(nn.Module, ABC):
         likelihood: Decoder features to p(x|z).
         weights: What each term counts for in the loss.
         amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
-        updates_per_batch: How many updates follow each other on a batch.
+        online: Whether it learns from minibatches; else from all training images at once.
+        evaluations_per_batch: How often a batch is evaluated before the next one.
     """
 
     shape: Shape
@@ -31,7 +32,8 @@ class Architecture(nn.Module, ABC):
     likelihood: Likelihood
     weights: dict[str, float]
     amortized: bool = True
-    updates_per_batch: int = 1
+    online: bool = True
+    evaluations_per_batch: int = 1
 
     @property
     @abstractmethod
@@ -61,8 +63,13 @@ class Architecture(nn.Module, ABC):
     def begin(self, images: int) -> None:
         """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
 
-    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> None:
-        """What comes before an update on x, the training images number `index` (B,): by default nothing."""
+    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
+        """What comes before an update on x, the training images number `index` (B,): by default nothing.
+
+        Returns:
+            Whether this evaluation of the batch is one that the weights are updated by.
+        """
+        return True
 
     def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.

@@ -68,7 +68,8 @@ class VAE(Architecture):
         self.objective = objective
         self.weights = {term: beta if term == "kl" else 1.0 for term in objective.terms}
         self.amortized = objective.amortized
-        self.updates_per_batch = objective.updates
+        self.online = objective.online
+        self.evaluations_per_batch = objective.evaluations
         self.encoder = network.encoder(shape, self.classes, 2 * latent_dim) if self.amortized else None
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
@@ -111,10 +112,12 @@ class VAE(Architecture):
         if "kl_weights" in self.weights:
             self.weights["kl_weights"] = 1 / images
 
-    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> None:
+    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
         """The objective's, in full precision: differences of energies do not survive rounding."""
+        if self.amortized:
+            return True
         with frozen(self.decoder), torch.autocast(x.device.type, enabled=False):
-            self.objective.e_step(x, index, self.prior, lambda z: self.decode(z, y))
+            return self.objective.e_step(x, index, self.prior, lambda z, some: self.decode(z, y[some]))
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""

@@ -1,6 +1,5 @@
 """A dataset as Lightning knows it: splits, held on the training device."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -73,27 +72,21 @@ class DataModule(LightningDataModule):
         """What is left of the experiment's budget: a resumed run goes on with the image that it stopped before."""
         assert self.trainer is not None
         experiment: Any = self.trainer.lightning_module
-        return self.training_stream(
+        return TrainingStream(
+            self.splits["train"],
+            self.binarize,
+            self.training_batch_size(experiment.architecture.online),
             experiment.samples_seen,
             experiment.samples,
             experiment.seed,
             getattr(self.trainer, "steps_per_execution", 1),
             experiment.goals,
-            experiment.architecture.updates_per_batch,
+            experiment.architecture.evaluations_per_batch,
         )
 
-    def training_stream(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        batches_per_execution: int = 1,
-        goals: Sequence[int] = (),
-        repeats: int = 1,
-    ) -> TrainingStream:
-        """Training batches from image `start` of the stream to image `stop`."""
-        source = self.splits["train"], self.binarize, self.batch_size
-        return TrainingStream(*source, start, stop, seed, batches_per_execution, goals, repeats)
+    def training_batch_size(self, online: bool) -> int:
+        """Images per batch of what learns from minibatches, and of what takes all training images at once."""
+        return self.batch_size if online else len(self.splits["train"])
 
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Every image of a split once, or the first so many of them."""
