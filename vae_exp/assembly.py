@@ -33,6 +33,8 @@ class Root:
     samples: PositiveInt
     weight_prior: NonNegativeFloat
     resume: str | None
+    start_from: str | None
+    stages: dict[str, list[str]] | None
     paths: Paths
     dataset: Node
     architecture: Node
@@ -114,10 +116,12 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
     """
     derived = {
         "shape": data.source.shape,
+        "classes": data.source.classes,
         "network": build(config.network),
         "likelihood": build(config.likelihood),
     }
-    variational = "objective" in signature(target(config.architecture, "architecture")).parameters
+    accepted = signature(target(config.architecture, "architecture")).parameters
+    variational = "objective" in accepted
     if variational != (config.get("objective") is not None):
         raise ConfigError(
             "objective: a value is needed: objective=sgvb_b"
@@ -125,6 +129,7 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
             else "objective: an architecture without a prior has no bound to estimate; leave it out"
         )
     if variational:
-        derived |= {"classes": data.source.classes, "objective": build(config.objective)}
-    architecture: Architecture = build(config.architecture, **derived)
+        derived["objective"] = build(config.objective)
+    needed = {name: part for name, part in derived.items() if name in accepted}
+    architecture: Architecture = build(config.architecture, **needed)
     return architecture

@@ -21,7 +21,7 @@ from vae_exp.evaluation import evaluate
 from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
-from vae_exp.metrics import MetricsTable, headline
+from vae_exp.metrics import MetricsTable, headline, measure, told
 from vae_exp.run_directory import RunDirectory
 
 FEW_IMAGES = 1000
@@ -314,9 +314,8 @@ class Progress(pl.callbacks.ProgressBar):
         experiment, _ = _parts(trainer)
         assert self._bar is not None
         if experiment.metrics.get("samples") == experiment.samples_seen:
-            name, score = headline(experiment.metrics, "test")
             self._bar.console.print(_line(experiment.metrics), highlight=False, soft_wrap=True)
-            self._bar.update(self._task, score=f"{name} {score:.2f}")
+            self._bar.update(self._task, score=told(experiment.metrics, "test"))
         now, (then, seen) = time.perf_counter(), self._since
         if now - then > 0.25 or experiment.samples_seen == experiment.samples:
             speed = (experiment.samples_seen - seen) / (now - then)
@@ -339,9 +338,8 @@ class Progress(pl.callbacks.ProgressBar):
 def _line(metrics: dict[str, float]) -> str:
     shown = [f"{metrics['samples']:>11,.0f} samples"]
     for split in ("train", "validation", "test"):
-        if f"{split}/nll" in metrics:
-            name, score = headline(metrics, split)
-            shown.append(f"{name} {score:9.2f}")
+        if measure(metrics, split)[0] in metrics:
+            shown.append(told(metrics, split))
     return "   ".join([*shown, f"{metrics['steps_per_second']:6.0f} steps/s"])
 
 

@@ -13,7 +13,7 @@ from vae_exp.errors import RunError
 from vae_exp.experiment import STATE
 
 # what a resumed run may change: none of it touches the numbers of the images it has seen
-FREE = ("samples", "resume", "paths", "trainer", "callbacks", "logger", "name", "dataset.source.root")
+FREE = ("samples", "resume", "start_from", "paths", "trainer", "callbacks", "logger", "name", "dataset.source.root")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -107,7 +107,9 @@ def read_jobs(path: str | Path) -> list[Job]:
         RunError: There is none.
     """
     path = Path(path)
-    found = {file.parent for pattern in ("results.json", "checkpoints") for file in path.rglob(f"*/{pattern}")}
+    marks = ("results.json", "checkpoints", ".hydra")
+    runs = {file.parent for mark in marks for file in path.rglob(f"*/{mark}")}
+    found = {run for run in runs if runs.isdisjoint(run.parents)}  # a stage is no job of its own
     if not found:
         raise RunError(f"{path}: is not the directory of a sweep: it holds no run")
     names = {str(job.relative_to(path)): job for job in found}

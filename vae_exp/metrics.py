@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1}
+MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
 """What a model can be judged by, the most telling first; −1 where lower is better."""
 
 
@@ -58,6 +58,12 @@ def headline(metrics: Mapping[str, float], split: str) -> tuple[str, float]:
     """The one number of a split and its name, higher is better."""
     name, sign = measure(metrics, split)
     return name if sign > 0 else f"-{name}", sign * metrics[name]
+
+
+def told(metrics: Mapping[str, float], split: str) -> str:
+    """The one number of a split as a line tells it."""
+    name, value = headline(metrics, split)
+    return f"{split}/error {-value:8.2%}" if name == f"-{split}/error" else f"{name} {value:9.2f}"
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         RunError: There is no run in that directory.
         ConfigError: What was typed cannot go with it.
     """
-    asked = [argument for argument in arguments if _key(argument) == "resume"]
+    asked = [argument for argument in arguments if key_of(argument) == "resume"]
     path = asked[-1].partition("=")[2].strip("'\"") if asked else "null"
     if path in ("null", ""):
         return arguments
@@ -28,13 +28,14 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     # Hydra's parser wants its flags, and what belongs to them, before the overrides
     first = next((i for i, argument in enumerate(typed) if argument.startswith("-")), len(typed))
     typed = [*typed[first:], *typed[:first]]
-    changed = {_key(argument) for argument in typed}
+    changed = {key_of(argument) for argument in typed}
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
-    began = [word for word in map(str, OmegaConf.load(overrides)) if _key(word) not in changed | {"resume"}]
+    began = [word for word in map(str, OmegaConf.load(overrides)) if key_of(word) not in changed | {"resume"}]
     quoted = str(Path(path)).replace("'", "\\'")
     return [*typed, *began, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """The key that an override changes."""
     return override.split("=")[0].lstrip("+~")

@@ -37,7 +37,7 @@ class Run:
 
 
 def load_run(path: str | Path, checkpoint: str = "last") -> Run:
-    """Load a run that has ended.
+    """Load a run that has ended; of one in stages the last of them.
 
     Args:
         path: The run directory.
@@ -53,6 +53,8 @@ def load_run(path: str | Path, checkpoint: str = "last") -> Run:
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
     config = OmegaConf.load(directory.config)
     assert isinstance(config, DictConfig)
+    if config.get("stages"):
+        return load_run(directory.path / str(list(config.stages)[-1]), checkpoint)
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
         model = build_architecture(config, build_data(config))
     _load_weights(model, read_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt"), directory)

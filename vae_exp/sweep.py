@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST = ("samples", "step", "train/bound", "validation/bound", "test/bound")
-NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−nll"}
+NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−nll", "error": "−error"}
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
 PICTURES = ("samples.png", "manifold.png")

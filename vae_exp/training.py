@@ -24,9 +24,10 @@ from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
-from vae_exp.metrics import headline
+from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory, typed
+from vae_exp.stages import begin_stages, configs_of, results_of, start_from
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
@@ -58,6 +59,9 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
         Interrupted: A signal asked for the end; all is saved.
     """
     directory = RunDirectory(path)
+    if config.get("stages"):
+        check_config(config)
+        return _train_stages(config, directory, hydra)
     with directory.taken():
         if config.resume is None:
             directory.begin()
@@ -70,6 +74,29 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
         return _train(config, directory, hydra, checkpoint)
 
 
+def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig) -> float:
+    """One run after another, each in its folder; the results are those of the last."""
+    names = [str(name) for name in config.stages]
+    name, status, error = names[0], "failed", None
+    with directory.taken():
+        begin_stages(directory, names, resumed=config.resume is not None)
+        directory.results.unlink(missing_ok=True)
+        directory.write_record(config, hydra)
+        try:
+            for name, (stage, of_stage) in configs_of(config, directory.path, hydra).items():
+                log.info("Stage %s (%d of %d)", name, names.index(name) + 1, len(names))
+                value = train(stage, directory.path / name, of_stage)
+            status = "completed"
+        except BaseException as exception:
+            status, error = _ending(exception)
+            raise
+        finally:
+            reached = results_of(directory.path / name) or _results(config, hydra, None, status, error)
+            own = {"status": status, "error": error, "stage": name, "overrides": typed(hydra)}
+            directory.write_results(reached | own)
+    return value
+
+
 def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, checkpoint: dict[str, Any] | None) -> float:
     directory.results.unlink(missing_ok=True)
     experiment, status, error = None, "failed", None
@@ -78,13 +105,15 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
         directory.write_record(config, hydra)
         pl.seed_everything(config.seed, verbose=False)
         data = build_data(config)
-        experiment = _build_experiment(config, build_architecture(config, data))
+        architecture = build_architecture(config, data)
+        if config.start_from is not None and checkpoint is None:
+            start_from(architecture, config.start_from)
+        experiment = _build_experiment(config, architecture)
         _run(config, directory, experiment, data, checkpoint)
         whole = experiment.samples_seen >= config.samples
         status, error = ("completed", None) if whole else ("interrupted", "a callback stopped the training")
     except BaseException as exception:
-        status = ENDINGS.get(type(exception), "failed")
-        error = str(exception) or type(exception).__name__
+        status, error = _ending(exception)
         raise
     finally:
         try:
@@ -93,9 +122,14 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
             finish(exit_code=int(status != "completed"))
     if not experiment.metrics:
         return math.nan
-    name, value = headline(experiment.metrics, "test")
-    log.info("%s %.2f after %s samples; all of it in %s", name, value, f"{experiment.samples_seen:,}", directory.path)
-    return value
+    reached = " ".join(told(experiment.metrics, "test").split())
+    log.info("%s after %s samples; all of it in %s", reached, f"{experiment.samples_seen:,}", directory.path)
+    return headline(experiment.metrics, "test")[1]
+
+
+def _ending(exception: BaseException) -> tuple[str, str]:
+    """The status and the reason, for the results."""
+    return ENDINGS.get(type(exception), "failed"), str(exception) or type(exception).__name__
 
 
 def _checkpoint_to_go_on_from(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:

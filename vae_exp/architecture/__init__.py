@@ -1,5 +1,6 @@
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.deterministic import AE
+from vae_exp.architecture.stacked import Stacked
 from vae_exp.architecture.variational import VAE
 
-__all__ = ["AE", "VAE", "Architecture"]
+__all__ = ["AE", "VAE", "Architecture", "Stacked"]

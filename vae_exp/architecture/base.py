@@ -21,6 +21,7 @@ class Architecture(nn.Module, ABC):
         classes: How many labels it is conditioned on; 0 where it takes none.
         likelihood: Decoder features to p(x|z).
         weights: What each term counts for in the loss.
+        reconstructs: Whether its images mean something: those of a classifier do not.
         amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
         online: Whether it learns from minibatches; else from all training images at once.
         evaluations_per_batch: How often a batch is evaluated before the next one.
@@ -31,6 +32,7 @@ class Architecture(nn.Module, ABC):
     classes: int
     likelihood: Likelihood
     weights: dict[str, float]
+    reconstructs: bool = True
     amortized: bool = True
     online: bool = True
     evaluations_per_batch: int = 1

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from matplotlib.figure import Figure
 
-from vae_exp.architecture import AE, Architecture
+from vae_exp.architecture import AE, Architecture, Stacked
 from vae_exp.dataset.batches import Batch
 from vae_exp.figures.images import filters, reconstructions, samples
 from vae_exp.figures.latent import gaussian_grid, latent_scatter, manifold, quantile_grid
@@ -24,10 +24,11 @@ def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int 
         manifold_side: Images per side of a manifold; half as many for each class of a conditional model.
     """
     x, y = batch
-    yield _reconstructions(model, (x[:20], y[:20]), title)
+    if model.reconstructs:
+        yield _reconstructions(model, (x[:20], y[:20]), title)
     if model.prior is not None:
         yield _samples(model, title)
-    if isinstance(model, AE):
+    if isinstance(model, AE | Stacked):
         yield "filters", filters(model.filters(), f"first layer · {title}")
     if model.latent_dim == 2:
         codes = model.encode(x, y)
