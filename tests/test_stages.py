@@ -1,0 +1,133 @@
+"""Runs in stages, as a user starts, kills and resumes them."""
+
+import csv
+import json
+import signal
+import time
+from itertools import pairwise
+
+import pytest
+import torch
+from conftest import command_line
+
+from vae_exp import load_run
+from vae_exp.architecture import Stacked
+from vae_exp.metrics import read_metrics
+
+STAGES = ["layer1", "layer2", "layer3", "fine_tuning"]
+SMALL = ["+experiment=mnist_sdae", "architecture.sizes=[12,10,8]", "logger=none", "callbacks.evaluate.decades=0.1"]
+CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
+
+
+def weights(directory):
+    checkpoint = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)
+    return {name: value for name, value in checkpoint["state_dict"].items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_every_stage_is_a_run_that_begins_where_the_one_before_it_ended(run):
+    outcome = run("samples=300", *SMALL)
+    assert outcome.status == 0, outcome.err
+    for stage in STAGES:
+        results = json.loads((outcome.directory / stage / "results.json").read_text())
+        assert (results["status"], results["samples"]) == ("completed", 300)
+    ends = [weights(outcome.directory / stage) for stage in STAGES]
+    for k, (before, after) in enumerate(pairwise(ends[:3])):
+        for layer in range(3):
+            name = f"architecture.stack.{layer}.linear.weight"
+            # of greedy training: in stage k + 1 its own layer alone changes
+            assert torch.equal(before[name], after[name]) == (layer != k + 1)
+    assert all(not torch.equal(ends[2][name], ends[3][name]) for name in ends[2] if name.endswith("linear.weight"))
+    results = outcome.results
+    assert results["stage"] == "fine_tuning"
+    last = json.loads((outcome.directory / "fine_tuning" / "results.json").read_text())
+    assert results["test/error"] == last["test/error"]
+    model = load_run(outcome.directory).model
+    assert isinstance(model, Stacked)
+    assert model.classify(torch.rand(5, 1, 28, 28)).exp().sum(1).tolist() == pytest.approx([1] * 5)
+    assert load_run(outcome.directory / "layer2").model.latent_dim == 10
+    assert (outcome.directory / "layer1" / "figures" / "reconstructions.png").exists()
+    assert not (outcome.directory / "fine_tuning" / "figures" / "reconstructions.png").exists()
+    # and not over it
+    again = run("samples=300", *SMALL, directory=outcome.directory)
+    assert again.status == 1
+    assert "holds a run already" in again.err
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_without_stages_it_is_the_same_network_from_the_start(run):
+    outcome = run("samples=300", "stages=null", *SMALL)
+    assert outcome.results["samples"] == 300
+    assert 0 <= outcome.results["test/error"] <= 1
+    assert f"test/error {outcome.results['test/error']:.2%}" in outcome.err + outcome.out
+    assert not (outcome.directory / "layer1").exists()
+
+
+def test_a_killed_run_goes_on_at_the_stage_it_was_in(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    words = ["vae_exp", *SMALL, "samples=12000", "dataset.train_size=400", "callbacks.figures=null"]
+    words += ["callbacks.checkpoint.every_seconds=0.1", "callbacks.evaluate.per_decade=9"]
+    process = command_line(*words, f"hydra.run.dir={killed}", cwd=tmp_path)
+    table = killed / "layer2" / "metrics.csv"
+    for _ in range(9000):
+        if table.exists() and read_metrics(table):
+            break
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert (killed / "layer1" / "results.json").exists()
+    assert not (killed / "results.json").exists()
+    finished = (killed / "layer1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    for arguments in (["vae_exp", f"resume={killed}"], [*words, f"hydra.run.dir={whole}"]):
+        process = command_line(*arguments, cwd=tmp_path)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    assert (killed / "layer1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == finished
+    for stage in STAGES:
+        rows = [read_metrics(path / stage / "metrics.csv") for path in (killed, whole)]
+        ours, theirs = ([{k: v for k, v in row.items() if k not in CLOCK} for row in table] for table in rows)
+        assert ours == theirs
+    assert json.loads((killed / "results.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["stages.layer2=['start_from={layer9}']"], ["stages.layer2", "start_from={layer9}", "Before it: layer1"]),
+        (["stages.layer1=[architecture.dpeth=1]"], ["dpeth", "depth"]),
+        (["stages.layer1=7"], ["stages.layer1"]),
+        (["stages.layer1=[start_from=nowhere]"], ["nowhere", "no checkpoint"]),
+        (["architecture.sizes=[5]"], ["architecture.depth=2", "1 layer"]),
+    ],
+)
+def test_a_mistake_in_a_stage_is_one_message_and_a_failed_run(run, words, told):
+    outcome = run("samples=100", *SMALL[:1], *SMALL[2:], "callbacks.figures=null", *words)
+    assert outcome.status == 1
+    assert all(word in outcome.err for word in told), outcome.err
+    assert "Traceback" not in outcome.err
+    if words != ["stages.layer1=7"]:
+        assert outcome.results["status"] == "failed"
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_sweep_has_a_row_for_every_run_not_for_every_stage(run, tmp_path):
+    assert run("-m", "seed=0,1", "samples=100", "hydra.sweep.dir=sweep", "callbacks.figures=null", *SMALL).status == 0
+    with (tmp_path / "sweep" / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["job"], row["status"]) for row in rows] == [("0", "completed"), ("1", "completed")]
+    assert 0 <= float(rows[0]["test/error"]) <= 1
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_weights_are_taken_over_by_name_and_size(run):
+    first = run("architecture=ae", "samples=100", "logger=none", "callbacks.figures=null")
+    quick = ["logger=none", "callbacks.figures=null", f"start_from={first.directory}"]
+    bigger = run("architecture=ae", "architecture.latent_dim=7", "optimizer.lr=1e-12", "samples=100", *quick)
+    ours, theirs = weights(bigger.directory), weights(first.directory)
+    name = "architecture.encoder.linears.0.weight"
+    torch.testing.assert_close(ours[name], theirs[name])
+    other = run("+experiment=mnist_sae", "stages=null", "samples=100", *quick)
+    assert other.status == 1
+    assert "no weight in common" in other.err
