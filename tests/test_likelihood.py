@@ -66,6 +66,17 @@ def test_fixed_variance_is_the_squared_error_up_to_a_constant():
     assert not any(parameter.requires_grad for parameter in likelihood.parameters())
 
 
+def test_the_mean_may_be_the_features_themselves():
+    """With σ² = ½ then −log p is the squared error + ½·log π per pixel."""
+    likelihood = Gaussian(variance="fixed", std=math.sqrt(0.5), mean="identity").double()
+    features, x = doubles(5, *SHAPE), torch.rand(5, *SHAPE, dtype=torch.float64)
+    assert torch.equal(likelihood(features).mean, features)
+    squared = (x - features).square().sum((1, 2, 3))
+    torch.testing.assert_close(
+        -likelihood(features).log_prob(x), squared + 6 * 0.5 * math.log(math.pi), rtol=1e-6, atol=0
+    )
+
+
 def test_shared_variance_is_one_parameter_that_learns():
     likelihood = Gaussian(variance="shared").double()
     likelihood(doubles(5, *SHAPE)).log_prob(torch.rand(5, *SHAPE, dtype=torch.float64)).sum().backward()

@@ -64,38 +64,67 @@ def test_paper_initialisation():
     assert MLP([500], init_std=None).encoder((1, 28, 28), 0, 40).linears[0].bias.any()
 
 
+ENCODERS = [
+    (MLP([], init_std=None), "sigmoid"),
+    (MLP([], init_std=None), "tanh"),
+    (MLP([], init_std=None), "identity"),
+    (MLP([6], "sigmoid", None), "identity"),
+    (MLP([6], "tanh", None), "identity"),
+    (MLP([6], "tanh", None), "sigmoid"),
+    (MLP([6, 5], "relu", None), "identity"),
+    (Conv([2, 3], [1, 2], 8, activation="tanh"), "identity"),
+]
+
+
 @pytest.mark.parametrize("context", [0, 3])
-@pytest.mark.parametrize(
-    ("network", "activation"),
-    [
-        (MLP([], init_std=None), "sigmoid"),
-        (MLP([], init_std=None), "tanh"),
-        (MLP([], init_std=None), "identity"),
-        (MLP([6], "sigmoid", None), "identity"),
-        (MLP([6], "tanh", None), "identity"),
-        (MLP([6], "tanh", None), "sigmoid"),
-        (MLP([6, 5], "relu", None), "identity"),
-        (Conv([2, 3], [1, 2], 8, activation="tanh"), "identity"),
-    ],
-)
+@pytest.mark.parametrize(("network", "activation"), ENCODERS)
 def test_squared_jacobian_norm_is_that_of_autograd(network, activation, context):
     torch.manual_seed(0)
     encoder = network.encoder((1, 6, 4), context, 5, activation).double()
     x, c = torch.rand(3, 1, 6, 4, dtype=torch.float64), torch.rand(3, context, dtype=torch.float64)
     norm = encoder.squared_jacobian_norm(x, c)
     torch.testing.assert_close(norm, jacobian_norm(encoder, x, c))
-    gradients = torch.autograd.grad(norm.sum(), list(encoder.parameters()), allow_unused=True)
-    expected = torch.autograd.grad(jacobian_norm(encoder, x, c).sum(), list(encoder.parameters()), allow_unused=True)
-    for ours, theirs in zip(gradients, expected, strict=True):
-        zero = torch.zeros(())
-        torch.testing.assert_close(*(zero if g is None else g for g in (ours, theirs)), check_dtype=False)
+    assert_same_gradients(norm, jacobian_norm(encoder, x, c), encoder)
 
 
-def test_closed_form_does_not_call_autograd(monkeypatch):
+def assert_same_gradients(ours, theirs, encoder):
+    """With respect to the weights; one that does not matter may have none."""
+    parameters = list(encoder.parameters())
+    ours, theirs = (torch.autograd.grad(values.sum(), parameters, allow_unused=True) for values in (ours, theirs))
+    zero = torch.zeros(())
+    for pair in zip(ours, theirs, strict=True):
+        values = [zero if gradient is None else gradient for gradient in pair]
+        torch.testing.assert_close(*torch.broadcast_tensors(*values), check_dtype=False)
+
+
+@pytest.mark.parametrize("context", [0, 3])
+@pytest.mark.parametrize(("network", "activation"), ENCODERS)
+def test_squared_jacobian_change_is_that_of_two_jacobians(network, activation, context):
+    torch.manual_seed(0)
+    encoder = network.encoder((1, 6, 4), context, 5, activation).double()
+    x, near = torch.rand(3, 1, 6, 4, dtype=torch.float64), torch.randn(2, 3, 1, 6, 4, dtype=torch.float64)
+    c = torch.rand(3, context, dtype=torch.float64)
+
+    def jacobians(images):
+        return torch.func.vmap(jacrev(lambda image, c: encoder(image[None], c[None])[0]))(images, c)
+
+    expected = torch.stack([(jacobians(x) - jacobians(some)).square().sum((1, 2, 3, 4)) for some in near])
+    change = encoder.squared_jacobian_change(x, near, c)
+    torch.testing.assert_close(change, expected)
+    if activation != "identity" or network is not ENCODERS[2][0]:
+        assert (change > 1e-12).all()
+    if change.requires_grad:
+        assert_same_gradients(change, expected, encoder)
+
+
+def test_closed_forms_do_not_call_autograd(monkeypatch):
     monkeypatch.setattr("vae_exp.network.mlp.squared_jacobian_norm_by_autograd", None)
+    monkeypatch.setattr("vae_exp.network.mlp.squared_jacobian_change_by_autograd", None)
     x, c = torch.rand(2, 1, 6, 4), torch.zeros(2, 0)
     for network, activation in [(MLP([]), "sigmoid"), (MLP([6], "tanh"), "identity")]:
-        network.encoder((1, 6, 4), 0, 5, activation).squared_jacobian_norm(x, c)
+        encoder = network.encoder((1, 6, 4), 0, 5, activation)
+        encoder.squared_jacobian_norm(x, c)
+        encoder.squared_jacobian_change(x, x[None], c)
 
 
 def test_jacobian_by_autograd_in_pieces_and_without_gradients():
@@ -111,3 +140,36 @@ def test_jacobian_by_autograd_in_pieces_and_without_gradients():
 def test_strides_must_match_channels():
     with pytest.raises(ConfigError, match=r"network\.strides"):
         Conv([1, 2], [1])
+
+
+@pytest.mark.parametrize("hidden_sizes", [[], [7], [9, 6, 5]])
+def test_a_tied_decoder_is_the_encoder_backwards(hidden_sizes):
+    torch.manual_seed(0)
+    network = MLP(hidden_sizes, "tanh", init_std=None, tied=True)
+    encoder = network.encoder((1, 6, 4), 0, 3).double()
+    decoder = network.decoder(3, (1, 6, 4), encoder).double()
+    biases = [torch.randn_like(bias) for bias in decoder.parameters()]
+    decoder.load_state_dict(dict(zip(decoder.state_dict(), biases, strict=True)))
+    assert [bias.numel() for bias in biases] == [*reversed(hidden_sizes), 24]  # and no weights
+
+    z = torch.randn(2, 3, dtype=torch.float64)
+    h = z
+    for linear, bias in zip(reversed(encoder.linears), biases, strict=True):
+        h = torch.einsum("bi,ij->bj", h, linear.weight) + bias
+        h = h.tanh() if len(bias) != 24 else h
+    torch.testing.assert_close(decoder(z), h.view(2, 1, 6, 4))
+    (gradient,) = torch.autograd.grad(decoder(z).square().sum(), encoder.linears[0].weight)
+    assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("encoder", "shape", "message"),
+    [
+        (None, (1, 6, 4), r"network\.tied=true: .*architecture=ae"),
+        (Conv().encoder((1, 6, 4), 0, 3), (1, 6, 4), r"network\.tied=true"),
+        (MLP([7]).encoder((1, 6, 4), 0, 3), (2, 6, 4), r"network\.tied=true: .*likelihood\.variance"),
+    ],
+)
+def test_weights_that_cannot_be_tied_are_refused(encoder, shape, message):
+    with pytest.raises(ConfigError, match=message):
+        MLP([7], tied=True).decoder(3, shape, encoder)

@@ -3,7 +3,9 @@ import torch
 
 import vae_exp
 from vae_exp import sample
+from vae_exp.assembly import build_data
 from vae_exp.errors import RunError
+from vae_exp.evaluation import evaluate
 
 QUICK = ["samples=400", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=1"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -32,14 +34,27 @@ def test_a_finished_run_is_an_object(finished):
 
 
 def test_its_model_is_the_one_whose_bound_was_written(finished):
-    from vae_exp.assembly import build_data
-    from vae_exp.evaluation import evaluate
-
     run = vae_exp.load_run(finished)
     data = build_data(run.config)
     data.load(torch.device("cpu"))
     bound = evaluate(run.model, data.evaluation_batches("test", 1000))["bound"]
     assert bound == pytest.approx(run.metrics["test/bound"], abs=1e-4)
+
+
+def test_tied_weights_are_trained_saved_once_and_loaded(run):
+    quick = ["network.tied=true", "network.hidden_sizes=[30,20]", "architecture.latent_dim=4", "trainer.compile=false"]
+    outcome = run("architecture=ae", *quick, *QUICK)
+    assert outcome.status == 0, outcome.err
+    saved = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    matrices = [tuple(value.shape) for value in saved.values() if value.ndim > 1]
+    assert matrices == [(30, 784), (20, 30), (4, 20)]
+    loaded = vae_exp.load_run(outcome.directory)
+    history = [row["test/nll"] for row in loaded.history]
+    assert history[-1] < history[0]
+    data = build_data(loaded.config)
+    data.load(torch.device("cpu"))
+    nll = evaluate(loaded.model, data.evaluation_batches("test", 1000))["nll"]
+    assert nll == pytest.approx(loaded.metrics["test/nll"], abs=1e-4)
 
 
 def test_what_has_not_ended_or_is_no_run_is_refused(finished, tmp_path):

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -90,8 +90,11 @@ class Floor(torch.autograd.Function):
         return gradient * ((x >= ctx.floor) | (gradient < 0)), None
 
 
+MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda features: features}
+
+
 class Gaussian(Likelihood):
-    """N(x; μ, σ²) per pixel, μ = sigmoid(features) (arXiv 1312.6114, eq. 12 and appendix C.2).
+    """N(x; μ, σ²) per pixel, by default μ = sigmoid(features) (arXiv 1312.6114, eq. 12 and appendix C.2).
 
     A continuous density has no upper bound: a pixel that is always black lets σ → 0 and log p → ∞. σ has a floor.
 
@@ -100,6 +103,7 @@ class Gaussian(Likelihood):
             then −log p is the squared error over 2·std², up to a constant.
         std: The fixed σ, or where the shared one starts; in units of the pixel, [0, 1].
         min_std: The floor of σ.
+        mean: `sigmoid` of the features, so that it lies where pixels do, or the features themselves (`identity`).
 
     Raises:
         ConfigError: `std` lies below the floor.
@@ -112,12 +116,14 @@ class Gaussian(Likelihood):
         variance: Literal["learned", "shared", "fixed"] = "learned",
         std: PositiveFloat = 1.0,
         min_std: PositiveFloat = 0.01,
+        mean: Literal["sigmoid", "identity"] = "sigmoid",
     ) -> None:
         super().__init__()
         self.parameters_per_pixel = 2 if variance == "learned" else 1
         if variance != "learned" and std < min_std:
             raise ConfigError(f"likelihood.std={std:g}: lies below the floor of σ, likelihood.min_std={min_std:g}")
         self.min_std = min_std
+        self.mean: Callable[[Tensor], Tensor] = MEANS[mean]
         log_variance = torch.tensor(2 * math.log(std))
         self.log_variance = nn.Parameter(log_variance, requires_grad=variance == "shared")
 
@@ -126,7 +132,7 @@ class Gaussian(Likelihood):
         maps = features.chunk(self.parameters_per_pixel, dim=-3)
         log_variance = maps[1] if len(maps) == 2 else self.log_variance
         std: Tensor = Floor.apply(torch.exp(0.5 * log_variance), self.min_std)
-        return Independent(distributions.Normal(torch.sigmoid(maps[0]), std), 3)
+        return Independent(distributions.Normal(self.mean(maps[0]), std), 3)
 
     def diagnostics(self, p: Distribution) -> dict[str, float]:
         """The share of pixels whose σ sits on its floor."""

@@ -1,11 +1,11 @@
 """Autoencoders whose code is a function of the image."""
 
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_exp.architecture.base import Architecture
-from vae_exp.corruption import Corruption
+from vae_exp.corruption import Corruption, GaussianNoise
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import Activation
@@ -13,10 +13,16 @@ from vae_exp.objective import Terms
 
 
 class AE(Architecture):
-    """−log p(x | z = f(x̃)) + λ·‖J_f(x)‖²_F.
+    """−log p(x | z = f(x̃)), and penalties on how the code changes around an image, J = ∂f/∂x, ε ~ N(0, σ²I).
 
-    With a `corruption` it is the denoising autoencoder (Vincent et al. 2008, ICML), with a `contraction` the
-    contractive one (Rifai et al. 2011, ICML, eq. 3).
+    - `contraction`, ‖J(x)‖²_F: the contractive autoencoder (Rifai et al. 2011, ICML, eq. 3);
+    - `stochastic_contraction`, E‖f(x) − f(x + ε)‖², which is σ²‖J(x)‖²_F + O(σ⁴): the same by sampling, at the price of
+      a few forward passes whatever the network;
+    - `higher_order_contraction`, E‖J(x) − J(x + ε)‖²_F, which is σ²‖∂²f/∂x²‖²_F + O(σ⁴): beside the first one the
+      CAE+H (Rifai et al. 2011, "Higher Order Contractive Auto-Encoder", ECML).
+
+    Each is in the loss with the weight that the argument of its name gives; the expectations are means over
+    `contraction_samples` draws. With a `corruption` it is the denoising autoencoder (Vincent et al. 2008, ICML).
 
     Args:
         shape: (C, H, W) of an image.
@@ -24,7 +30,11 @@ class AE(Architecture):
         likelihood: Decoder features to p(x|z).
         latent_dim: Size of the code.
         latent_activation: Of the code.
-        contraction: λ; the penalty is a term of its own, in the loss with this weight.
+        contraction: λ, the weight of ‖J‖².
+        stochastic_contraction: The weight of the code's change.
+        higher_order_contraction: γ, the weight of the Jacobian's change.
+        contraction_std: σ of ε, in units of the pixel.
+        contraction_samples: How many ε per image.
         corruption: x → x̃, in training only.
     """
 
@@ -36,6 +46,10 @@ class AE(Architecture):
         latent_dim: PositiveInt = 20,
         latent_activation: Activation = "identity",
         contraction: NonNegativeFloat = 0.0,
+        stochastic_contraction: NonNegativeFloat = 0.0,
+        higher_order_contraction: NonNegativeFloat = 0.0,
+        contraction_std: PositiveFloat = 0.1,
+        contraction_samples: PositiveInt = 4,
         corruption: Corruption | None = None,
     ) -> None:
         super().__init__()
@@ -44,9 +58,17 @@ class AE(Architecture):
         self.classes = 0
         self.likelihood = likelihood
         self.corruption = corruption
-        self.weights = {"nll": 1.0} | ({"contraction": contraction} if contraction else {})
+        self.neighbour = GaussianNoise(contraction_std)
+        self.neighbours = contraction_samples
+        penalties = {
+            "contraction": contraction,
+            "stochastic_contraction": stochastic_contraction,
+            "higher_order_contraction": higher_order_contraction,
+        }
+        self.weights = {"nll": 1.0} | {name: weight for name, weight in penalties.items() if weight}
         self.encoder = network.encoder(shape, 0, latent_dim, latent_activation)
-        self.decoder = network.decoder(latent_dim, (likelihood.parameters_per_pixel * shape[0], *shape[1:]))
+        features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
+        self.decoder = network.decoder(latent_dim, features, self.encoder)
 
     @property
     def prior(self) -> Distribution | None:
@@ -69,12 +91,24 @@ class AE(Architecture):
         return x if self.corruption is None else self.corruption(x)
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`nll` of the clean image and, with λ > 0, the `contraction` ‖J_f(x)‖²_F, each (B,)."""
+        """`nll` of the clean image and the penalties that have a weight, around the clean image; each (B,)."""
         seen = self.corrupt(x) if self.training else x
         terms = {"nll": -self.decode(self.encode(seen)).log_prob(x)}
+        c = x.new_zeros(len(x), 0)
         if "contraction" in self.weights:
-            terms["contraction"] = self.encoder.squared_jacobian_norm(x, x.new_zeros(len(x), 0))
+            terms["contraction"] = self.encoder.squared_jacobian_norm(x, c)
+        if "stochastic_contraction" in self.weights:
+            near = self._near(x)
+            change = self.encode(x) - self.encode(near.flatten(0, 1)).unflatten(0, near.shape[:2])
+            terms["stochastic_contraction"] = change.square().sum(-1).mean(0)
+        if "higher_order_contraction" in self.weights:
+            terms["higher_order_contraction"] = self.encoder.squared_jacobian_change(x, self._near(x), c).mean(0)
         return terms
+
+    def _near(self, x: Tensor) -> Tensor:
+        """Images x + ε around each image, (S, B, C, H, W)."""
+        near: Tensor = self.neighbour(x.expand(self.neighbours, *x.shape))
+        return near
 
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""

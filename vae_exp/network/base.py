@@ -40,6 +40,10 @@ class Encoder(nn.Module, ABC):
         """‖∂f(x)/∂x‖²_F of each image, (B,), exactly; differentiable where gradients are enabled."""
 
     @abstractmethod
+    def squared_jacobian_change(self, x: Tensor, near: Tensor, c: Tensor) -> Tensor:
+        """‖J(x) − J(x̃)‖²_F, J = ∂f/∂x, for images x (B, C, H, W) and their neighbours x̃ (S, B, C, H, W): (S, B)."""
+
+    @abstractmethod
     def filters(self) -> Tensor:
         """The first layer's weights as images (N, C, h, w)."""
 
@@ -60,8 +64,18 @@ class Network(ABC):
         """An encoder of images of `shape` beside `context` label features, its output through `activation`."""
 
     @abstractmethod
-    def decoder(self, in_features: int, shape: Shape) -> Decoder:
-        """A decoder to feature maps of `shape`."""
+    def decoder(self, in_features: int, shape: Shape, encoder: Encoder | None = None) -> Decoder:
+        """A decoder to feature maps of `shape`.
+
+        Args:
+            in_features: Size of what it decodes.
+            shape: Of the feature maps.
+            encoder: Of this family, where what it gives is what the decoder takes: a family that ties weights ties
+                the decoder's to this one's.
+
+        Raises:
+            ConfigError: The weights are to be tied, and there is no encoder that fits.
+        """
 
 
 def joined(features: Tensor, c: Tensor) -> Tensor:
@@ -106,3 +120,22 @@ def squared_jacobian_norm_by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, 
             (gradients,) = torch.vmap(pullback)(some[:, None, :].expand(-1, *z.shape))
             norm = norm + gradients.square().sum((0, 2, 3, 4))
     return norm
+
+
+def squared_jacobian_change_by_autograd(f: Callable[[Tensor], Tensor], x: Tensor, near: Tensor) -> Tensor:
+    """‖J(x) − J(x̃)‖²_F, J = ∂f/∂x, for any f that treats images one by one: J(x) − J(x + ε) is that of f(x) − f(x + ε).
+
+    Args:
+        f: Images (B, C, H, W) to features (B, K).
+        x: The images.
+        near: Their neighbours x̃ = x + ε, (S, B, C, H, W).
+
+    Returns:
+        One value per neighbour, (S, B).
+    """
+
+    def change(some: Tensor) -> Tensor:
+        shift = some - x
+        return squared_jacobian_norm_by_autograd(lambda images: f(images) - f(images + shift), x)
+
+    return torch.stack([change(some) for some in near])

@@ -17,6 +17,7 @@ from vae_exp.network.base import (
     Shape,
     initialise,
     joined,
+    squared_jacobian_change_by_autograd,
     squared_jacobian_norm_by_autograd,
 )
 from vae_exp.network.linear import Linear
@@ -75,7 +76,7 @@ class Conv(Network):
         initialise(encoder, self.init_std)
         return encoder
 
-    def decoder(self, in_features: int, shape: Shape) -> Decoder:
+    def decoder(self, in_features: int, shape: Shape, encoder: Encoder | None = None) -> Decoder:
         """A dense start, transposed convolutions back through the encoder's sizes, a convolution to `shape`."""
         sizes = self._sizes(shape)
         layers = self._dense_start(in_features, sizes[-1])
@@ -142,6 +143,10 @@ class ConvEncoder(Encoder):
     def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:
         """‖∂f(x)/∂x‖²_F of each image, (B,), by autograd."""
         return squared_jacobian_norm_by_autograd(lambda images: self(images, c), x)
+
+    def squared_jacobian_change(self, x: Tensor, near: Tensor, c: Tensor) -> Tensor:
+        """‖J(x) − J(x̃)‖²_F for neighbours (S, B, C, H, W), (S, B), by autograd."""
+        return squared_jacobian_change_by_autograd(lambda images: self(images, c), x, near)
 
     def filters(self) -> Tensor:
         """The first convolution's kernels (N, C, 3, 3)."""

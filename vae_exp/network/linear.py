@@ -36,12 +36,33 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_features) to (B, out_features)."""
-        weight, bias = self.weight, self.bias  # once: a weight with a posterior is drawn anew each time
-        if not (_fast and _suits(x, weight)):
-            return F.linear(x, weight, bias)
-        product = TracedProduct.apply if torch.compiler.is_compiling() else Product.apply
-        y: Tensor = product(x, weight, bias)
-        return y
+        return affine(x, self.weight, self.bias)
+
+
+class TransposedLinear(nn.Module):
+    """y = x W + b, with the weights W of another layer and a bias of its own, which begins at zero.
+
+    Args:
+        linear: Whose weights; they stay that layer's parameter and are no parameter of this one.
+    """
+
+    def __init__(self, linear: Linear) -> None:
+        super().__init__()
+        self._linear = (linear,)  # in a tuple, where nn.Module does not look for parameters
+        self.bias = nn.Parameter(torch.zeros(linear.in_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, out_features of the other layer) to (B, its in_features)."""
+        return affine(x, self._linear[0].weight.t(), self.bias)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x Wᵀ + b, by the faster product inside `fast_linear`; x (B, m), weight (n, m) and bias (n,) to (B, n)."""
+    if not (_fast and _suits(x, weight)):
+        return F.linear(x, weight, bias)
+    product = TracedProduct.apply if torch.compiler.is_compiling() else Product.apply
+    y: Tensor = product(x, weight, bias)
+    return y
 
 
 def _suits(x: Tensor, weight: Tensor) -> bool:

@@ -8,6 +8,7 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from vae_exp.errors import ConfigError
 from vae_exp.network.base import (
     ACTIVATIONS,
     Activation,
@@ -17,9 +18,10 @@ from vae_exp.network.base import (
     Shape,
     initialise,
     joined,
+    squared_jacobian_change_by_autograd,
     squared_jacobian_norm_by_autograd,
 )
-from vae_exp.network.linear import Linear
+from vae_exp.network.linear import Linear, TransposedLinear
 
 # s'(a) as a function of h = s(a)
 DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -36,6 +38,8 @@ class MLP(Network):
         hidden_sizes: Units of the encoder's hidden layers; any number of them, also none.
         activation: After every hidden layer.
         init_std: Weights ~ N(0, init_std²) and zero biases; None for the framework's default.
+        tied: The decoder's weights are the encoder's, transposed; its biases are its own. For an architecture whose
+            decoder takes what its encoder gives.
     """
 
     def __init__(
@@ -43,10 +47,12 @@ class MLP(Network):
         hidden_sizes: list[PositiveInt] = [500],  # noqa: B006 (never changed)
         activation: Activation = "tanh",
         init_std: PositiveFloat | None = 0.01,
+        tied: bool = False,
     ) -> None:
         self.hidden_sizes = list(hidden_sizes)
         self.activation = activation
         self.init_std = init_std
+        self.tied = tied
 
     def encoder(self, shape: Shape, context: int, out_features: int, activation: Activation = "identity") -> Encoder:
         """Image and context, concatenated, through the hidden layers to `out_features`."""
@@ -55,12 +61,33 @@ class MLP(Network):
         initialise(encoder, self.init_std)
         return encoder
 
-    def decoder(self, in_features: int, shape: Shape) -> Decoder:
-        """Latents through the reversed hidden layers to feature maps of `shape`."""
+    def decoder(self, in_features: int, shape: Shape, encoder: Encoder | None = None) -> Decoder:
+        """Latents through the reversed hidden layers to feature maps of `shape`.
+
+        Raises:
+            ConfigError: The weights are tied, and there is no encoder that maps such images to such latents.
+        """
         sizes = [in_features, *reversed(self.hidden_sizes), math.prod(shape)]
-        decoder = MLPDecoder(shape, sizes, self.activation)
+        linears = _transposed(encoder, sizes) if self.tied else [Linear(m, n) for m, n in pairwise(sizes)]
+        decoder = MLPDecoder(shape, linears, self.activation)
         initialise(decoder, self.init_std)
         return decoder
+
+
+def _transposed(encoder: Encoder | None, sizes: Sequence[int]) -> list[nn.Module]:
+    """The encoder's layers backwards, from and to `sizes`."""
+    if not isinstance(encoder, MLPEncoder):
+        raise ConfigError(
+            "network.tied=true: is for an autoencoder, whose decoder takes what its encoder gives (architecture=ae); "
+            "the encoder of a variational one gives the parameters of a distribution"
+        )
+    linears = list(reversed(encoder.linears))
+    if [linear.weight.shape for linear in linears] != list(pairwise(sizes)):
+        raise ConfigError(
+            "network.tied=true: the likelihood asks for more than one feature per pixel, and the encoder's weights "
+            "transposed give one: likelihood=bernoulli, or likelihood.variance=shared or fixed"
+        )
+    return [TransposedLinear(linear) for linear in linears]  # type: ignore[arg-type]
 
 
 class MLPEncoder(Encoder):
@@ -87,26 +114,45 @@ class MLPEncoder(Encoder):
         return h
 
     def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:
-        """‖∂f(x)/∂x‖²_F of each image, (B,): closed form for one sigmoid or tanh layer, else by autograd.
-
-        The one layer may be the code itself (Rifai et al. 2011, eq. 5: Σ_j s'_j² ‖W_j‖²), or hidden under a
-        linear code V: ‖V diag(s') W‖²_F = s'ᵀ (VᵀV ∘ WWᵀ) s'.
-        """
-        if len(self.linears) == 1 and self.activations[0] in DERIVATIVES:
-            slope = DERIVATIVES[self.activations[0]](self(x, c))
-            return slope.square() @ self._pixel_weights().square().sum(1)
-        if len(self.linears) == 2 and self.activations[1] == "identity" and self.activations[0] in DERIVATIVES:
-            hidden = self.nonlinearities[0](self.linears[0](joined(x.flatten(1), c)))
-            slope = DERIVATIVES[self.activations[0]](hidden)
-            W = self._pixel_weights()
-            V: Tensor = self.linears[1].weight  # type: ignore[assignment]
-            return ((slope @ ((V.T @ V) * (W @ W.T))) * slope).sum(1)
+        """‖∂f(x)/∂x‖²_F of each image, (B,): closed form for one sigmoid or tanh layer, else by autograd."""
+        if self._has_one_slope():
+            return self._squared_norm(self._slope(x, c))
         return squared_jacobian_norm_by_autograd(lambda images: self(images, c), x)
+
+    def squared_jacobian_change(self, x: Tensor, near: Tensor, c: Tensor) -> Tensor:
+        """‖J(x) − J(x̃)‖²_F for neighbours (S, B, C, H, W), (S, B): in closed form where that of ‖J‖² is.
+
+        One layer's Jacobian is diag(s') W, so only s' differs: Σ_j (s'_j(x) − s'_j(x̃))² ‖W_j‖².
+        """
+        if self._has_one_slope():
+            there = self._slope(near.flatten(0, 1), c.repeat(len(near), 1)).unflatten(0, near.shape[:2])
+            return self._squared_norm(self._slope(x, c) - there)
+        return squared_jacobian_change_by_autograd(lambda images: self(images, c), x, near)
 
     def filters(self) -> Tensor:
         """The first layer's weights as images (N, C, H, W)."""
         images: Tensor = self._pixel_weights().unflatten(1, self.shape)
         return images
+
+    def _has_one_slope(self) -> bool:
+        """Whether the code is one layer of known derivative, or such a hidden layer under a linear code."""
+        return self.activations in [[name] for name in DERIVATIVES] + [[name, "identity"] for name in DERIVATIVES]
+
+    def _slope(self, x: Tensor, c: Tensor) -> Tensor:
+        """s' of the first layer, (B, units)."""
+        h: Tensor = self.nonlinearities[0](self.linears[0](joined(x.flatten(1), c)))
+        return DERIVATIVES[self.activations[0]](h)
+
+    def _squared_norm(self, slope: Tensor) -> Tensor:
+        """‖diag(s') W‖²_F = Σ_j s'_j² ‖W_j‖² (Rifai et al. 2011, ICML, eq. 5), for s' (…, units).
+
+        Under a linear code V it is ‖V diag(s') W‖²_F = s'ᵀ (VᵀV ∘ WWᵀ) s'.
+        """
+        W = self._pixel_weights()
+        if len(self.linears) == 1:
+            return slope.square() @ W.square().sum(1)
+        V: Tensor = self.linears[1].weight  # type: ignore[assignment]
+        return ((slope @ ((V.T @ V) * (W @ W.T))) * slope).sum(-1)
 
     def _pixel_weights(self) -> Tensor:
         weight: Tensor = self.linears[0].weight  # type: ignore[assignment]
@@ -118,15 +164,15 @@ class MLPDecoder(Decoder):
 
     Args:
         shape: Of the feature maps.
-        sizes: Input units, hidden units, output units.
+        linears: The layers' affine maps.
         activation: After every hidden layer.
     """
 
-    def __init__(self, shape: Shape, sizes: Sequence[int], activation: Activation) -> None:
+    def __init__(self, shape: Shape, linears: Sequence[nn.Module], activation: Activation) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for m, n in pairwise(sizes):
-            layers += [Linear(m, n), ACTIVATIONS[activation]()]
+        for linear in linears:
+            layers += [linear, ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers[:-1], nn.Unflatten(1, shape))
 
     def forward(self, z: Tensor) -> Tensor:

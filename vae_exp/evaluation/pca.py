@@ -1,0 +1,63 @@
+"""Principal components: what a linear autoencoder should find (Bourlard and Kamp 1988; Baldi and Hornik 1989)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PrincipalComponents:
+    """The affine subspace that reconstructs images with the least squared error.
+
+    Attributes:
+        mean: Of the images it was fitted to, (D,).
+        components: Orthonormal directions of largest variance, the largest first, (D, K).
+        variances: Of every direction, the largest first, (D,).
+    """
+
+    mean: Tensor
+    components: Tensor
+    variances: Tensor
+
+    def squared_error(self, images: Tensor) -> Tensor:
+        """‖x − x̂‖² of each image (N, …) and its reconstruction x̂ = μ + UUᵀ(x − μ), (N,).
+
+        Over the images that the components were fitted to, its mean is the sum of the variances left out.
+        """
+        centred = images.flatten(1).to(self.mean) - self.mean
+        return centred.square().sum(1) - (centred @ self.components).square().sum(1)
+
+
+def principal_components(images: Tensor, k: int) -> PrincipalComponents:
+    """The first k principal components, computed in float64.
+
+    Args:
+        images: N images of D pixels in all, (N, …).
+        k: How many components, at most D.
+    """
+    x = images.flatten(1).double()
+    mean = x.mean(0)
+    centred = x - mean
+    variances, directions = torch.linalg.eigh(centred.T @ centred / len(x))
+    return PrincipalComponents(mean, directions.flip(1)[:, :k], variances.flip(0))
+
+
+def principal_angles(a: Tensor, b: Tensor) -> Tensor:
+    """The angles between the subspaces that the columns of two matrices span, in radians, the smallest first.
+
+    The cosines are the singular values of QₐᵀQ_b with orthonormal Q; where a cosine is near 1 it says little about its
+    angle, so small angles are taken from the sines, the singular values of Q_b − QₐQₐᵀQ_b (Björck and Golub 1973).
+
+    Args:
+        a: Independent columns, (D, K).
+        b: Independent columns, (D, L), L ≤ K.
+
+    Returns:
+        L angles in [0, π/2], float64.
+    """
+    Qa, Qb = (torch.linalg.qr(matrix.double()).Q for matrix in (a, b))
+    overlap = Qa.T @ Qb
+    cosines = torch.linalg.svdvals(overlap).clamp(max=1)
+    sines = torch.linalg.svdvals(Qb - Qa @ overlap).flip(0).clamp(max=1)
+    return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
