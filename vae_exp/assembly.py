@@ -127,4 +127,9 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
     if variational:
         derived |= {"classes": data.source.classes, "objective": build(config.objective)}
     architecture: Architecture = build(config.architecture, **derived)
+    if data.labels is not None and architecture.classes and not architecture.semi_supervised:
+        raise ConfigError(
+            f"dataset.labels={data.labels}: a {type(architecture).__name__} that is conditioned on labels needs all of "
+            "them; architecture=m2 learns from a few"
+        )
     return architecture

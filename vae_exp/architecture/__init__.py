@@ -1,5 +1,6 @@
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.deterministic import AE
+from vae_exp.architecture.semi_supervised import M2
 from vae_exp.architecture.variational import VAE
 
-__all__ = ["AE", "VAE", "Architecture"]
+__all__ = ["AE", "M2", "VAE", "Architecture"]

@@ -23,6 +23,7 @@ class Architecture(nn.Module, ABC):
         weights: What each term counts for in the loss.
         amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
         updates_per_batch: How many updates follow each other on a batch.
+        semi_supervised: Whether it learns from images with and without a label, of which every batch has some.
     """
 
     shape: Shape
@@ -32,6 +33,7 @@ class Architecture(nn.Module, ABC):
     weights: dict[str, float]
     amortized: bool = True
     updates_per_batch: int = 1
+    semi_supervised: bool = False
 
     @property
     @abstractmethod
@@ -58,11 +60,18 @@ class Architecture(nn.Module, ABC):
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""
 
-    def begin(self, images: int) -> None:
-        """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
+    def begin(self, images: int, labelled: int = 0) -> None:
+        """Prepare for so many training images, so many of them labelled, before the first of them is seen.
+
+        By default nothing to do.
+        """
 
     def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> None:
         """What comes before an update on x, the training images number `index` (B,): by default nothing."""
+
+    def completed(self, x: Tensor, y: Tensor) -> Tensor:
+        """The labels (B,), with a guess where they are not known: by default as they are."""
+        return y
 
     def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from pytorch_lightning import LightningDataModule
+from torch import Tensor
 
-from vae_exp.dataset.base import Images, Source, shuffled
+from vae_exp.dataset.base import Images, Source, balanced, shuffled
 from vae_exp.dataset.batches import EvaluationBatches, TrainingStream
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
 from vae_exp.errors import ConfigError
@@ -16,7 +17,8 @@ from vae_exp.errors import ConfigError
 class DataModule(LightningDataModule):
     """Train, validation and test images, uint8 in memory.
 
-    The validation images, and what `train_size` leaves out, are the same whatever the training seed is.
+    The validation images, what `train_size` leaves out, and which images keep their label, are the same whatever the
+    training seed is.
 
     Args:
         source: Where the images come from.
@@ -25,7 +27,13 @@ class DataModule(LightningDataModule):
             pixel/255 each time an image is served), or `static` (drawn once).
         train_size: Use only so many training images; None for all.
         validation_size: Hold out so many training images.
-        split_seed: Which images those are, and the draw of `static`.
+        split_seed: Which images those and the labelled ones are, and the draw of `static`.
+        labels: So many training images keep their label, as many of each class; None for all. The label of every
+            other one becomes −1 before anything sees it. Images held out for validation keep theirs.
+        labelled_per_batch: Of a batch's images, for an architecture that learns from images of both kinds.
+
+    Raises:
+        ConfigError: So many labels cannot be had, or a batch would hold labelled images only.
     """
 
     def __init__(
@@ -36,8 +44,12 @@ class DataModule(LightningDataModule):
         train_size: PositiveInt | None = None,
         validation_size: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
+        labels: PositiveInt | None = None,
+        labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
+        if labels is not None:
+            _check_labels(labels, source.classes, labelled_per_batch, batch_size)
         self.source = source
         self.batch_size = batch_size
         self.static = binarization == "static"
@@ -45,6 +57,8 @@ class DataModule(LightningDataModule):
         self.train_size = train_size
         self.validation_size = validation_size
         self.split_seed = split_seed
+        self.labels = labels
+        self.labelled_per_batch = labelled_per_batch
         self.splits: dict[str, Images] = {}
 
     def setup(self, stage: str) -> None:
@@ -58,10 +72,12 @@ class DataModule(LightningDataModule):
 
         Raises:
             DataError: The images cannot be had.
-            ConfigError: More images are asked for than there are.
+            ConfigError: More images or labels are asked for than there are.
         """
         loaded = self.source.load()
         train, validation = self._divide(loaded.train)
+        if self.labels is not None:
+            train = _few_labels(train, balanced(train.labels, self.labels, self.source.classes, self.split_seed))
         splits = {"train": train, "validation": validation, "test": loaded.test}
         if self.static:
             splits = {
@@ -69,10 +85,16 @@ class DataModule(LightningDataModule):
             }
         self.splits = {name: images.to(device) for name, images in splits.items() if len(images)}
 
+    @property
+    def labelled(self) -> int:
+        """How many training images have a label."""
+        return int((self.splits["train"].labels >= 0).sum())
+
     def train_dataloader(self) -> TrainingStream:
         """What is left of the experiment's budget: a resumed run goes on with the image that it stopped before."""
         assert self.trainer is not None
         experiment: Any = self.trainer.lightning_module
+        mixed = experiment.architecture.semi_supervised and self.labelled < len(self.splits["train"])
         return self.training_stream(
             experiment.samples_seen,
             experiment.samples,
@@ -80,6 +102,7 @@ class DataModule(LightningDataModule):
             getattr(self.trainer, "steps_per_execution", 1),
             experiment.goals,
             experiment.architecture.updates_per_batch,
+            self.labelled_per_batch if mixed else 0,
         )
 
     def training_stream(
@@ -90,10 +113,11 @@ class DataModule(LightningDataModule):
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
         repeats: int = 1,
+        labelled_per_batch: int = 0,
     ) -> TrainingStream:
         """Training batches from image `start` of the stream to image `stop`."""
         source = self.splits["train"], self.binarize, self.batch_size
-        return TrainingStream(*source, start, stop, seed, batches_per_execution, goals, repeats)
+        return TrainingStream(*source, start, stop, seed, batches_per_execution, goals, repeats, labelled_per_batch)
 
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Every image of a split once, or the first so many of them."""
@@ -120,3 +144,21 @@ class DataModule(LightningDataModule):
         order = shuffled(len(images), self.split_seed)
         # the validation images come first, so that they stay the same whatever train_size is
         return images[order[self.validation_size :][:size]], images[order[: self.validation_size]]
+
+
+def _check_labels(labels: int, classes: int, labelled_per_batch: int, batch_size: int) -> None:
+    if not classes:
+        raise ConfigError(f"dataset.labels={labels}: this dataset has no labels")
+    if labels % classes:
+        raise ConfigError(f"dataset.labels={labels}: is not allowed: a multiple of the {classes} classes is needed")
+    if labelled_per_batch >= batch_size:
+        raise ConfigError(
+            f"dataset.labelled_per_batch={labelled_per_batch}: leaves no room in a batch for images without a label "
+            f"(dataset.batch_size={batch_size})"
+        )
+
+
+def _few_labels(images: Images, chosen: Tensor) -> Images:
+    labels = torch.full_like(images.labels, -1)
+    labels[chosen] = images.labels[chosen]
+    return Images(images.pixels, labels)
