@@ -127,9 +127,19 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
     if variational:
         derived |= {"classes": data.source.classes, "objective": build(config.objective)}
     architecture: Architecture = build(config.architecture, **derived)
-    if data.labels is not None and architecture.classes and not architecture.semi_supervised:
+    if data.labels is not None:
+        _check_few_labels(architecture, data)
+    return architecture
+
+
+def _check_few_labels(architecture: Architecture, data: DataModule) -> None:
+    if architecture.classes and not architecture.labelled_per_batch:
         raise ConfigError(
             f"dataset.labels={data.labels}: a {type(architecture).__name__} that is conditioned on labels needs all of "
             "them; architecture=m2 learns from a few"
         )
-    return architecture
+    if architecture.labelled_per_batch >= data.batch_size:
+        raise ConfigError(
+            f"architecture.labelled_per_batch={architecture.labelled_per_batch}: leaves no room in a batch for images "
+            f"without a label (dataset.batch_size={data.batch_size})"
+        )

@@ -80,7 +80,7 @@ class Experiment(pl.LightningModule):
         batch_size = trainer.datamodule.batch_size
         images, labelled = len(trainer.datamodule.splits["train"]), trainer.datamodule.labelled
         self.architecture.begin(images, labelled)
-        if self.architecture.semi_supervised and labelled < images:
+        if self.architecture.labelled_per_batch and labelled < images:
             self.labelled_share = labelled / images
         auto = trainer.compile == "auto"
         # another size of batch would be compiled anew

@@ -23,7 +23,7 @@ class Architecture(nn.Module, ABC):
         weights: What each term counts for in the loss.
         amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
         updates_per_batch: How many updates follow each other on a batch.
-        semi_supervised: Whether it learns from images with and without a label, of which every batch has some.
+        labelled_per_batch: How many images of a batch have a label, where few do; 0 if it does not matter.
     """
 
     shape: Shape
@@ -33,7 +33,7 @@ class Architecture(nn.Module, ABC):
     weights: dict[str, float]
     amortized: bool = True
     updates_per_batch: int = 1
-    semi_supervised: bool = False
+    labelled_per_batch: int = 0
 
     @property
     @abstractmethod

@@ -39,12 +39,13 @@ class M2(Architecture):
         objective: How L is estimated.
         latent_dim: Size of z.
         alpha: Weight of the classification, as a multiple of N.
+        labelled_per_batch: How many images of a batch have a label, where not all have one. What an image counts for
+            is set right again (`dataset.batches.importance`): drawn alike, most batches would hold none of them.
 
     Raises:
         ConfigError: The data has no labels, or the objective is not the bound's.
     """
 
-    semi_supervised = True
     prior_mean: Tensor
     prior_std: Tensor
     every_label: Tensor
@@ -58,6 +59,7 @@ class M2(Architecture):
         objective: Objective,
         latent_dim: PositiveInt = 50,
         alpha: NonNegativeFloat = 0.1,
+        labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
         if not classes:
@@ -76,6 +78,7 @@ class M2(Architecture):
         self.likelihood = likelihood
         self.objective = objective
         self.alpha = alpha
+        self.labelled_per_batch = labelled_per_batch
         self.weights = {"nll": 1.0, "kl": 1.0, "classification": alpha}
         self.classifier = network.encoder(shape, 0, classes)
         self.encoder = network.encoder(shape, classes, 2 * latent_dim)

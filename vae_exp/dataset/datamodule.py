@@ -30,10 +30,9 @@ class DataModule(LightningDataModule):
         split_seed: Which images those and the labelled ones are, and the draw of `static`.
         labels: So many training images keep their label, as many of each class; None for all. The label of every
             other one becomes −1 before anything sees it. Images held out for validation keep theirs.
-        labelled_per_batch: Of a batch's images, for an architecture that learns from images of both kinds.
 
     Raises:
-        ConfigError: So many labels cannot be had, or a batch would hold labelled images only.
+        ConfigError: So many labels cannot be had.
     """
 
     def __init__(
@@ -45,11 +44,10 @@ class DataModule(LightningDataModule):
         validation_size: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
         labels: PositiveInt | None = None,
-        labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
         if labels is not None:
-            _check_labels(labels, source.classes, labelled_per_batch, batch_size)
+            _check_labels(labels, source.classes)
         self.source = source
         self.batch_size = batch_size
         self.static = binarization == "static"
@@ -58,7 +56,6 @@ class DataModule(LightningDataModule):
         self.validation_size = validation_size
         self.split_seed = split_seed
         self.labels = labels
-        self.labelled_per_batch = labelled_per_batch
         self.splits: dict[str, Images] = {}
 
     def setup(self, stage: str) -> None:
@@ -94,7 +91,7 @@ class DataModule(LightningDataModule):
         """What is left of the experiment's budget: a resumed run goes on with the image that it stopped before."""
         assert self.trainer is not None
         experiment: Any = self.trainer.lightning_module
-        mixed = experiment.architecture.semi_supervised and self.labelled < len(self.splits["train"])
+        mixed = self.labelled < len(self.splits["train"])
         return self.training_stream(
             experiment.samples_seen,
             experiment.samples,
@@ -102,7 +99,7 @@ class DataModule(LightningDataModule):
             getattr(self.trainer, "steps_per_execution", 1),
             experiment.goals,
             experiment.architecture.updates_per_batch,
-            self.labelled_per_batch if mixed else 0,
+            experiment.architecture.labelled_per_batch if mixed else 0,
         )
 
     def training_stream(
@@ -146,16 +143,11 @@ class DataModule(LightningDataModule):
         return images[order[self.validation_size :][:size]], images[order[: self.validation_size]]
 
 
-def _check_labels(labels: int, classes: int, labelled_per_batch: int, batch_size: int) -> None:
+def _check_labels(labels: int, classes: int) -> None:
     if not classes:
         raise ConfigError(f"dataset.labels={labels}: this dataset has no labels")
     if labels % classes:
         raise ConfigError(f"dataset.labels={labels}: is not allowed: a multiple of the {classes} classes is needed")
-    if labelled_per_batch >= batch_size:
-        raise ConfigError(
-            f"dataset.labelled_per_batch={labelled_per_batch}: leaves no room in a batch for images without a label "
-            f"(dataset.batch_size={batch_size})"
-        )
 
 
 def _few_labels(images: Images, chosen: Tensor) -> Images:
