@@ -79,7 +79,7 @@ class Experiment(pl.LightningModule):
         trainer: Any = self.trainer
         batch_size = trainer.datamodule.batch_size
         images, labelled = len(trainer.datamodule.splits["train"]), trainer.datamodule.labelled
-        self.architecture.begin(images, labelled)
+        self.architecture.begin(images)
         if self.architecture.labelled_per_batch and labelled < images:
             self.labelled_share = labelled / images
         auto = trainer.compile == "auto"

@@ -60,11 +60,8 @@ class Architecture(nn.Module, ABC):
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""
 
-    def begin(self, images: int, labelled: int = 0) -> None:
-        """Prepare for so many training images, so many of them labelled, before the first of them is seen.
-
-        By default nothing to do.
-        """
+    def begin(self, images: int) -> None:
+        """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
 
     def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> None:
         """What comes before an update on x, the training images number `index` (B,): by default nothing."""

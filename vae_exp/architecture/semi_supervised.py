@@ -27,9 +27,10 @@ class M2(Architecture):
     it, one without has U. Both are −(nll + kl), the latter KL(q(y, z|x)‖p(y, z)) with log p(y) in it. In evaluations
     every image has U: no label is used.
 
-    The paper minimises J = −Σ_labelled L − Σ_unlabelled U + α·E_labelled[−log q(y|x)] with α = 0.1·N for N training
-    images (eq. 9). The loss is J/N: the mean −log q(y|x) of the labelled images counts `alpha` nats per image, so each
-    of N_l labelled images counts alpha·N/N_l times its −log q(y|x).
+    What is minimised is J = −Σ_labelled L − Σ_unlabelled U + α·Σ_labelled −log q(y|x) with α = alpha·N for N training
+    images (eqs. 8 and 9), as J/N in nats per image: each of the N_l labelled images' −log q(y|x) counts α times what
+    its −L counts, and their mean alpha·N_l in the loss. The paper has E_labelled for the last sum; were that a mean,
+    its weight would be N_l times smaller, which alpha=0.1/N_l gives.
 
     Args:
         shape: (C, H, W) of an image.
@@ -38,7 +39,7 @@ class M2(Architecture):
         likelihood: Decoder features to p(x|y, z).
         objective: How L is estimated.
         latent_dim: Size of z.
-        alpha: Weight of the classification, as a multiple of N.
+        alpha: Weight of the classification, as a multiple of N; the paper's is 0.1.
         labelled_per_batch: How many images of a batch have a label, where not all have one. What an image counts for
             is set right again (`dataset.batches.importance`): drawn alike, most batches would hold none of them.
 
@@ -93,9 +94,9 @@ class M2(Architecture):
         """p(z) = N(0, I), event (latent_dim,)."""
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
-    def begin(self, images: int, labelled: int = 0) -> None:
-        """Let the mean over so many labelled images count `alpha` in the mean over all."""
-        self.weights["classification"] = self.alpha * images / max(labelled, 1)
+    def begin(self, images: int) -> None:
+        """Let the classification count α = alpha·N, of which the number of images is N."""
+        self.weights["classification"] = self.alpha * images
 
     def classify(self, x: Tensor) -> Tensor:
         """log q(y|x), (B, classes)."""
