@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vae_exp.architecture import AE, VAE
+from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Bernoulli, Gaussian
@@ -27,9 +27,13 @@ def ae(**arguments):
     return AE(SHAPE, **({"network": NETWORK, "likelihood": Bernoulli(), "latent_dim": 3} | arguments))
 
 
+def m2(**arguments):
+    return M2(SHAPE, 10, **({"objective": SGVBB(), "latent_dim": 3} | arguments))
+
+
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(), Gaussian("shared"), Gaussian("fixed")])
 @pytest.mark.parametrize("network", [NETWORK, Conv([2, 3], [1, 2], 4)])
-@pytest.mark.parametrize("make", [ae, vae, lambda **k: vae(conditional=True, **k)])
+@pytest.mark.parametrize("make", [ae, vae, lambda **k: vae(conditional=True, **k), m2])
 def test_shapes(make, network, likelihood, batch):
     model = make(network=network, likelihood=likelihood)
     x, y = batch

@@ -18,7 +18,8 @@ from torchvision import datasets
 from vae_exp.dataset import DataModule, Images
 from vae_exp.dataset import frey_face as frey_face_module
 from vae_exp.dataset import mnist as mnist_module
-from vae_exp.dataset.batches import EvaluationBatches, TrainingStream
+from vae_exp.dataset.base import balanced
+from vae_exp.dataset.batches import EvaluationBatches, TrainingStream, importance
 from vae_exp.dataset.binarization import BINARIZE
 from vae_exp.dataset.fashion_mnist import FashionMNIST
 from vae_exp.dataset.frey_face import FreyFace
@@ -222,6 +223,94 @@ class TestTrainingStream:
     def test_images_and_labels_belong_together(self):
         for x, y in served_by(stream()):
             torch.testing.assert_close(x[:, 0, 0, 0] * 255, y.float())
+
+
+def few_labels(n: int, labelled: int) -> Images:
+    """Of n images the first `labelled` have a label, their number."""
+    images = numbered(n)
+    return Images(images.pixels, torch.where(images.labels < labelled, images.labels, -1))
+
+
+class TestFewLabels:
+    def served(self, start=0, stop=200, batch_size=5, labelled_per_batch=2, most=1, seed=0):
+        stream = TrainingStream(
+            few_labels(16, 4), BINARIZE["none"], batch_size, start, stop, seed, most, (), 1, labelled_per_batch
+        )
+        return [batch for execution in stream for batch in execution]
+
+    def test_every_batch_has_as_many_and_each_kind_has_passes_of_its_own(self):
+        batches = self.served(stop=203)
+        assert all((y[:2] >= 0).all() and (y[2:] < 0).all() for _, y, _ in batches)
+        assert [len(y) for _, y, _ in batches] == [5] * 40 + [3]
+        labelled, others = (torch.cat([index[part] for _, _, index in batches]) for part in (slice(2), slice(2, None)))
+        for some, n in ((labelled, 4), (others - 4, 12)):
+            for i in range(len(some) // n):
+                assert sorted(some[i * n : (i + 1) * n].tolist()) == list(range(n))
+        for x, y, index in batches:
+            assert torch.equal((x[:, 0, 0, 0] * 255).round().long(), index)
+            assert torch.equal(y, torch.where(index < 4, index, -1))
+
+    @given(step=st.integers(0, 8), most=st.integers(1, 4), seed=st.integers(0, 3))
+    def test_goes_on_where_it_stopped(self, step, most, seed):
+        whole, rest = self.served(seed=seed), self.served(5 * step, most=most, seed=seed)
+        assert [i.tolist() for _, _, i in rest] == [i.tolist() for _, _, i in whole[step:]]
+
+    @given(start=st.integers(0, 30), count=st.integers(1, 30))
+    def test_any_budget_is_served_to_the_image(self, start, count):
+        """Also from the middle of a batch on, where a run with another budget ended."""
+        served = torch.cat([index for _, _, index in self.served(start, start + count)])
+        whole = torch.cat([index for _, _, index in self.served(0, 60)])
+        assert sorted(served.tolist()) == sorted(whole[start : start + count].tolist()) or start % 5
+        assert len(served) == count
+
+    def test_weighted_means_over_batches_are_the_mean_over_the_training_set(self):
+        """Four batches: every image without a label once, every other one twice."""
+        value = torch.randn(16, dtype=torch.float64)
+        batches = self.served(stop=20)
+        means = [(importance(y, 4 / 16) * value[index]).mean() for _, y, index in batches]
+        torch.testing.assert_close(torch.stack(means).mean(), value.mean())
+
+    def test_counts_are_one_where_a_batch_is_like_the_training_set(self):
+        torch.testing.assert_close(importance(torch.tensor([3, -1, -1, -1]), 0.25), torch.ones(4))
+        torch.testing.assert_close(importance(torch.tensor([3, 1]), 1.0), torch.ones(2))
+
+    def load(self, small_data, **arguments):
+        data = DataModule(KMNIST(str(small_data)), **arguments)
+        data.load(CPU)
+        return data
+
+    def test_the_labelled_images_are_balanced_and_the_same_each_time(self, small_data):
+        data, again, other = (self.load(small_data, labels=30, split_seed=seed) for seed in (0, 0, 1))
+        labels, all_labels = data.splits["train"].labels, self.load(small_data).splits["train"].labels
+        known = labels >= 0
+        assert labels[known].bincount().tolist() == [3] * 10
+        assert data.labelled == 30
+        assert torch.equal(labels[known], all_labels[known])
+        assert torch.equal(labels, again.splits["train"].labels)
+        assert not torch.equal(labels, other.splits["train"].labels)
+        assert torch.equal(data.splits["train"].pixels, self.load(small_data).splits["train"].pixels)
+        assert (data.splits["test"].labels >= 0).all()
+
+    def test_smaller_choices_lie_in_larger_ones(self):
+        labels = torch.arange(300) % 10
+        small, large = balanced(labels, 20, 10, seed=5), balanced(labels, 100, 10, seed=5)
+        assert set(small.tolist()) < set(large.tolist())
+
+    def test_composes_with_a_smaller_training_set_and_validation(self, small_data):
+        splits = self.load(small_data, labels=10, train_size=60, validation_size=20).splits
+        assert splits["train"].labels[splits["train"].labels >= 0].bincount().tolist() == [1] * 10
+        assert {name: len(images) for name, images in splits.items()} == {"train": 60, "validation": 20, "test": 40}
+        assert (splits["validation"].labels >= 0).all()
+        plain = self.load(small_data, train_size=60, validation_size=20).splits
+        assert torch.equal(splits["train"].pixels, plain["train"].pixels)
+
+    def test_what_cannot_be_had_is_refused(self, small_data):
+        with pytest.raises(ConfigError, match=r"dataset\.labels=25: .*multiple of the 10 classes"):
+            self.load(small_data, labels=25)
+        with pytest.raises(ConfigError, match=r"dataset\.labels=130: takes 13 .*there are 12 of class 0"):
+            self.load(small_data, labels=130)
+        with pytest.raises(ConfigError, match=r"dataset\.labels=10: this dataset has no labels"):
+            DataModule(FreyFace(str(small_data)), labels=10)
 
 
 def test_evaluation_serves_every_image_once_in_order():

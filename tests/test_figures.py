@@ -3,9 +3,9 @@ import pytest
 import scipy.stats
 import torch
 
-from vae_exp.architecture import AE, VAE
+from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
-from vae_exp.figures import filters, manifold, portfolio, reconstructions, samples
+from vae_exp.figures import analogies, filters, manifold, portfolio, reconstructions, samples
 from vae_exp.figures.images import image_grid
 from vae_exp.figures.latent import gaussian_grid, quantile_grid
 from vae_exp.likelihood import Bernoulli
@@ -49,6 +49,16 @@ def test_sample_rows_are_named_by_class():
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["zero", "one"]
 
 
+def test_analogies_stand_beside_their_input():
+    x, images = shades(2), shades(6).unflatten(0, (2, 3))
+    figure = analogies(x, images, "title")
+    grid = drawn(figure)
+    for row in range(2):
+        shown = [grid[3 + 8 * row, 3 + 6 * column] for column in range(4)]
+        assert shown == pytest.approx([x[row, 0, 0, 0].item(), *images[row, :, 0, 0, 0].tolist()])
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["input", "0", "1", "2"]
+
+
 def test_filters_are_grey_at_zero_and_the_largest_come_first():
     weights = torch.zeros(3, *SHAPE)
     weights[1, 0, 0, 0], weights[2, 0, 0, 0] = 1.0, -5.0
@@ -90,20 +100,23 @@ def test_a_manifold_has_the_side_asked_for_and_half_of_it_for_each_class(conditi
 
 
 @pytest.mark.parametrize("latent_dim", [2, 3])
-@pytest.mark.parametrize("kind", ["ae", "dae", "vae", "cvae"])
+@pytest.mark.parametrize("kind", ["ae", "dae", "vae", "cvae", "m2"])
 def test_every_model_gets_the_figures_that_it_has(kind, latent_dim):
     parts = {"network": MLP([8]), "likelihood": Bernoulli(), "latent_dim": latent_dim}
-    if "v" in kind:
+    if kind == "m2":
+        model = M2(SHAPE, 10, objective=SGVBB(), **parts)
+    elif "v" in kind:
         model = VAE(SHAPE, 10, objective=SGVBB(), conditional=kind == "cvae", **parts)
     else:
         model = AE(SHAPE, corruption=Masking(0.5) if kind == "dae" else None, **parts)
     x, y = torch.rand(30, *SHAPE), torch.arange(30) % 10
     figures = dict(portfolio(model.eval(), (x, y), "title"))
-    expected = {"reconstructions", "samples" if "v" in kind else "filters"}
+    expected = {"reconstructions", "filters" if kind in ("ae", "dae") else "samples"}
+    expected |= {"analogies"} if kind in ("cvae", "m2") else set()
     assert set(figures) == expected | ({"latent_scatter", "manifold"} if latent_dim == 2 else set())
     rows = [label.get_text() for label in figures["reconstructions"].axes[0].get_yticklabels()]
     assert rows == (["input", "corrupted", "output"] if kind == "dae" else ["input", "output"])
-    if kind == "cvae":
+    if kind in ("cvae", "m2"):
         assert len(figures["samples"].axes[0].get_yticklabels()) == 10
     if latent_dim == 2:
         offsets = np.asarray(figures["latent_scatter"].axes[0].collections[0].get_offsets())

@@ -132,4 +132,19 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
         derived["objective"] = build(config.objective)
     needed = {name: part for name, part in derived.items() if name in accepted}
     architecture: Architecture = build(config.architecture, **needed)
+    if data.labels is not None:
+        _check_few_labels(architecture, data)
     return architecture
+
+
+def _check_few_labels(architecture: Architecture, data: DataModule) -> None:
+    if architecture.needs_labels:
+        raise ConfigError(
+            f"dataset.labels={data.labels}: this {type(architecture).__name__} needs the label of every "
+            "image; architecture=m2 learns from a few"
+        )
+    if architecture.labelled_per_batch >= data.batch_size:
+        raise ConfigError(
+            f"architecture.labelled_per_batch={architecture.labelled_per_batch}: leaves no room in a batch for images "
+            f"without a label (dataset.batch_size={data.batch_size})"
+        )

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from vae_exp.architecture import VAE
 from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError, Diverged, Interrupted
 from vae_exp.evaluation import evaluate
@@ -72,15 +73,17 @@ class Evaluate(pl.Callback):
         """Say where executions have to end.
 
         Raises:
-            ConfigError: log p(x) is asked for, and the model has no prior or too many latents.
+            ConfigError: log p(x) is asked for, and the model is no VAE or has too many latents.
         """
         experiment, _ = _parts(trainer)
         model = experiment.architecture
-        if self.marginal_likelihood and (model.prior is None or model.latent_dim > MOST_LATENTS):
+        if self.marginal_likelihood and (not isinstance(model, VAE) or model.latent_dim > MOST_LATENTS):
+            has = f"architecture.latent_dim={model.latent_dim}"
+            if not isinstance(model, VAE):
+                has = "no prior" if model.prior is None else "a label among its latents"
             raise ConfigError(
-                "callbacks.evaluate.marginal_likelihood=true: is for a model with a prior and at most "
-                f"{MOST_LATENTS} latents; this one has "
-                + ("no prior" if model.prior is None else f"architecture.latent_dim={model.latent_dim}")
+                f"callbacks.evaluate.marginal_likelihood=true: is for a VAE with at most {MOST_LATENTS} latents; this "
+                f"model has {has}"
             )
         experiment.goals = evaluation_points(experiment.samples, self.per_decade, self.decades)
 
@@ -338,8 +341,11 @@ class Progress(pl.callbacks.ProgressBar):
 def _line(metrics: dict[str, float]) -> str:
     shown = [f"{metrics['samples']:>11,.0f} samples"]
     for split in ("train", "validation", "test"):
-        if measure(metrics, split)[0] in metrics:
+        name, _ = measure(metrics, split)
+        if name in metrics:
             shown.append(told(metrics, split))
+        if f"{split}/error" in metrics and name != f"{split}/error":
+            shown.append(f"{split}/error {metrics[f'{split}/error']:7.2%}")
     return "   ".join([*shown, f"{metrics['steps_per_second']:6.0f} steps/s"])
 
 

@@ -74,7 +74,8 @@ def evaluate(
     loaded = load_run(run)
     model = loaded.model
     if not isinstance(model, VAE):
-        raise RunError(f"run={run}: {type(model).__name__} has no prior over its code, so no marginal likelihood")
+        reason = "has no prior over its code" if model.prior is None else "has a label among its latents"
+        raise RunError(f"run={run}: {type(model).__name__} {reason}, so no marginal likelihood is estimated")
     data = build_data(loaded.config)
     data.load(torch.device("cpu"))
     if split not in data.splits:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from vae_exp import gradients
 from vae_exp.architecture import Architecture
-from vae_exp.dataset.batches import TrainingBatch
+from vae_exp.dataset.batches import TrainingBatch, importance
 from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
 from vae_exp.network.bayesian import gaussian_parameters
@@ -60,18 +60,27 @@ class Experiment(pl.LightningModule):
         """The latest evaluation."""
         self.goals: list[int] = []
         """The sample counts at which to evaluate."""
+        self.labelled_share: float | None = None
+        """Of the training images, where batches hold labelled ones in another proportion."""
         self.stop_requested = False
         self.automatic_optimization = False  # a Lightning step runs many updates
 
     def forward(self, x: Tensor, y: Tensor) -> Loss:
         """The loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image."""
-        terms = {name: term.mean() for name, term in self.architecture.terms(x, y).items()}
+        terms = self.architecture.terms(x, y)
+        if self.labelled_share is not None:
+            count = importance(y, self.labelled_share)
+            terms = {name: count * term for name, term in terms.items()}
+        terms = {name: term.mean() for name, term in terms.items()}
         return torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum(), terms
 
     def on_fit_start(self) -> None:
         """Let the architecture prepare; choose how gradients are computed."""
         trainer: Any = self.trainer
-        self.architecture.begin(len(trainer.datamodule.splits["train"]))
+        images, labelled = len(trainer.datamodule.splits["train"]), trainer.datamodule.labelled
+        self.architecture.begin(images)
+        if self.architecture.labelled_per_batch and labelled < images:
+            self.labelled_share = labelled / images
         auto = trainer.compile == "auto"
         # another size of batch would be compiled anew
         self._gradients = self._gradients_of_rest = gradients.eager(self)

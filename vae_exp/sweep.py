@@ -74,9 +74,12 @@ def markdown(path: Path, jobs: list[Job]) -> str:
     """`sweep.md`: the means over the seeds, beside the paper's bound at the same number of samples; the failures."""
     keys = [key for key in varied(jobs) if key != "seed"]
     columns = ["runs", "reached", "train", "test", "paper, test", "test − paper", "steps/s", "minutes"]
+    classifiers = any("test/error" in job.results for job in jobs)
+    columns += ["test error, %"] * classifiers
     lines = [f"# {title(path)}", "", f"{sum(j.completed for j in jobs)} of {len(jobs)} jobs completed. {_origin(jobs)}"]
     lines += ["", _line(*keys, *columns), f"|{'---|' * len([*keys, *columns])}"]
-    lines += [_line(*values, *_cells(group)) for values, group in groups(jobs).items()]
+    for values, group in groups(jobs).items():
+        lines.append(_line(*values, *_cells(group), *[_percent(group.mean("test/error"))] * classifiers))
     shown = ", ".join(NAMES[name] for name in _measures(jobs))
     lines += ["", f"Train and test: {shown}; nats per image, higher is better; ± is over seeds."]
     rest = [job for job in jobs if not job.completed]
@@ -174,6 +177,10 @@ def _number(values: tuple[float, float] | None) -> str:
         return ""
     mean, deviation = values
     return f"{mean:.2f} ± {deviation:.2f}" if deviation else f"{mean:.2f}"
+
+
+def _percent(values: tuple[float, float] | None) -> str:
+    return _number(values and (100 * values[0], 100 * values[1]))
 
 
 def _line(*cells: str) -> str:

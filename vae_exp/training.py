@@ -229,7 +229,10 @@ def _build_trainer(config: DictConfig, directory: RunDirectory) -> pl.Trainer:
 def _description(experiment: Experiment, data: DataModule) -> str:
     parameters = sum(p.numel() for p in experiment.architecture.parameters())
     sizes = ", ".join(f"{len(images):,} {split}" for split, images in data.splits.items())
-    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images"
+    few = ""
+    if data.labels is not None:
+        few = f", {data.labels:,} of the former labelled ({data.labels // data.source.classes:,} of each class)"
+    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{few}"
 
 
 def _results(

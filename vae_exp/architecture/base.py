@@ -25,6 +25,8 @@ class Architecture(nn.Module, ABC):
         amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
         online: Whether it learns from minibatches; else from all training images at once.
         evaluations_per_batch: How often a batch is evaluated before the next one.
+        labelled_per_batch: How many images of a batch have a label, where few do; 0 if it does not matter.
+        needs_labels: Whether every training image has to have one.
     """
 
     shape: Shape
@@ -36,6 +38,8 @@ class Architecture(nn.Module, ABC):
     amortized: bool = True
     online: bool = True
     evaluations_per_batch: int = 1
+    labelled_per_batch: int = 0
+    needs_labels: bool = False
 
     @property
     @abstractmethod
@@ -72,6 +76,10 @@ class Architecture(nn.Module, ABC):
             Whether this evaluation of the batch is one that the weights are updated by.
         """
         return True
+
+    def completed(self, x: Tensor, y: Tensor) -> Tensor:
+        """The labels (B,), with a guess where they are not known: by default as they are."""
+        return y
 
     def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.

@@ -83,6 +83,7 @@ class Stacked(Architecture):
         self.corruption = corruption
         self.supervised = supervised
         self.reconstructs = not supervised
+        self.needs_labels = supervised
         self.depth = len(sizes) if depth is None or supervised else depth
         self.latent_dim = sizes[self.depth - 1]
         below = [shape[0] * shape[1] * shape[2], *sizes]

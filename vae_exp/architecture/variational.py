@@ -64,6 +64,7 @@ class VAE(Architecture):
         self.shape = shape
         self.latent_dim = latent_dim
         self.classes = classes if conditional else 0
+        self.needs_labels = conditional
         self.likelihood = likelihood
         self.objective = objective
         self.weights = {term: beta if term == "kl" else 1.0 for term in objective.terms}

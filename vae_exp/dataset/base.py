@@ -7,6 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vae_exp.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Images:
@@ -55,6 +57,29 @@ class Source(ABC):
         Raises:
             DataError: They are missing, cut short or not what they should be; the message says where they belong.
         """
+
+
+def balanced(labels: Tensor, n: int, classes: int, seed: int) -> Tensor:
+    """Which images to choose for n of them, as many of each class, (n,) int64; smaller choices lie in larger ones.
+
+    Args:
+        labels: Of all images, (N,) int64.
+        n: How many to choose, a multiple of `classes`.
+        classes: How many classes there are.
+        seed: Of the choice.
+
+    Raises:
+        ConfigError: A class has too few images.
+    """
+    order = shuffled(len(labels), seed).to(labels.device)
+    chosen = [order[labels[order] == label][: n // classes] for label in range(classes)]
+    fewest, label = min((len(some), label) for label, some in enumerate(chosen))
+    if fewest < n // classes:
+        raise ConfigError(
+            f"dataset.labels={n}: takes {n // classes} training images of each class, and there are {fewest} of "
+            f"class {label}"
+        )
+    return torch.cat(chosen)
 
 
 def shuffled(n: int, seed: int) -> Tensor:

@@ -16,11 +16,41 @@ TrainingBatch = tuple[Tensor, Tensor, Tensor]
 """The same, and which of the training images they are, (B,) int64."""
 
 
+class Passes:
+    """Shuffled passes over some images, one after another: which ones come depends on seed and position alone.
+
+    Args:
+        index: The images' numbers, (N,) int64.
+        seed: Of the shuffles.
+    """
+
+    def __init__(self, index: Tensor, *seed: int) -> None:
+        self.index = index
+        self._seed = seed
+        self._passes: dict[int, Tensor] = {}
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """The images from position `start` to position `stop`, (stop − start,) int64."""
+        n = len(self.index)
+        pieces = [self._pass(i)[max(start - i * n, 0) : stop - i * n] for i in range(start // n, (stop - 1) // n + 1)]
+        return pieces[0] if len(pieces) == 1 else torch.cat([self.index[:0], *pieces])
+
+    def _pass(self, i: int) -> Tensor:
+        """The order of the i-th pass, kept until another one is asked for."""
+        if i not in self._passes:
+            seed = int(np.random.SeedSequence((*self._seed, i)).generate_state(1)[0])
+            self._passes = {i: self.index[shuffled(len(self.index), seed).to(self.index.device)]}
+        return self._passes[i]
+
+
 class TrainingStream:
     """Shuffled passes over the images, one after another: which images come next depends on seed and position alone.
 
     Batches are full also where a pass ends inside one; only the last one of the budget may be smaller. They come in
     executions of several batches, each made when it is asked for.
+
+    With `labelled_per_batch`, images with and without a label have passes of their own: every batch begins with so
+    many of the former. `importance` tells what each image then counts for.
 
     Args:
         images: All training images.
@@ -32,6 +62,7 @@ class TrainingStream:
         batches_per_execution: How many batches at most.
         goals: Positions at which an execution has to end, with the batch that reaches them; sorted.
         repeats: How often a batch is served before the next one; each time counts.
+        labelled_per_batch: How many images of a batch have a label; 0 draws from all images alike.
     """
 
     def __init__(
@@ -45,16 +76,19 @@ class TrainingStream:
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
         repeats: int = 1,
+        labelled_per_batch: int = 0,
     ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
-        self.seed = seed
         self.repeats = repeats
+        self.labelled_per_batch = labelled_per_batch
         self._span = start, stop
         self._batches_per_execution = batches_per_execution
         self._goals = [*goals, stop]
-        self._passes: dict[int, Tensor] = {}
+        known = (images.labels >= 0) if labelled_per_batch else torch.zeros_like(images.labels, dtype=torch.bool)
+        self._labelled = Passes(known.nonzero()[:, 0], seed, 1)
+        self._others = Passes((~known).nonzero()[:, 0], seed)
 
     def __iter__(self) -> Iterator[Iterator[TrainingBatch]]:
         return map(self._batches, _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals))
@@ -68,20 +102,35 @@ class TrainingStream:
 
     def _index(self, position: int, count: int) -> Tensor:
         """Which images are served at so many positions of the stream, from this one on."""
-        n = len(self.images)
         repeated, within = position // (self.batch_size * self.repeats), position % self.batch_size
         start = repeated * self.batch_size + within  # in the passes
         stop = start + count
-        passes = range(start // n, (stop - 1) // n + 1)
-        pieces = [self._pass(i)[max(start - i * n, 0) : stop - i * n] for i in passes]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        if not self.labelled_per_batch:
+            return self._others.between(start, stop)
+        first, last = self._labelled_before(start), self._labelled_before(stop)
+        labelled, others = self._labelled.between(first, last), self._others.between(start - first, stop - last)
+        return torch.cat([labelled, others])
 
-    def _pass(self, i: int) -> Tensor:
-        """The order of the i-th pass, kept until another one is asked for."""
-        if i not in self._passes:
-            seed = int(np.random.SeedSequence((self.seed, i)).generate_state(1)[0])
-            self._passes = {i: shuffled(len(self.images), seed).to(self.images.pixels.device)}
-        return self._passes[i]
+    def _labelled_before(self, position: int) -> int:
+        """How many of the images before a position are labelled ones: of every batch the first."""
+        batches, within = divmod(position, self.batch_size)
+        return batches * self.labelled_per_batch + min(within, self.labelled_per_batch)
+
+
+def importance(y: Tensor, labelled_share: float) -> Tensor:
+    """What an image of a batch counts for, (B,), so that weighted means over batches estimate the training set's mean.
+
+    A batch holds more of the labelled images than the training set does, in proportion: each counts for the share of
+    its kind in the training set over that in the batch.
+
+    Args:
+        y: The batch's labels (B,), −1 where unknown.
+        labelled_share: Of the training images, in [0, 1].
+    """
+    known = y >= 0
+    labelled = known.float().mean()
+    # a rest of a batch may have images of one kind only
+    return torch.where(known, labelled_share / labelled, (1 - labelled_share) / (1 - labelled))
 
 
 def _executions(

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from pytorch_lightning import LightningDataModule
+from torch import Tensor
 
-from vae_exp.dataset.base import Images, Source, shuffled
+from vae_exp.dataset.base import Images, Source, balanced, shuffled
 from vae_exp.dataset.batches import EvaluationBatches, TrainingStream
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
 from vae_exp.errors import ConfigError
@@ -15,7 +16,8 @@ from vae_exp.errors import ConfigError
 class DataModule(LightningDataModule):
     """Train, validation and test images, uint8 in memory.
 
-    The validation images, and what `train_size` leaves out, are the same whatever the training seed is.
+    The validation images, what `train_size` leaves out, and which images keep their label, are the same whatever the
+    training seed is.
 
     Args:
         source: Where the images come from.
@@ -24,7 +26,12 @@ class DataModule(LightningDataModule):
             pixel/255 each time an image is served), or `static` (drawn once).
         train_size: Use only so many training images; None for all.
         validation_size: Hold out so many training images.
-        split_seed: Which images those are, and the draw of `static`.
+        split_seed: Which images those and the labelled ones are, and the draw of `static`.
+        labels: So many training images keep their label, as many of each class; None for all. The label of every
+            other one becomes −1 before anything sees it. Images held out for validation keep theirs.
+
+    Raises:
+        ConfigError: So many labels cannot be had.
     """
 
     def __init__(
@@ -35,8 +42,11 @@ class DataModule(LightningDataModule):
         train_size: PositiveInt | None = None,
         validation_size: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
+        labels: PositiveInt | None = None,
     ) -> None:
         super().__init__()
+        if labels is not None:
+            _check_labels(labels, source.classes)
         self.source = source
         self.batch_size = batch_size
         self.static = binarization == "static"
@@ -44,6 +54,7 @@ class DataModule(LightningDataModule):
         self.train_size = train_size
         self.validation_size = validation_size
         self.split_seed = split_seed
+        self.labels = labels
         self.splits: dict[str, Images] = {}
 
     def setup(self, stage: str) -> None:
@@ -57,10 +68,12 @@ class DataModule(LightningDataModule):
 
         Raises:
             DataError: The images cannot be had.
-            ConfigError: More images are asked for than there are.
+            ConfigError: More images or labels are asked for than there are.
         """
         loaded = self.source.load()
         train, validation = self._divide(loaded.train)
+        if self.labels is not None:
+            train = _few_labels(train, balanced(train.labels, self.labels, self.source.classes, self.split_seed))
         splits = {"train": train, "validation": validation, "test": loaded.test}
         if self.static:
             splits = {
@@ -68,10 +81,16 @@ class DataModule(LightningDataModule):
             }
         self.splits = {name: images.to(device) for name, images in splits.items() if len(images)}
 
+    @property
+    def labelled(self) -> int:
+        """How many training images have a label."""
+        return int((self.splits["train"].labels >= 0).sum())
+
     def train_dataloader(self) -> TrainingStream:
         """What is left of the experiment's budget: a resumed run goes on with the image that it stopped before."""
         assert self.trainer is not None
         experiment: Any = self.trainer.lightning_module
+        mixed = self.labelled < len(self.splits["train"])
         return TrainingStream(
             self.splits["train"],
             self.binarize,
@@ -82,6 +101,7 @@ class DataModule(LightningDataModule):
             getattr(self.trainer, "steps_per_execution", 1),
             experiment.goals,
             experiment.architecture.evaluations_per_batch,
+            experiment.architecture.labelled_per_batch if mixed else 0,
         )
 
     def training_batch_size(self, online: bool) -> int:
@@ -113,3 +133,16 @@ class DataModule(LightningDataModule):
         order = shuffled(len(images), self.split_seed)
         # the validation images come first, so that they stay the same whatever train_size is
         return images[order[self.validation_size :][:size]], images[order[: self.validation_size]]
+
+
+def _check_labels(labels: int, classes: int) -> None:
+    if not classes:
+        raise ConfigError(f"dataset.labels={labels}: this dataset has no labels")
+    if labels % classes:
+        raise ConfigError(f"dataset.labels={labels}: is not allowed: a multiple of the {classes} classes is needed")
+
+
+def _few_labels(images: Images, chosen: Tensor) -> Images:
+    labels = torch.full_like(images.labels, -1)
+    labels[chosen] = images.labels[chosen]
+    return Images(images.pixels, labels)

@@ -3,11 +3,14 @@
 import torch
 from torch import Tensor
 
-from vae_exp.architecture import VAE, Architecture
+from vae_exp.architecture import M2, VAE, Architecture
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.errors import UserError
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
+
+OF_LABELLED = ("classification", "error")
+"""What only an image with a label has: means over those."""
 
 
 @torch.no_grad()
@@ -27,7 +30,8 @@ def evaluate(
 
     Returns:
         Each term, `bound` where the code has a prior, `log_likelihood` where it was asked for, and the likelihood's
-        diagnostics on the first batch.
+        diagnostics on the first batch. Of a classifier the `error` too, the share of the labelled images whose most
+        probable class is not their label; how many are `labelled`, and how many of the class that has the fewest.
 
     Raises:
         UserError: log p(x) was asked for and the model has no prior, or too many latents.
@@ -42,12 +46,20 @@ def evaluate(
             terms = architecture.terms(x, y)
             if marginal_likelihood:
                 terms["log_likelihood"] = _log_likelihood(architecture, x, y)
+            if isinstance(architecture, M2):
+                terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
         x, y = next(iter(batches))
-        p = architecture.decode(architecture.encode(x, y), y)
+        p = architecture.decode(architecture.encode(x, y), architecture.completed(x, y))
     architecture.train(training)
-    means = {name: (total / len(batches.images)).item() for name, total in sums.items()}
+    labels = batches.images.labels
+    labelled = int((labels >= 0).sum())
+    counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(OF_LABELLED, labelled)
+    means = {name: (total / counts[name]).item() for name, total in sums.items() if counts[name]}
+    if isinstance(architecture, M2):
+        of_each = labels[labels >= 0].bincount(minlength=architecture.classes)
+        means |= {"labelled": labelled, "labelled_of_rarest_class": int(of_each.min())}
     if architecture.prior is not None:
         means = {"bound": -(means["nll"] + means["kl"]), **means}
     return means | architecture.likelihood.diagnostics(p)
@@ -56,5 +68,5 @@ def evaluate(
 def _log_likelihood(architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:
     """log p̂(x) of each image, (B,)."""
     if not isinstance(architecture, VAE):
-        raise UserError(f"{type(architecture).__name__} has no prior over its code, so no marginal likelihood")
+        raise UserError(f"{type(architecture).__name__}: log p(x) is estimated of a VAE only")
     return by_posterior_samples(architecture, x, y)

@@ -48,6 +48,23 @@ def samples(images: Tensor, title: str, columns: int = 10, row_names: Sequence[s
     return figure
 
 
+def analogies(x: Tensor, images: Tensor, title: str) -> Figure:
+    """A row per image: itself, then its style with every label (arXiv 1406.5298, figure 1b).
+
+    Args:
+        x: Images (N, C, H, W) in [0, 1].
+        images: Their latents decoded with each label, (N, classes, C, H, W).
+        title: Over the picture.
+    """
+    rows = torch.cat([x[:, None], images], 1)
+    columns = rows.shape[1]
+    figure, axes = _picture(image_grid(rows.flatten(0, 1), columns), title)
+    width = x.shape[3] + GAP
+    names = ["input", *(str(label) for label in range(columns - 1))]
+    axes.set_xticks([GAP + width * (i + 0.5) - GAP for i in range(columns)], names)
+    return figure
+
+
 def filters(weights: Tensor, title: str, most: int = 100) -> Figure:
     """First-layer weights (N, C, h, w), each scaled to its own largest magnitude: grey is zero.
 

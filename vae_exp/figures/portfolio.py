@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from vae_exp.architecture import AE, Architecture, Stacked
 from vae_exp.dataset.batches import Batch
-from vae_exp.figures.images import filters, reconstructions, samples
+from vae_exp.figures.images import analogies, filters, reconstructions, samples
 from vae_exp.figures.latent import gaussian_grid, latent_scatter, manifold, quantile_grid
 
 Drawn = tuple[str, Figure]
@@ -28,6 +28,8 @@ def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int 
         yield _reconstructions(model, (x[:20], y[:20]), title)
     if model.prior is not None:
         yield _samples(model, title)
+        if model.classes:
+            yield _analogies(model, (x[:10], y[:10]), title)
     if isinstance(model, AE | Stacked):
         yield "filters", filters(model.filters(), f"first layer · {title}")
     if model.latent_dim == 2:
@@ -40,7 +42,7 @@ def _reconstructions(model: Architecture, batch: Batch, title: str) -> Drawn:
     x, y = batch
     seen = model.corrupt(x)
     rows = {"input": x} | ({} if seen is x else {"corrupted": seen})
-    rows["output"] = model.decode(model.encode(seen, y), y).mean
+    rows["output"] = model.decode(model.encode(seen, y), model.completed(seen, y)).mean
     return "reconstructions", reconstructions(rows, f"test images and their reconstructions · {title}")
 
 
@@ -51,6 +53,14 @@ def _samples(model: Architecture, title: str) -> Drawn:
     images = model.sample(len(labels), labels)
     names = [str(i) for i in range(model.classes)]
     return "samples", samples(images, f"samples from the prior, a row per class · {title}", row_names=names)
+
+
+def _analogies(model: Architecture, batch: Batch, title: str) -> Drawn:
+    x, y = batch
+    z = model.encode(x, y)
+    labels = torch.arange(model.classes, device=z.device).repeat(len(z))
+    images = model.decode(z.repeat_interleave(model.classes, 0), labels).mean.unflatten(0, (len(z), model.classes))
+    return "analogies", analogies(x, images, f"test images, and their latents with every label · {title}")
 
 
 def _manifold(model: Architecture, codes: torch.Tensor, title: str, side: int) -> Drawn:

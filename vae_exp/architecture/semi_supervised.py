@@ -1,0 +1,172 @@
+"""Autoencoders that learn from images of which few have a label."""
+
+import math
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+from torch.nn.functional import one_hot
+
+from vae_exp.architecture.base import Architecture
+from vae_exp.errors import ConfigError, UserError
+from vae_exp.likelihood import Likelihood
+from vae_exp.network import Network, Shape
+from vae_exp.network.base import joined
+from vae_exp.objective import Normals, Objective, Terms
+
+
+class M2(Architecture):
+    """p(y) uniform, p(z) = N(0, I), p(x|y, z); q(y|x) a classifier, q(z|x, y) (Kingma et al. 2014, arXiv 1406.5298).
+
+    With L(x, y) = E_q(z|x,y)[log p(x|y, z)] + log p(y) − KL(q(z|x, y)‖p(z)), a bound on log p(x, y) (eq. 6; there −L),
+
+        U(x) = Σ_y q(y|x) L(x, y) + H(q(y|x))
+
+    is a bound on log p(x) (eq. 7), by a sum over all classes. An image with a label has L, as if q(y|x) were sure of
+    it, one without has U. Both are −(nll + kl), the latter KL(q(y, z|x)‖p(y, z)) with log p(y) in it. In evaluations
+    every image has U: no label is used.
+
+    What is minimised is J = −Σ_labelled L − Σ_unlabelled U + α·Σ_labelled −log q(y|x) with α = alpha·N for N training
+    images (eqs. 8 and 9), as J/N in nats per image: each of the N_l labelled images' −log q(y|x) counts α times what
+    its −L counts, and their mean alpha·N_l in the loss. The paper has E_labelled for the last sum; were that a mean,
+    its weight would be N_l times smaller, which alpha=0.1/N_l gives.
+
+    Args:
+        shape: (C, H, W) of an image.
+        classes: How many labels the data has.
+        network: The family of the encoders (the classifier is one) and the decoder.
+        likelihood: Decoder features to p(x|y, z).
+        objective: How L is estimated.
+        latent_dim: Size of z.
+        alpha: Weight of the classification, as a multiple of N; the paper's is 0.1.
+        labelled_per_batch: How many images of a batch have a label, where not all have one. What an image counts for
+            is set right again (`dataset.batches.importance`): drawn alike, most batches would hold none of them.
+
+    Raises:
+        ConfigError: The data has no labels, or the objective is not the bound's.
+    """
+
+    prior_mean: Tensor
+    prior_std: Tensor
+    every_label: Tensor
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        network: Network,
+        likelihood: Likelihood,
+        objective: Objective,
+        latent_dim: PositiveInt = 50,
+        alpha: NonNegativeFloat = 0.1,
+        labelled_per_batch: PositiveInt = 10,
+    ) -> None:
+        super().__init__()
+        if not classes:
+            raise ConfigError(
+                "architecture=m2: learns from some images with a label, and this dataset has none. "
+                "Take a labelled dataset, or architecture=vae"
+            )
+        if objective.terms != ("nll", "kl"):
+            raise ConfigError(
+                f"objective: architecture=m2 weighs the bounds of all classes, which {type(objective).__name__} does "
+                "not estimate. Allowed: sgvb_b, sgvb_a"
+            )
+        self.shape = shape
+        self.latent_dim = latent_dim
+        self.classes = classes
+        self.likelihood = likelihood
+        self.objective = objective
+        self.alpha = alpha
+        self.labelled_per_batch = labelled_per_batch
+        self.weights = {"nll": 1.0, "kl": 1.0, "classification": alpha}
+        self.classifier = network.encoder(shape, 0, classes)
+        self.encoder = network.encoder(shape, classes, 2 * latent_dim)
+        features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
+        self.decoder = network.decoder(latent_dim + classes, features)
+        self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
+        self.register_buffer("every_label", torch.eye(classes), persistent=False)
+
+    @property
+    def prior(self) -> Normals:
+        """p(z) = N(0, I), event (latent_dim,)."""
+        return Independent(Normal(self.prior_mean, self.prior_std), 1)
+
+    def begin(self, images: int) -> None:
+        """Let the classification count α = alpha·N, of which the number of images is N."""
+        self.weights["classification"] = self.alpha * images
+
+    def classify(self, x: Tensor) -> Tensor:
+        """log q(y|x), (B, classes)."""
+        logits: Tensor = self.classifier(x, x.new_zeros(len(x), 0))
+        return logits.log_softmax(1)
+
+    def completed(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """The labels (B,), where they are not known the most probable ones of q(y|x)."""
+        guess = self.classify(x).argmax(1)
+        return guess if y is None else torch.where(y >= 0, y, guess)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean of q(z|x, y), (B, latent_dim), y guessed where it is not known."""
+        return self._posterior(x, self.every_label[self.completed(x, y)]).mean
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|y, z) with y (B,): batch shape (…, B), for latents (…, B, latent_dim).
+
+        Raises:
+            UserError: A label is not given.
+        """
+        if y is None or (y < 0).any():
+            raise UserError("M2 decodes a latent together with its label: y (B,) is needed, 0 or more")
+        return self._decode(z, self.every_label[y])
+
+    def corrupt(self, x: Tensor) -> Tensor:
+        """x: nothing is corrupted."""
+        return x
+
+    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """`nll` and `kl` of the bound, and `classification` = −log q(y|x), 0 where y is not known; each (B,).
+
+        In training the bound is L(x, y) of an image with a label and U(x) of one without; else always U(x).
+        """
+        y = torch.full((len(x),), -1, device=x.device) if y is None else y
+        known, label = (y >= 0)[:, None], one_hot(y.clamp(min=0), self.classes)
+        log_q = self.classify(x)
+        classification = -(label * log_q * known).sum(1)
+        if self.training:  # a label that is known is certain: q = 1 and log q = 0
+            q, log_q = torch.where(known, label, log_q.exp()), torch.where(known, 0.0, log_q)
+        else:
+            q = log_q.exp()
+        nll, kl = self._terms_of_every_label(x)
+        log_p = -math.log(self.classes)
+        return {"nll": (q * nll).sum(1), "kl": (q * (kl + log_q - log_p)).sum(1), "classification": classification}
+
+    def filters(self) -> Tensor:
+        """The first layer of q(z|x, y) as images (N, C, h, w)."""
+        return self.encoder.filters()
+
+    def _terms_of_every_label(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """−E_q[log p(x|y, z)] and KL(q(z|x, y)‖p(z)) of every image with every label, (B, classes): one pass."""
+        c = self.every_label.repeat_interleave(len(x), 0)
+        estimate = self.objective if self.training else self.objective.bound
+        terms = estimate(
+            x.repeat(self.classes, 1, 1, 1),
+            lambda x: self._posterior(x, c),
+            self.prior,
+            lambda z: self._decode(z, c),
+        )
+        nll, kl = (terms[name].unflatten(0, (self.classes, len(x))).T for name in ("nll", "kl"))
+        return nll, kl
+
+    def _posterior(self, x: Tensor, c: Tensor) -> Normals:
+        """q(z|x, y) with the labels as c (B, classes): batch (B,), event (latent_dim,)."""
+        mean, log_variance = self.encoder(x, c).chunk(2, dim=-1)
+        return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+
+    def _decode(self, z: Tensor, c: Tensor) -> Distribution:
+        c = c.expand(*z.shape[:-1], -1)
+        features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
+        p: Distribution = self.likelihood(features)
+        return p
