@@ -67,7 +67,7 @@ def test_error_is_the_variance_left_out_and_no_other_subspace_has_less():
 @pytest.mark.usefixtures("few_digits")
 def test_a_linear_autoencoder_finds_the_subspace(run):
     """As a user trains it, but on few images, all in a batch: nll is the squared error + 392·log π."""
-    quick = ["samples=400000", "dataset.batch_size=400", "logger=none", "callbacks.figures=null"]
+    quick = ["samples=240000", "dataset.batch_size=400", "logger=none", "callbacks.figures=null"]
     outcome = run("+experiment=linear_ae", "architecture.latent_dim=2", *quick, "callbacks.evaluate.decades=0.1")
     assert outcome.status == 0, outcome.err
     loaded = load_run(outcome.directory)
