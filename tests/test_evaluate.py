@@ -90,12 +90,18 @@ def test_mistakes_are_one_message(run, arguments, told, tmp_path):
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_a_model_without_a_prior_has_no_marginal_likelihood(run, tmp_path):
-    directory = run("samples=100", "architecture=ae", "architecture.latent_dim=2", *QUICK).directory
-    process = command_line("vae_exp.evaluate", f"run={directory}", cwd=tmp_path)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert "no prior over its code" in errors
+@pytest.mark.parametrize("architecture", ["ae", "cvae", "m2"])
+def test_every_code_is_judged_and_the_marginal_likelihood_estimated_where_there_is_one(run, architecture):
+    words = [f"architecture={architecture}", "architecture.latent_dim=5", "dataset.batch_size=50"]
+    directory = run("samples=3000", *words, *QUICK).directory
+    results = evaluate(str(directory), k=10, ais_images=0)
+    assert json.loads((directory / "evaluation_test.json").read_text()) == results
+    for name in ("nearest_neighbours_accuracy", "linear_probe_accuracy"):
+        assert 0 <= results[name] <= 1
+    assert 20 < results["squared_error"] < 120
+    assert results["jacobian_norm"] > 0
+    assert results["saturated_units"] is None
+    assert ("L_10" in results) == (architecture == "cvae")
 
 
 def test_active_units_are_those_whose_mean_varies():

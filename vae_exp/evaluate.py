@@ -1,4 +1,4 @@
-"""`python -m vae_exp.evaluate run=<dir>`: the marginal likelihood of a finished run, and how many latents it uses."""
+"""`python -m vae_exp.evaluate run=<dir>`: the marginal likelihood of a finished run, and what its code is good for."""
 
 import json
 import math
@@ -12,11 +12,17 @@ from annotated_types import Interval
 from pydantic import NonNegativeInt, PositiveInt
 
 from vae_exp.arguments import run_as_command
-from vae_exp.errors import ConfigError, RunError
+from vae_exp.errors import ConfigError
 from vae_exp.metrics import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from vae_exp.architecture import Architecture
+    from vae_exp.dataset import DataModule
+
+FEW_IMAGES = 1000
+"""Training images that are encoded where there is no encoder to do it in one pass."""
 
 AT_ONCE = 100
 """Images that are estimated at a time."""
@@ -39,7 +45,11 @@ def evaluate(
     hmc_samples: Annotated[int, Interval(ge=8)] = 50,
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
 ) -> dict[str, Any]:
-    """Estimate log p(x) of a run's model, in nats per image, and write it to the run's `evaluation_<split>.json`.
+    """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
+
+    log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
+    reconstructions and the mean ‖∂code/∂x‖_F; where there are labels, what share of the images the codes of the
+    training images classify right, by their 5 nearest neighbours and by a linear probe.
 
     Args:
         run: The run directory.
@@ -57,13 +67,12 @@ def evaluate(
         What is written: each estimate's mean and standard error, the settings, the seconds.
 
     Raises:
-        UserError: The run cannot be loaded, or its model has no prior.
+        UserError: The run cannot be loaded.
     """
     import torch
 
     from vae_exp.architecture import VAE
     from vae_exp.assembly import build_data
-    from vae_exp.evaluation.active_units import active_units
     from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
     from vae_exp.likelihood import unvalidated
     from vae_exp.network.linear import fast_linear
@@ -73,9 +82,6 @@ def evaluate(
     settings = {name: value for name, value in locals().items() if name in evaluate.__annotations__}
     loaded = load_run(run)
     model = loaded.model
-    if not isinstance(model, VAE):
-        reason = "has no prior over its code" if model.prior is None else "has a label among its latents"
-        raise RunError(f"run={run}: {type(model).__name__} {reason}, so no marginal likelihood is estimated")
     data = build_data(loaded.config)
     data.load(torch.device("cpu"))
     if split not in data.splits:
@@ -87,6 +93,11 @@ def evaluate(
         batches = list(data.evaluation_batches(split, AT_ONCE))
         x, y = (torch.cat(parts)[:images] for parts in zip(*batches, strict=True))
 
+        results = _of_the_code(model, data, (x, y))
+        if not isinstance(model, VAE):  # the classifier of M2 is not sampled from, and others have no prior
+            return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+        vae = model
+
         def mean(estimate: Callable[["Tensor", "Tensor"], "Tensor"], n: int) -> dict[str, float]:
             """Of an estimate over the first n images, with its standard error."""
             pieces = zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
@@ -95,10 +106,8 @@ def evaluate(
             return {"mean": values.mean().item(), "standard_error": error.item(), "images": len(values)}
 
         def weighted(k: int, n: int) -> dict[str, float]:
-            return mean(partial(importance_weighted, model, k=k), n)
+            return mean(partial(importance_weighted, vae, k=k), n)
 
-        means = torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
-        results: dict[str, Any] = {"active_units": active_units(means)}
         results["bound"] = mean(model.bound, len(x))
         for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
             results[f"L_{i}"] = weighted(i, len(x))
@@ -108,8 +117,46 @@ def evaluate(
         if hmc_images and model.latent_dim <= MOST_LATENTS:
             results["hmc"] = mean(lambda x, y: by_posterior_samples(model, x, y, hmc_samples), hmc_images)
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
+    return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+
+
+def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, Tensor]") -> dict[str, Any]:
+    """What the codes of a split's images show, those of the training images beside them."""
+    import torch
+
+    from vae_exp.evaluation.active_units import active_units
+    from vae_exp.evaluation.representation import (
+        jacobian_norm,
+        linear_probe_accuracy,
+        nearest_neighbours_accuracy,
+        saturated,
+    )
+
+    def encoded(x: "Tensor", y: "Tensor") -> "Tensor":
+        return torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
+
+    x, y = of
+    codes = encoded(x, y)
+    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
+    if model.reconstructs:
+        images = model.decode(codes, model.completed(x, y)).mean
+        results["squared_error"] = (images - x).square().flatten(1).sum(1).mean().item()
+    results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], y[:AT_ONCE]) if model.amortized else None
+    if data.source.classes:
+        most = None if model.amortized else FEW_IMAGES
+        x_train, y_train = (
+            torch.cat(parts) for parts in zip(*data.evaluation_batches("train", AT_ONCE, most), strict=True)
+        )
+        known, asked = y_train >= 0, y >= 0
+        fitted = encoded(x_train[known], y_train[known]), y_train[known]
+        results["nearest_neighbours_accuracy"] = nearest_neighbours_accuracy(*fitted, codes[asked], y[asked])
+        results["linear_probe_accuracy"] = linear_probe_accuracy(*fitted, codes[asked], y[asked])
+    return results
+
+
+def _written(results: dict[str, Any], settings: dict[str, Any], started: float, path: Path) -> dict[str, Any]:
     results |= {"settings": settings, "seconds": time.perf_counter() - started}
-    write_atomically(Path(run) / f"evaluation_{split}.json", json.dumps(results, indent=2) + "\n")
+    write_atomically(path, json.dumps(results, indent=2) + "\n")
     return results
 
 
@@ -118,9 +165,9 @@ def _show(results: dict[str, Any]) -> None:
     for name, value in results.items():
         if isinstance(value, dict) and "mean" in value:
             error, images = value["standard_error"], value["images"]
-            print(f"{name:12} {value['mean']:10.3f} ± {error:.3f} nats per image, over {images:,} images")
-        elif name == "active_units":
-            print(f"{name:12} {value:10d}")
+            print(f"{name:28} {value['mean']:10.3f} ± {error:.3f} nats per image, over {images:,} images")
+        elif isinstance(value, int | float) and name != "seconds":
+            print(f"{name:28} {value:10.4f}" if isinstance(value, float) else f"{name:28} {value:10d}")
 
 
 def main() -> None:
