@@ -66,7 +66,7 @@ def test_without_stages_it_is_the_same_network_from_the_start(run):
 def test_a_killed_run_goes_on_at_the_stage_it_was_in(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     words = ["vae_exp", *SMALL, "samples=12000", "dataset.train_size=400", "callbacks.figures=null"]
-    words += ["callbacks.checkpoint.every_seconds=0.1", "callbacks.evaluate.per_decade=9"]
+    words += ["callbacks.checkpoint.every_seconds=0.1", "callbacks.evaluate.images=300"]
     process = command_line(*words, f"hydra.run.dir={killed}", cwd=tmp_path)
     table = killed / "layer2" / "metrics.csv"
     for _ in range(9000):
@@ -121,13 +121,38 @@ def test_a_sweep_has_a_row_for_every_run_not_for_every_stage(run, tmp_path):
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_weights_are_taken_over_by_name_and_size(run):
-    first = run("architecture=ae", "samples=100", "logger=none", "callbacks.figures=null")
-    quick = ["logger=none", "callbacks.figures=null", f"start_from={first.directory}"]
-    bigger = run("architecture=ae", "architecture.latent_dim=7", "optimizer.lr=1e-12", "samples=100", *quick)
-    ours, theirs = weights(bigger.directory), weights(first.directory)
-    name = "architecture.encoder.linears.0.weight"
-    torch.testing.assert_close(ours[name], theirs[name])
-    other = run("+experiment=mnist_sae", "stages=null", "samples=100", *quick)
+def test_weights_are_taken_over_by_name(run):
+    quick = ["samples=100", "logger=none", "callbacks.figures=null"]
+    first = run("architecture=ae", *quick)
+    start = f"start_from={first.directory}"
+    same = run("architecture=ae", "optimizer.lr=1e-12", start, *quick)
+    ours, theirs = weights(same.directory), weights(first.directory)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name])
+    other = run("architecture=ae", "architecture.latent_dim=7", start, *quick)
+    assert other.status == 1
+    assert "encoder.linears.1.weight is [20, 500] there and [7, 500] here" in other.err
+    other = run("+experiment=mnist_sae", "stages=null", start, *quick)
     assert other.status == 1
     assert "no weight in common" in other.err
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_m2_learns_on_the_latents_of_m1_which_stays_as_it_is(run):
+    words = ["+experiment=mnist_m1_m2", "network.hidden_sizes=[20]", "samples=1000", "logger=none"]
+    outcome = run(*words, "architecture.alpha=0.2", "callbacks.evaluate.decades=0.1", "dataset.batch_size=50")
+    assert outcome.status == 0, outcome.err
+    m1, both = weights(outcome.directory / "m1"), weights(outcome.directory / "m2")
+    for name, value in m1.items():
+        assert torch.equal(both[name.replace("architecture.", "architecture.m1.")], value)
+    results = outcome.results
+    assert results["architecture.alpha"] == 0.2  # of the second stage alone
+    assert (results["stage"], results["train/labelled"], results["dataset.labels"]) == ("m2", 100, 100)
+    assert 0 <= results["test/error"] <= 1
+    assert -700 < results["test/bound"] < -100
+    assert (outcome.directory / "m2" / "figures" / "analogies.png").exists()
+    model = load_run(outcome.directory).model
+    x = torch.rand(4, 1, 28, 28)
+    assert model.decode(model.encode(x), model.completed(x, None)).mean.shape == x.shape
+    assert model.sample(3).shape == (3, 1, 28, 28)

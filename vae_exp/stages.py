@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from hydra import compose
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_exp.architecture import Architecture
 from vae_exp.checkpoint import read_checkpoint
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, tuple[DictConfig, DictConfig]]:
-    """Each stage's config and Hydra's own: the experiment, then the stage's words, then what was typed.
+    """Each stage's config and Hydra's own: the experiment, then the stage's words, then what was typed and fits.
 
     A word may name an earlier stage's directory: `start_from={layer1}`.
 
@@ -39,7 +39,11 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
                     f"stages.{stage}: {word}: {error} is no stage before this one. Before it: {', '.join(found) or '—'}"
                 ) from error
         chosen = [word for word in own if key_of(word) not in keys]
-        composed = compose("config", [*chosen, *asked, "stages=null"], return_hydra_config=True)
+        choices = [word for word in asked if not _is_value(word, config)]
+        base = compose("config", [*chosen, *choices, "stages=null"])
+        # a key that this stage's parts do not have is meant for another one
+        values = [word for word in asked if word not in choices and _holds(base, key_of(word))]
+        composed = compose("config", [*chosen, *choices, *values, "stages=null"], return_hydra_config=True)
         own_hydra = composed.hydra
         with open_dict(composed):
             del composed["hydra"]
@@ -73,20 +77,35 @@ def start_from(architecture: Architecture, path: str) -> None:
     """Take over the weights of another run's model that have the same names.
 
     Raises:
-        RunError: There is no such run, or no weight of that name and size.
+        RunError: There is no such run, a weight has another size there, or none has the same name.
     """
-    prefix = "architecture."
+    prefix = architecture.inherits
     trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
-    ours = architecture.state_dict()
-    shared = {
-        name: trained[prefix + name]
-        for name, value in ours.items()
-        if isinstance(value, torch.Tensor) and prefix + name in trained and trained[prefix + name].shape == value.shape
+    theirs = {
+        prefix + name.removeprefix("architecture."): value
+        for name, value in trained.items()
+        if isinstance(value, torch.Tensor)
     }
+    ours = architecture.state_dict()
+    shared = {name: value for name, value in theirs.items() if name in ours}
     if not shared:
         raise RunError(f"start_from={path}: its model has no weight in common with this one")
+    for name, value in shared.items():
+        if value.shape != ours[name].shape:
+            raise RunError(f"start_from={path}: {name} is {[*value.shape]} there and {[*ours[name].shape]} here")
     architecture.load_state_dict(shared, strict=False)
-    log.info("Beginning with %d of %d weights and biases of %s", len(shared), len(ours), path)
+    log.info("Beginning with %d of %d weights and biases, those of %s", len(shared), len(ours), path)
+
+
+def _is_value(word: str, config: DictConfig) -> bool:
+    """Whether an override gives a value, not a choice of a group."""
+    return not word.startswith(("+", "~")) and not isinstance(OmegaConf.select(config, key_of(word)), DictConfig)
+
+
+def _holds(config: DictConfig, key: str) -> bool:
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    return isinstance(node, DictConfig) and leaf in node
 
 
 def _quoted(path: Path) -> str:

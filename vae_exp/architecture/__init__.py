@@ -1,7 +1,7 @@
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.deterministic import AE
-from vae_exp.architecture.semi_supervised import M2
+from vae_exp.architecture.semi_supervised import M1M2, M2
 from vae_exp.architecture.stacked import Stacked
 from vae_exp.architecture.variational import VAE
 
-__all__ = ["AE", "M2", "VAE", "Architecture", "Stacked"]
+__all__ = ["AE", "M1M2", "M2", "VAE", "Architecture", "Stacked"]

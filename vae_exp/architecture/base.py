@@ -26,6 +26,7 @@ class Architecture(nn.Module, ABC):
         online: Whether it learns from minibatches; else from all training images at once.
         evaluations_per_batch: How often a batch is evaluated before the next one.
         labelled_per_batch: How many images of a batch have a label, where few do; 0 if it does not matter.
+        inherits: Before which of its weights' names those of the model stand that it starts from (`start_from`).
         needs_labels: Whether every training image has to have one.
     """
 
@@ -40,6 +41,7 @@ class Architecture(nn.Module, ABC):
     evaluations_per_batch: int = 1
     labelled_per_batch: int = 0
     needs_labels: bool = False
+    inherits: str = ""
 
     @property
     @abstractmethod

@@ -9,8 +9,9 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.variational import VAE
 from vae_exp.errors import ConfigError, UserError
-from vae_exp.likelihood import Likelihood
+from vae_exp.likelihood import Gaussian, Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import joined
 from vae_exp.objective import Normals, Objective, Terms
@@ -170,3 +171,98 @@ class M2(Architecture):
         features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
         p: Distribution = self.likelihood(features)
         return p
+
+
+class M1M2(Architecture):
+    """M2 on the latents of a VAE, M1: p(y) p(z₂) p(z₁|y, z₂) p(x|z₁) (Kingma et al. 2014, arXiv 1406.5298).
+
+    M1 is trained first, as any VAE (`architecture=vae`), and stays as it is: what is trained is M2, on draws
+    z₁ ~ q(z₁|x) in place of images, with a normal p(z₁|y, z₂). In evaluations the bound is that on log p(x):
+    E_q[log p(x|z₁)] + U(z₁) + H(q(z₁|x)).
+
+    Args:
+        shape: (C, H, W) of an image.
+        classes: How many labels the data has.
+        network: The family of all encoders and decoders.
+        likelihood: Features to p(x|z₁).
+        objective: How the bounds are estimated.
+        latent_dim: Size of z₂.
+        features: Size of z₁, M1's latent_dim.
+        alpha: As in M2.
+        labelled_per_batch: As in M2.
+    """
+
+    inherits = "m1."
+
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        network: Network,
+        likelihood: Likelihood,
+        objective: Objective,
+        latent_dim: PositiveInt = 50,
+        features: PositiveInt = 50,
+        alpha: NonNegativeFloat = 0.1,
+        labelled_per_batch: PositiveInt = 10,
+    ) -> None:
+        super().__init__()
+        self.m1 = VAE(shape, 0, network, likelihood, objective, features).requires_grad_(False)
+        of_latents = (features, 1, 1)
+        normal = Gaussian(mean="identity")
+        self.m2 = M2(of_latents, classes, network, normal, objective, latent_dim, alpha, labelled_per_batch)
+        self.shape = shape
+        self.latent_dim = latent_dim
+        self.classes = classes
+        self.likelihood = likelihood
+        self.labelled_per_batch = labelled_per_batch
+        self.weights = self.m2.weights
+
+    @property
+    def prior(self) -> Normals:
+        """p(z₂) = N(0, I), event (latent_dim,)."""
+        return self.m2.prior
+
+    def begin(self, images: int) -> None:
+        """As M2's."""
+        self.m2.begin(images)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """log q(y|x), at the mean of q(z₁|x), (B, classes)."""
+        return self.m2.classify(self._features(x))
+
+    def completed(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """The labels (B,), where they are not known the most probable ones of q(y|x)."""
+        return self.m2.completed(self._features(x), y)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean of q(z₂|z₁, y) at that of q(z₁|x), (B, latent_dim), y guessed where it is not known."""
+        return self.m2.encode(self._features(x), y)
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z₁) at the mean of p(z₁|y, z₂), with batch shape (…, B), for latents z₂ (…, B, latent_dim)."""
+        return self.m1.decode(self.m2.decode(z, y).mean.flatten(-3))
+
+    def corrupt(self, x: Tensor) -> Tensor:
+        """x: nothing is corrupted."""
+        return x
+
+    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """In training M2's, of draws from q(z₁|x); else `nll` and `kl` of the bound on log p(x), `classification`."""
+        with torch.no_grad():
+            q = self.m1.posterior(x)
+            z = q.sample()
+        terms = self.m2.terms(z.unflatten(-1, self.m2.shape), y)
+        if self.training:
+            return terms
+        nll = -self.m1.decode(z[None]).log_prob(x)[0]
+        return terms | {"nll": nll, "kl": terms["nll"] + terms["kl"] - q.entropy()}
+
+    def filters(self) -> Tensor:
+        """M1's first layer as images (N, C, h, w)."""
+        return self.m1.filters()
+
+    def _features(self, x: Tensor) -> Tensor:
+        """The mean of q(z₁|x) as M2's images (B, features, 1, 1)."""
+        features: Tensor = self.m1.encode(x).unflatten(-1, self.m2.shape)
+        return features
