@@ -5,6 +5,7 @@ import torch
 
 from vae_exp import load_run
 from vae_exp.assembly import build_data
+from vae_exp.evaluate import evaluate
 from vae_exp.evaluation.pca import principal_angles, principal_components
 
 
@@ -80,3 +81,8 @@ def test_a_linear_autoencoder_finds_the_subspace(run):
     assert principal_angles(decoder, pca.components).max() < math.radians(5)
     error = outcome.results["train/nll"] - 392 * math.log(math.pi)
     assert error == pytest.approx(pca.squared_error(images).mean().item(), rel=0.005)
+    found = evaluate(str(outcome.directory), split="train")
+    assert found["squared_error"] == pytest.approx(error, rel=1e-4)
+    assert found["pca_squared_error"] == pytest.approx(pca.squared_error(images).mean().item())
+    angle = principal_angles(decoder, pca.components).max().rad2deg().item()
+    assert found["largest_angle_to_pca"] == pytest.approx(angle, abs=0.05)

@@ -49,7 +49,8 @@ def evaluate(
 
     log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
     reconstructions and the mean ‖∂code/∂x‖_F; where there are labels, what share of the images the codes of the
-    training images classify right, by their 5 nearest neighbours and by a linear probe.
+    training images classify right, by their 5 nearest neighbours and by a linear probe. An autoencoder whose decoder
+    is linear is held against PCA: its squared error, and the largest angle between the subspaces, in degrees.
 
     Args:
         run: The run directory.
@@ -124,7 +125,9 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     """What the codes of a split's images show, those of the training images beside them."""
     import torch
 
+    from vae_exp.architecture import AE
     from vae_exp.evaluation.active_units import active_units
+    from vae_exp.evaluation.pca import directions, principal_angles, principal_components
     from vae_exp.evaluation.representation import (
         jacobian_norm,
         linear_probe_accuracy,
@@ -141,6 +144,11 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     if model.reconstructs:
         images = model.decode(codes, model.completed(x, y)).mean
         results["squared_error"] = (images - x).square().flatten(1).sum(1).mean().item()
+    if isinstance(model, AE) and (columns := directions(model)) is not None:
+        pixels = torch.cat([some for some, _ in data.evaluation_batches("train", AT_ONCE)])
+        pca = principal_components(pixels, columns.shape[1])
+        results["pca_squared_error"] = pca.squared_error(x).mean().item()
+        results["largest_angle_to_pca"] = principal_angles(columns, pca.components).max().rad2deg().item()
     results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], y[:AT_ONCE]) if model.amortized else None
     if data.source.classes:
         most = None if model.amortized else FEW_IMAGES

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_exp.architecture import Architecture
+
 
 @dataclass(frozen=True)
 class PrincipalComponents:
@@ -61,3 +63,12 @@ def principal_angles(a: Tensor, b: Tensor) -> Tensor:
     cosines = torch.linalg.svdvals(overlap).clamp(max=1)
     sines = torch.linalg.svdvals(Qb - Qa @ overlap).flip(0).clamp(max=1)
     return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
+
+
+def directions(model: Architecture) -> Tensor | None:
+    """How each latent moves a reconstruction, as columns (D, latent_dim); None if the decoder is not affine."""
+    device = next(model.parameters()).device
+    unit = torch.eye(model.latent_dim, device=device)
+    origin, moved, doubled = (model.decode(z).mean.flatten(1) for z in (0 * unit[:1], unit, 2 * unit))
+    columns = (moved - origin).T
+    return columns if torch.allclose((doubled - origin).T, 2 * columns, atol=1e-4) else None
