@@ -12,6 +12,7 @@ from conftest import command_line
 
 from vae_exp import load_run
 from vae_exp.architecture import Stacked
+from vae_exp.jobs import read_jobs
 from vae_exp.metrics import read_metrics
 
 STAGES = ["layer1", "layer2", "layer3", "fine_tuning"]
@@ -74,8 +75,12 @@ def test_a_killed_run_goes_on_at_the_stage_it_was_in(tmp_path):
             break
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert f"Interrupted in stage layer2; all is saved. Go on with:\n  python -m vae_exp resume={killed}\n" in errors
+    (killed / "results.json").unlink()  # as if it had been killed without a word
+    assert f"go on with: python -m vae_exp resume={killed}" in str(read_jobs(tmp_path)[0].results["error"])
     assert (killed / "layer1" / "results.json").exists()
     assert not (killed / "results.json").exists()
     finished = (killed / "layer1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
@@ -107,8 +112,42 @@ def test_a_mistake_in_a_stage_is_one_message_and_a_failed_run(run, words, told):
     assert outcome.status == 1
     assert all(word in outcome.err for word in told), outcome.err
     assert "Traceback" not in outcome.err
+    assert not (outcome.directory / "layer1" / "results.json").exists() or "nowhere" in told
     if words != ["stages.layer1=7"]:
         assert outcome.results["status"] == "failed"
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_stage_is_told_its_own_words_and_what_is_typed_where_it_fits(run):
+    words = ["architecture/corruption=gaussian", "architecture.corruption.std=0.7", "optimizer.lr=0.03"]
+    outcome = run(*SMALL, "samples=100", "callbacks.figures=null", "architecture.depth=2", *words)
+    assert outcome.status == 0, outcome.err
+    stages = [json.loads((outcome.directory / stage / "results.json").read_text()) for stage in STAGES]
+    assert [stage["architecture.corruption.std"] for stage in stages] == [0.7] * 4
+    assert [stage["architecture.depth"] for stage in stages] == [1, 2, 3, 2]
+    assert [stage["optimizer.lr"] for stage in stages] == [0.001, 0.001, 0.001, 0.03]
+    assert [stage["budget"] for stage in stages] == [100] * 4
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_larger_budget_goes_on_with_the_last_stage_alone(run):
+    outcome = run(*SMALL, "samples=100", "callbacks.figures=null")
+    assert run(f"resume={outcome.directory}", "samples=200").status == 0
+    budgets = [json.loads((outcome.directory / stage / "results.json").read_text())["samples"] for stage in STAGES]
+    assert budgets == [100, 100, 100, 200]
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_no_run_is_written_over_by_one_of_the_other_kind(run):
+    quick = ["samples=100", "callbacks.figures=null"]
+    single, staged = run(*SMALL, *quick, "stages=null"), run(*SMALL, *quick)
+    for words, outcome in ((SMALL, single), ([*SMALL, "stages=null"], staged)):
+        before = (outcome.directory / "results.json").read_text()
+        again = run(*words, *quick, directory=outcome.directory)
+        assert again.status == 1
+        assert "holds a run already" in again.err
+        if outcome is single:
+            assert (outcome.directory / "results.json").read_text() == before
 
 
 @pytest.mark.usefixtures("few_digits")
@@ -118,6 +157,7 @@ def test_a_sweep_has_a_row_for_every_run_not_for_every_stage(run, tmp_path):
         rows = list(csv.DictReader(file))
     assert [(row["job"], row["status"]) for row in rows] == [("0", "completed"), ("1", "completed")]
     assert 0 <= float(rows[0]["test/error"]) <= 1
+    assert "−error, higher is better" in (tmp_path / "sweep" / "sweep.md").read_text()
 
 
 @pytest.mark.usefixtures("few_digits")

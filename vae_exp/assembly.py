@@ -132,6 +132,11 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
         derived["objective"] = build(config.objective)
     needed = {name: part for name, part in derived.items() if name in accepted}
     architecture: Architecture = build(config.architecture, **needed)
+    if data.dynamic and architecture.evaluations_per_batch > 1:
+        raise ConfigError(
+            "dataset.binarization=dynamic: draws an image anew each time, and this objective looks at it several times "
+            "before the next one. Allowed: none, threshold, static"
+        )
     if data.labels is not None:
         _check_few_labels(architecture, data)
     return architecture

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vae_exp.dataset import DataModule
 
 FEW_IMAGES = 1000
-"""Training images that are encoded where there is no encoder to do it in one pass."""
+"""Of each split, where there is no encoder to encode them in one pass."""
 
 AT_ONCE = 100
 """Images that are estimated at a time."""
@@ -56,7 +56,7 @@ def evaluate(
         run: The run directory.
         split: Whose images.
         k: Importance samples per image; every power of ten below it is reported too.
-        images: The first so many; by default all of the split.
+        images: The first so many; by default all of the split, or 1000 where there is no encoder.
         ais_images: How many of them annealed importance sampling takes; 0 leaves it out.
         chains: Of annealed importance sampling, per image.
         temperatures: Of annealed importance sampling.
@@ -92,7 +92,8 @@ def evaluate(
         torch.manual_seed(seed)
         # once: a dynamic binarization would give every estimate other images
         batches = list(data.evaluation_batches(split, AT_ONCE))
-        x, y = (torch.cat(parts)[:images] for parts in zip(*batches, strict=True))
+        most = images or (None if model.amortized else FEW_IMAGES)
+        x, y = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
 
         results = _of_the_code(model, data, (x, y))
         if not isinstance(model, VAE):  # the classifier of M2 is not sampled from, and others have no prior
@@ -125,7 +126,7 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     """What the codes of a split's images show, those of the training images beside them."""
     import torch
 
-    from vae_exp.architecture import AE
+    from vae_exp.architecture import AE, M1M2, M2, VAE
     from vae_exp.evaluation.active_units import active_units
     from vae_exp.evaluation.pca import directions, principal_angles, principal_components
     from vae_exp.evaluation.representation import (
@@ -138,27 +139,32 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     def encoded(x: "Tensor", y: "Tensor") -> "Tensor":
         return torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
 
+    def hidden(y: "Tensor") -> "Tensor":
+        """The labels as the model may know them: what has a classifier is not told."""
+        return torch.full_like(y, -1) if isinstance(model, M2 | M1M2) else y
+
     x, y = of
-    codes = encoded(x, y)
+    given = hidden(y)
+    codes = encoded(x, given)
     results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
     if model.reconstructs:
-        images = model.decode(codes, model.completed(x, y)).mean
+        images = model.decode(codes, model.completed(x, given)).mean
         results["squared_error"] = (images - x).square().flatten(1).sum(1).mean().item()
     if isinstance(model, AE) and (columns := directions(model)) is not None:
         pixels = torch.cat([some for some, _ in data.evaluation_batches("train", AT_ONCE)])
         pca = principal_components(pixels, columns.shape[1])
         results["pca_squared_error"] = pca.squared_error(x).mean().item()
         results["largest_angle_to_pca"] = principal_angles(columns, pca.components).max().rad2deg().item()
-    results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], y[:AT_ONCE]) if model.amortized else None
-    if data.source.classes:
+    some = slice(None if isinstance(model, AE) else AT_ONCE)  # in closed form for all
+    results["jacobian_norm"] = jacobian_norm(model, x[some], given[some]) if model.amortized else None
+    if data.source.classes and not (isinstance(model, VAE) and model.classes):  # whose code is told the label
         most = None if model.amortized else FEW_IMAGES
-        x_train, y_train = (
-            torch.cat(parts) for parts in zip(*data.evaluation_batches("train", AT_ONCE, most), strict=True)
-        )
-        known, asked = y_train >= 0, y >= 0
-        fitted = encoded(x_train[known], y_train[known]), y_train[known]
-        results["nearest_neighbours_accuracy"] = nearest_neighbours_accuracy(*fitted, codes[asked], y[asked])
-        results["linear_probe_accuracy"] = linear_probe_accuracy(*fitted, codes[asked], y[asked])
+        pairs = [(encoded(x, hidden(y)), y) for x, y in data.evaluation_batches("train", AT_ONCE, most)]
+        fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        known, asked = labels >= 0, y >= 0
+        compared = fitted[known], labels[known], codes[asked], y[asked]
+        results["nearest_neighbours_accuracy"] = nearest_neighbours_accuracy(*compared)
+        results["linear_probe_accuracy"] = linear_probe_accuracy(*compared)
     return results
 
 

@@ -61,6 +61,11 @@ class Job:
         """Whether it has its numbers."""
         return bool(self.results["status"] == "completed")
 
+    @property
+    def figures(self) -> Path:
+        """Its pictures; of a run in stages the last one's."""
+        return RunDirectory(self.path / self.results.get("stage", "")).figures
+
     def value(self, key: str) -> str:
         """What a key stands at: as it was typed for this job, else as its results have it."""
         return self.overrides.get(key, str(self.results.get(key, "")))
@@ -118,10 +123,10 @@ def read_jobs(path: str | Path) -> list[Job]:
 
 
 def _read_job(name: str, directory: RunDirectory) -> Job:
-    history = read_metrics(directory.metrics) if directory.metrics.exists() else []
-    if directory.results.exists():
-        results = json.loads(directory.results.read_text())
-    else:
+    results = json.loads(directory.results.read_text()) if directory.results.exists() else {}
+    shown = RunDirectory(directory.path / results.get("stage", ""))
+    history = read_metrics(shown.metrics) if shown.metrics.exists() else []
+    if not results:
         results = _unfinished(directory) | (history[-1] if history else {})
     if directory.overrides.exists():
         words = [str(word) for word in OmegaConf.load(directory.overrides)]
@@ -134,7 +139,7 @@ def _read_job(name: str, directory: RunDirectory) -> Job:
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:
     if directory.is_taken():
         return {"status": "running", "error": None}
-    if directory.last_checkpoint.exists() and directory.overrides.exists():
+    if directory.holds_a_run() and directory.overrides.exists():
         return {"status": "killed", "error": f"go on with: {directory.go_on}"}
     return {"status": "killed", "error": "before it had begun"}
 

@@ -54,7 +54,10 @@ def load_run(path: str | Path, checkpoint: str = "last") -> Run:
     config = OmegaConf.load(directory.config)
     assert isinstance(config, DictConfig)
     if config.get("stages"):
-        return load_run(directory.path / str(list(config.stages)[-1]), checkpoint)
+        results = json.loads(directory.results.read_text())
+        if results["status"] != "completed":
+            raise RunError(f"run={path}: {results['status']} in stage {results['stage']} (go on with resume={path})")
+        return load_run(directory.path / results["stage"], checkpoint)
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
         model = build_architecture(config, build_data(config))
     _load_weights(model, read_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt"), directory)

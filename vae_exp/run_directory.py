@@ -96,11 +96,16 @@ class RunDirectory:
         Raises:
             RunError: It holds a run already.
         """
-        if self.last_checkpoint.exists():
+        if self.holds_a_run():
             raise RunError(
                 f"{self.path}: holds a run already. Go on with it (resume={self.path}) or name another folder"
             )
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+
+    def holds_a_run(self) -> bool:
+        """Whether there is something to go on from, its own or a stage's."""
+        stages = self.path.glob("*/checkpoints/last.ckpt") if self.config.exists() else []
+        return self.last_checkpoint.exists() or any(stages)
 
     def is_completed(self) -> bool:
         """Whether the results say so."""

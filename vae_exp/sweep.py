@@ -81,7 +81,8 @@ def markdown(path: Path, jobs: list[Job]) -> str:
     for values, group in groups(jobs).items():
         lines.append(_line(*values, *_cells(group), *[_percent(group.mean("test/error"))] * classifiers))
     shown = ", ".join(NAMES[name] for name in _measures(jobs))
-    lines += ["", f"Train and test: {shown}; nats per image, higher is better; ± is over seeds."]
+    unit = "" if _measures(jobs) == ["error"] else " in nats per image"
+    lines += ["", f"Train and test: {shown}{unit}, higher is better; ± is over seeds."]
     rest = [job for job in jobs if not job.completed]
     if rest:
         lines += ["", "## Not completed", "", _line("job", "status", "overrides", "reason"), "|---|---|---|---|"]
@@ -109,7 +110,7 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
         name = "figure3.png" if measures == ["log_likelihood"] else "figure2.png"
         yield name, bound_curves(drawn, title(path), SIZES[_size(jobs)], ylabel)
     for name in PICTURES:
-        files = {", ".join(values): group[0].path / "figures" / name for values, group in groups(jobs).items()}
+        files = {", ".join(values): group[0].figures / name for values, group in groups(jobs).items()}
         found = {setting: imread(file) for setting, file in files.items() if file.exists()}
         if len(found) > 1:
             yield name, collage(found, title(path))
@@ -124,7 +125,7 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     by_size: dict[int, list[Line]] = {}
     for group in groups(jobs).values():
         job = group[0]
-        if not job.history:
+        if not job.history or job.results.get(size) is None:
             continue
         label = ", ".join(job.value(key) for key in keys)
         for split in ("train", "test"):
@@ -168,7 +169,9 @@ def _size(jobs: list[Job]) -> str:
     """The key whose values have a panel each: the latent size, or in its place the training set's."""
     keys = varied(jobs)
     of_data = "dataset.train_size" in keys and "architecture.latent_dim" not in keys
-    whole = any(job.completed and job.results["dataset.train_size"] is None for job in jobs)  # a size without a number
+    whole = any(
+        job.completed and job.results.get("dataset.train_size") is None for job in jobs
+    )  # a size without a number
     return "dataset.train_size" if of_data and not whole else "architecture.latent_dim"
 
 

@@ -27,7 +27,7 @@ from vae_exp.logger import finish
 from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory, typed
-from vae_exp.stages import begin_stages, configs_of, results_of, start_from
+from vae_exp.stages import configs_of, results_of, start_from
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
@@ -52,7 +52,8 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
         hydra: Hydra's own config of the job: the command line and the choice of each group.
 
     Returns:
-        The final test bound (nats per image, higher is better), or −test/nll where the code has no prior.
+        The final test bound (nats per image, higher is better), −test/nll where the code has no prior, −test/error of
+        a classifier.
 
     Raises:
         UserError: Something that the user can mend; `results.json` says `failed` or `diverged`.
@@ -79,7 +80,8 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
     names = [str(name) for name in config.stages]
     name, status, error = names[0], "failed", None
     with directory.taken():
-        begin_stages(directory, names, resumed=config.resume is not None)
+        if config.resume is None:
+            directory.begin()
         directory.results.unlink(missing_ok=True)
         directory.write_record(config, hydra)
         try:
@@ -87,6 +89,10 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
                 log.info("Stage %s (%d of %d)", name, names.index(name) + 1, len(names))
                 value = train(stage, directory.path / name, of_stage)
             status = "completed"
+        except Interrupted as exception:
+            status = "interrupted"
+            error = f"Interrupted in stage {name}; all is saved. Go on with:\n  {directory.go_on}"
+            raise Interrupted(exception.signal_number, error) from None
         except BaseException as exception:
             status, error = _ending(exception)
             raise

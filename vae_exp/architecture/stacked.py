@@ -127,8 +127,8 @@ class Stacked(Architecture):
         return F.log_softmax(self.softmax(self.encode(x)), -1)
 
     def corrupt(self, x: Tensor) -> Tensor:
-        """x̃, or x where there is no corruption."""
-        return x if self.corruption is None else self.corruption(x)
+        """x̃, or x where there is no corruption, or it is another layer's units that are corrupted."""
+        return self._corrupted(x) if self.depth == 1 and not self.supervised else x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """Each (B,), in nats per image but for the last.
@@ -143,7 +143,7 @@ class Stacked(Architecture):
         layer = self._layers()[self.depth - 1]
         with torch.no_grad():
             h = self._up(x, self.depth - 1)
-        logits = layer.logits(layer(self.corrupt(h)))
+        logits = layer.logits(layer(self._corrupted(h)))
         if self.depth == 1:
             p: Distribution = self.likelihood(logits.unflatten(-1, self.shape))
             return {"reconstruction": -p.log_prob(x)}
@@ -157,6 +157,9 @@ class Stacked(Architecture):
 
     def _layers(self) -> list[Layer]:
         return cast(list[Layer], list(self.stack))
+
+    def _corrupted(self, h: Tensor) -> Tensor:
+        return h if self.corruption is None else self.corruption(h)
 
     def _up(self, x: Tensor, depth: int) -> Tensor:
         h = x.flatten(1)

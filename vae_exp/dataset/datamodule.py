@@ -50,6 +50,7 @@ class DataModule(LightningDataModule):
         self.source = source
         self.batch_size = batch_size
         self.static = binarization == "static"
+        self.dynamic = binarization == "dynamic"
         self.binarize = BINARIZE[binarization]
         self.train_size = train_size
         self.validation_size = validation_size

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from vae_exp.architecture import AE, Architecture
 from vae_exp.network.base import squared_jacobian_norm_by_autograd
 
-COMPARED_AT_ONCE = 500
+COMPARED_AT_ONCE = 100
 """Codes whose distances to all others are in memory at a time."""
 
 SATURATED = 0.05
