@@ -12,7 +12,7 @@ from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.variational import VAE
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Gaussian, Likelihood
-from vae_exp.network import Network, Shape
+from vae_exp.network import MLP, Network, Shape
 from vae_exp.network.base import joined
 from vae_exp.objective import Normals, Objective, Terms
 
@@ -190,6 +190,9 @@ class M1M2(Architecture):
         features: Size of z₁, M1's latent_dim.
         alpha: As in M2.
         labelled_per_batch: As in M2.
+
+    Raises:
+        ConfigError: As in M2, and for networks other than an MLP.
     """
 
     inherits = "m1."
@@ -207,6 +210,8 @@ class M1M2(Architecture):
         labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
+        if not isinstance(network, MLP):
+            raise ConfigError("network: architecture=m1_m2 has latents for images: only network=mlp goes with them")
         self.m1 = VAE(shape, 0, network, likelihood, objective, features).requires_grad_(False)
         of_latents = (features, 1, 1)
         normal = Gaussian(mean="identity")
