@@ -96,7 +96,7 @@ def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, monkeypatch, onl
     """With every image's latents, the step size and the evaluations of the batch that are left."""
     monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
     quick = ["objective=mcem", "architecture.latent_dim=2", "network.hidden_sizes=[20]", "callbacks.evaluate.images=20"]
-    quick += [f"objective.online={online}", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"]
+    quick += [f"objective.online={online}", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.01"]
     whole, stopped = run("samples=14000", *quick), run("samples=5200", *quick)
     assert (whole.results["samples"], whole.results["step"]) == (14000, steps)
     assert run(f"resume={stopped.directory}", "samples=14000").status == 0
