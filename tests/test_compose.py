@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import needs_frey_face
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
 
 from vae_exp import load_run
 from vae_exp.__main__ import CONFIG_DIR
@@ -35,7 +36,10 @@ OF_LABELS = {"cvae", "m2", "m1_m2"}
 
 def composed(*overrides: str):
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = compose("config", overrides=[*overrides, "name=test"])
+        config = compose("config", overrides=[*overrides, "name=test"], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
     check_config(config)
     return config
 

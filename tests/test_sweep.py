@@ -162,10 +162,11 @@ def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory, m
         ("100", "sgvb_b"),
         ("100", "mcem"),
     ]
+    jobs = read_jobs(directory)
+    assert [job.results["optimizer.lr"] for job in jobs] == [0.1, 0.3, 0.1, 0.3]
     for row in rows:
         assert row["test/images"] == "20"
         assert float(row["test/log_likelihood"]) > float(row["test/bound"]) - 0.5
-    jobs = read_jobs(directory)
     panels = sweep.panels(jobs)
     assert [panel.size for panel in panels] == [50, 100]
     last = panels[1].lines[3]

@@ -8,7 +8,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.explain import readable_errors
 from vae_exp.resume import resolve_resume
@@ -19,6 +19,17 @@ log = logging.getLogger(__name__)
 
 PACKAGED = Path(__file__).parent / "conf"
 CONFIG_DIR = PACKAGED if PACKAGED.exists() else Path(__file__).parents[1] / "conf"
+
+
+def by_choice(group: str, values: DictConfig) -> Any:
+    """A value that depends on the choice of a group: `${by_choice:objective,{sgvb_b: 0.1, mcem: 0.3}}`."""
+    choice = HydraConfig.get().runtime.choices[group]
+    if choice not in values:
+        raise KeyError(f"nothing is set for {group}={choice}: {', '.join(map(str, values))}")
+    return values[choice]
+
+
+OmegaConf.register_new_resolver("by_choice", by_choice, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
