@@ -48,9 +48,10 @@ def evaluate(
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
 
     log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
-    reconstructions and the mean ‖∂code/∂x‖_F (first 100 images); where there are labels, what share of the images the codes of the
-    training images classify right, by their 5 nearest neighbours and by a linear probe. An autoencoder whose decoder
-    is linear is held against PCA: its squared error, and the largest angle between the subspaces, in degrees.
+    reconstructions and the mean ‖∂code/∂x‖_F of the first 100 images; where there are labels, what share of the images
+    the codes of the training images classify right, by their 5 nearest neighbours and by a linear probe. An
+    autoencoder whose decoder is linear is held against PCA: its squared error, and the largest angle between the
+    subspaces, in degrees.
 
     Args:
         run: The run directory.
