@@ -68,8 +68,8 @@ class Architecture(nn.Module, ABC):
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""
 
-    def begin(self, images: int) -> None:
-        """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
+    def begin(self, images: int, labelled: int) -> None:
+        """Prepare for so many training images, some of them labelled, before the first is seen: by default nothing."""
 
     def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
         """What comes before an update on x, the training images number `index` (B,): by default nothing.

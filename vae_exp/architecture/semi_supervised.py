@@ -28,10 +28,9 @@ class M2(Architecture):
     it, one without has U. Both are −(nll + kl), the latter KL(q(y, z|x)‖p(y, z)) with log p(y) in it. In evaluations
     every image has U: no label is used.
 
-    What is minimised is J = −Σ_labelled L − Σ_unlabelled U + α·Σ_labelled −log q(y|x) with α = alpha·N for N training
-    images (eqs. 8 and 9), as J/N in nats per image: each of the N_l labelled images' −log q(y|x) counts α times what
-    its −L counts, and their mean alpha·N_l in the loss. The paper has E_labelled for the last sum; were that a mean,
-    its weight would be N_l times smaller, which alpha=0.1/N_l gives.
+    What is minimised is J = −Σ_labelled L − Σ_unlabelled U + α·E_labelled[−log q(y|x)] with α = alpha·N for N training
+    images (eqs. 8 and 9), as J/N in nats per image: the mean of −log q(y|x) over the N_l labelled images counts alpha,
+    and so each of them α/N_l times what its −L counts.
 
     Args:
         shape: (C, H, W) of an image.
@@ -95,9 +94,9 @@ class M2(Architecture):
         """p(z) = N(0, I), event (latent_dim,)."""
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
-    def begin(self, images: int) -> None:
-        """Let the classification count α = alpha·N, of which the number of images is N."""
-        self.weights["classification"] = self.alpha * images
+    def begin(self, images: int, labelled: int) -> None:
+        """Let the classification of each labelled image count α/N_l = alpha·N/N_l."""
+        self.weights["classification"] = self.alpha * images / labelled if labelled else 0.0
 
     def classify(self, x: Tensor) -> Tensor:
         """log q(y|x), (B, classes)."""
@@ -228,9 +227,9 @@ class M1M2(Architecture):
         """p(z₂) = N(0, I), event (latent_dim,)."""
         return self.m2.prior
 
-    def begin(self, images: int) -> None:
+    def begin(self, images: int, labelled: int) -> None:
         """As M2's."""
-        self.m2.begin(images)
+        self.m2.begin(images, labelled)
 
     def classify(self, x: Tensor) -> Tensor:
         """log q(y|x), at the mean of q(z₁|x), (B, classes)."""

@@ -107,7 +107,7 @@ class VAE(Architecture):
         value: Tensor = self.prior.log_prob(z) + beta * self.decode(z, y).log_prob(x)
         return value
 
-    def begin(self, images: int) -> None:
+    def begin(self, images: int, labelled: int) -> None:
         """Let the objective prepare; what counts once for the data set counts 1/images for each image."""
         self.objective.begin(images, self.prior)
         if "kl_weights" in self.weights:
