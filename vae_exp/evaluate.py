@@ -29,7 +29,8 @@ AT_ONCE = 100
 
 USAGE = """\
 python -m vae_exp.evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
-                           [ais_images=100] [chains=16] [temperatures=500] [hmc_images=100] [hmc_samples=50] [seed=0]
+                           [ais_images=100] [chains=16] [temperatures=500] [hmc_images=100] [hmc_samples=50]
+                           [hmc_begin_at=prior|encoder] [seed=0]
 """
 
 
@@ -43,6 +44,7 @@ def evaluate(
     temperatures: PositiveInt = 500,
     hmc_images: NonNegativeInt = 100,
     hmc_samples: Annotated[int, Interval(ge=8)] = 50,
+    hmc_begin_at: Literal["prior", "encoder"] = "prior",
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
@@ -63,6 +65,7 @@ def evaluate(
         temperatures: Of annealed importance sampling.
         hmc_images: How many of them the estimator by HMC samples takes (at most 4 latents); 0 leaves it out.
         hmc_samples: Posterior samples of that estimator.
+        hmc_begin_at: Where its chains begin: at draws from the prior that explain an image, or at the encoder's.
         seed: Of all draws.
 
     Returns:
@@ -89,6 +92,8 @@ def evaluate(
     if split not in data.splits:
         raise ConfigError(f"split={split}: the run has none. Allowed: {', '.join(data.splits)}")
 
+    if hmc_begin_at == "encoder" and not model.amortized:
+        raise ConfigError("hmc_begin_at=encoder: this model has none. Allowed: prior")
     with torch.random.fork_rng(), unvalidated(), fast_linear(True):
         torch.manual_seed(seed)
         # once: a dynamic binarization would give every estimate other images
@@ -118,7 +123,9 @@ def evaluate(
             results["ais"] = mean(lambda x, y: annealed(model, x, y, chains, temperatures), ais_images)
             results[f"ais/L_{k}"] = weighted(k, ais_images)
         if hmc_images and model.latent_dim <= MOST_LATENTS:
-            results["hmc"] = mean(lambda x, y: by_posterior_samples(model, x, y, hmc_samples), hmc_images)
+            results["hmc"] = mean(
+                lambda x, y: by_posterior_samples(model, x, y, hmc_samples, begin_at=hmc_begin_at), hmc_images
+            )
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
     return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
 
