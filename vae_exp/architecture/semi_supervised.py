@@ -13,7 +13,7 @@ from vae_exp.architecture.variational import VAE
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Gaussian, Likelihood
 from vae_exp.network import MLP, Network, Shape
-from vae_exp.network.base import joined
+from vae_exp.network.linear import joined
 from vae_exp.objective import Normals, Objective, Terms
 
 
@@ -153,7 +153,7 @@ class M2(Architecture):
         estimate = self.objective if self.training else self.objective.bound
         terms = estimate(
             x.repeat(self.classes, 1, 1, 1),
-            lambda x: self._posterior(x, c),
+            lambda _: self._posterior(x, c),
             self.prior,
             lambda z: self._decode(z, c),
         )
@@ -161,7 +161,7 @@ class M2(Architecture):
         return nll, kl
 
     def _posterior(self, x: Tensor, c: Tensor) -> Normals:
-        """q(z|x, y) with the labels as c (B, classes): batch (B,), event (latent_dim,)."""
+        """q(z|x, y) with the labels as c (B, classes), or (K·B, classes): as the encoder; event (latent_dim,)."""
         mean, log_variance = self.encoder(x, c).chunk(2, dim=-1)
         return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
 

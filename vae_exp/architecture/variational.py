@@ -11,7 +11,8 @@ from vae_exp.architecture.sampling import posterior_samples
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
-from vae_exp.network.base import frozen, joined
+from vae_exp.network.base import frozen
+from vae_exp.network.linear import joined
 from vae_exp.objective import Normals, Objective, Terms
 
 SMALLEST_STD = 1e-6
