@@ -51,9 +51,9 @@ def evaluate(
 
     log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
     reconstructions and the mean ‖∂code/∂x‖_F of the first 100 images; where there are labels, what share of the images
-    the codes of the training images classify right, by their 5 nearest neighbours and by a linear probe. An
-    autoencoder whose decoder is linear is held against PCA: its squared error, and the largest angle between the
-    subspaces, in degrees.
+    the codes of the training images classify right, by their 5 nearest neighbours and by a linear probe, and of a
+    classifier the share that it gets wrong. An autoencoder whose decoder is linear is held against PCA: its squared
+    error, and the largest angle between the subspaces, in degrees.
 
     Args:
         run: The run directory.
@@ -134,7 +134,7 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     """What the codes of a split's images show, those of the training images beside them."""
     import torch
 
-    from vae_exp.architecture import AE, M1M2, M2, VAE
+    from vae_exp.architecture import AE, VAE
     from vae_exp.evaluation.active_units import active_units
     from vae_exp.evaluation.pca import directions, principal_angles, principal_components
     from vae_exp.evaluation.representation import (
@@ -148,8 +148,8 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
         return torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
 
     def hidden(y: "Tensor") -> "Tensor":
-        """The labels as the model may know them: what has a classifier is not told."""
-        return torch.full_like(y, -1) if isinstance(model, M2 | M1M2) else y
+        """The labels as the model may know them: what says them itself is not told."""
+        return torch.full_like(y, -1) if model.classifies else y
 
     x, y = of
     given = hidden(y)
@@ -158,6 +158,9 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     if model.reconstructs:
         images = model.decode(codes, model.completed(x, given)).mean
         results["squared_error"] = (images - x).square().flatten(1).sum(1).mean().item()
+    if model.classifies:
+        guesses = torch.cat([model.classify(some).argmax(1) for some in x.split(AT_ONCE)])
+        results["error"] = (guesses != y)[y >= 0].double().mean().item()
     if isinstance(model, AE) and (columns := directions(model)) is not None:
         pixels = torch.cat([some for some, _ in data.evaluation_batches("train", AT_ONCE)])
         pca = principal_components(pixels, columns.shape[1])

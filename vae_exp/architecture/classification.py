@@ -18,20 +18,16 @@ def softmax_layer(latent_dim: int, classes: int) -> Linear:
     return Linear(latent_dim, classes)
 
 
-def class_terms(log_p: Tensor, y: Tensor | None, training: bool) -> Terms:
-    """`cross_entropy` −log p(y|x), (B,), in nats; in evaluation also `error`, 1 where another class is likelier.
+def class_terms(log_p: Tensor, y: Tensor | None) -> Terms:
+    """`cross_entropy` −log p(y|x), (B,), in nats.
 
     Args:
         log_p: log p(y|x) of every class, (B, classes).
         y: The labels (B,).
-        training: Whether the error is left out.
 
     Raises:
         UserError: There are no labels.
     """
     if y is None:
         raise UserError("a classifier needs the labels y (B,)")
-    terms = {"cross_entropy": -log_p.gather(1, y[:, None]).squeeze(1)}
-    if not training:
-        terms["error"] = (log_p.argmax(1) != y).to(log_p.dtype)
-    return terms
+    return {"cross_entropy": -log_p.gather(1, y[:, None]).squeeze(1)}

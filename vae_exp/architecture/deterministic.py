@@ -8,7 +8,6 @@ from torch.nn.functional import log_softmax
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.classification import class_terms, softmax_layer
 from vae_exp.corruption import Corruption, GaussianNoise
-from vae_exp.errors import UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import Activation
@@ -86,7 +85,7 @@ class AE(Architecture):
         if supervised:
             self.softmax = softmax_layer(latent_dim, classes)
             self.weights = {"cross_entropy": 1.0}
-            self.reconstructs, self.needs_labels = False, True
+            self.reconstructs, self.classifies, self.needs_labels = False, True, True
             self.decoder.requires_grad_(False)
             self.encoder.requires_grad_(True)  # also what the decoder shares with it
 
@@ -108,25 +107,19 @@ class AE(Architecture):
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x̃, or x where there is no corruption."""
-        return x if self.corruption is None or self.softmax else self.corruption(x)
+        return x if self.corruption is None or self.classifies else self.corruption(x)
 
     def classify(self, x: Tensor) -> Tensor:
-        """log p(y|x), (B, classes).
-
-        Raises:
-            UserError: It is no classifier.
-        """
-        if self.softmax is None:
-            raise UserError("an autoencoder is no classifier before architecture.supervised=true")
-        return log_softmax(self.softmax(self.encode(x)), -1)
+        """log p(y|x) of a supervised one, (B, classes)."""
+        return super().classify(x) if self.softmax is None else log_softmax(self.softmax(self.encode(x)), -1)
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """`nll` of the clean image and the penalties that have a weight, around the clean image; each (B,).
 
-        Supervised: `cross_entropy` −log p(y|x); in evaluation also `error`, 1 where another class is likelier.
+        Supervised: `cross_entropy` −log p(y|x).
         """
-        if self.softmax:
-            return class_terms(self.classify(x), y, self.training)
+        if self.classifies:
+            return class_terms(self.classify(x), y)
         seen = self.corrupt(x) if self.training else x
         terms = {"nll": -self.decode(self.encode(seen)).log_prob(x)}
         c = x.new_zeros(len(x), 0)

@@ -47,6 +47,7 @@ class M2(Architecture):
         ConfigError: The data has no labels, or the objective is not the bound's.
     """
 
+    classifies = True
     prior_mean: Tensor
     prior_std: Tensor
     every_label: Tensor
@@ -194,6 +195,7 @@ class M1M2(Architecture):
         ConfigError: As in M2, and for networks other than an MLP.
     """
 
+    classifies = True
     inherits = "m1."
 
     def __init__(

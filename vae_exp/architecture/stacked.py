@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.classification import class_terms, softmax_layer
 from vae_exp.corruption import Corruption
-from vae_exp.errors import ConfigError, UserError
+from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
 from vae_exp.network.linear import Linear
@@ -82,7 +82,7 @@ class Stacked(Architecture):
         self.corruption = corruption
         self.supervised = supervised
         self.reconstructs = not supervised
-        self.needs_labels = supervised
+        self.classifies = self.needs_labels = supervised
         self.depth = len(sizes) if depth is None or supervised else depth
         self.latent_dim = sizes[self.depth - 1]
         below = [shape[0] * shape[1] * shape[2], *sizes]
@@ -116,14 +116,8 @@ class Stacked(Architecture):
         return p
 
     def classify(self, x: Tensor) -> Tensor:
-        """log p(y|x), (B, classes).
-
-        Raises:
-            UserError: It is no classifier.
-        """
-        if self.softmax is None:
-            raise UserError("a stacked autoencoder is no classifier before architecture.supervised=true")
-        return F.log_softmax(self.softmax(self.encode(x)), -1)
+        """log p(y|x) of a supervised one, (B, classes)."""
+        return super().classify(x) if self.softmax is None else F.log_softmax(self.softmax(self.encode(x)), -1)
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x̃, or x where there is no corruption, or it is another layer's units that are corrupted."""
@@ -133,10 +127,10 @@ class Stacked(Architecture):
         """Each (B,), in nats per image but for the last.
 
         Pretraining: `reconstruction`, of the layer below; in evaluation `nll`, of the image itself. Supervised:
-        `cross_entropy` −log p(y|x); in evaluation also `error`, 1 where another class is likelier.
+        `cross_entropy` −log p(y|x).
         """
         if self.supervised:
-            return class_terms(self.classify(x), y, self.training)
+            return class_terms(self.classify(x), y)
         if not self.training:
             return {"nll": -self.decode(self.encode(x)).log_prob(x)}
         layer = self._layers()[self.depth - 1]
