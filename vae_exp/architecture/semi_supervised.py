@@ -39,7 +39,7 @@ class M2(Architecture):
         likelihood: Decoder features to p(x|y, z).
         objective: How L is estimated.
         latent_dim: Size of z.
-        alpha: Weight of the classification, as a multiple of N; the paper's is 0.1.
+        alpha: Weight of the classification, as a multiple of N; the paper has 0.1, with many more updates.
         labelled_per_batch: How many images of a batch have a label, where not all have one. What an image counts for
             is set right again (`dataset.batches.importance`): drawn alike, most batches would hold none of them.
 
@@ -60,7 +60,7 @@ class M2(Architecture):
         likelihood: Likelihood,
         objective: Objective,
         latent_dim: PositiveInt = 50,
-        alpha: NonNegativeFloat = 0.1,
+        alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ class M1M2(Architecture):
         objective: Objective,
         latent_dim: PositiveInt = 50,
         features: PositiveInt = 50,
-        alpha: NonNegativeFloat = 0.1,
+        alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
