@@ -105,7 +105,7 @@ def test_mistakes_are_one_message(run, arguments, told, tmp_path):
 
 
 @pytest.mark.usefixtures("few_digits")
-@pytest.mark.parametrize("architecture", ["ae", "cvae", "m2"])
+@pytest.mark.parametrize("architecture", ["dae", "cvae", "m2"])
 def test_every_code_is_judged_and_the_marginal_likelihood_estimated_where_there_is_one(run, architecture, monkeypatch):
     words = [f"architecture={architecture}", "architecture.latent_dim=5", "dataset.batch_size=50"]
     directory = run("samples=3000", *words, *QUICK).directory
@@ -114,6 +114,9 @@ def test_every_code_is_judged_and_the_marginal_likelihood_estimated_where_there_
     for name in ("nearest_neighbours_accuracy", "linear_probe_accuracy"):
         assert (name in results) == (architecture != "cvae")  # whose code is told the label
     assert 20 < results["squared_error"] < 120
+    if architecture == "dae":
+        assert results["squared_error"] < results["squared_error_of_corrupted"] < 1.5 * results["squared_error"]
+    assert ("error" in results) == (architecture == "m2")
     assert results["jacobian_norm"] > 0
     assert results["saturated_units"] is None
     assert ("L_10" in results) == (architecture == "cvae")
@@ -123,6 +126,7 @@ def test_every_code_is_judged_and_the_marginal_likelihood_estimated_where_there_
     if architecture == "m2":  # whose code is never told a label that is asked for
         assert again["squared_error"] == results["squared_error"]
         assert again["jacobian_norm"] == results["jacobian_norm"]
+        assert again["error"] != results["error"]
 
 
 def test_active_units_are_those_whose_mean_varies():

@@ -50,10 +50,11 @@ def evaluate(
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
 
     log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
-    reconstructions and the mean ‖∂code/∂x‖_F of the first 100 images; where there are labels, what share of the images
-    the codes of the training images classify right, by their 5 nearest neighbours and by a linear probe, and of a
-    classifier the share that it gets wrong. An autoencoder whose decoder is linear is held against PCA: its squared
-    error, and the largest angle between the subspaces, in degrees.
+    reconstructions, of a denoising one also of those that it makes of corrupted images, and the mean ‖∂code/∂x‖_F of
+    the first 100 images; where there are labels, what share of the images the codes of the training images classify
+    right, by their 5 nearest neighbours and by a linear probe, and of a classifier the share that it gets wrong. An
+    autoencoder whose decoder is linear is held against PCA: its squared error, and the largest angle between the
+    subspaces, in degrees.
 
     Args:
         run: The run directory.
@@ -151,13 +152,20 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
         """The labels as the model may know them: what says them itself is not told."""
         return torch.full_like(y, -1) if model.classifies else y
 
+    def squared_error(codes: "Tensor") -> float:
+        """Between the images and what their codes are decoded to, a sum over pixels."""
+        images = model.decode(codes, model.completed(x, given)).mean
+        return (images - x).square().flatten(1).sum(1).mean().item()
+
     x, y = of
     given = hidden(y)
     codes = encoded(x, given)
     results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
     if model.reconstructs:
-        images = model.decode(codes, model.completed(x, given)).mean
-        results["squared_error"] = (images - x).square().flatten(1).sum(1).mean().item()
+        results["squared_error"] = squared_error(codes)
+        seen = model.corrupt(x)
+        if seen is not x:
+            results["squared_error_of_corrupted"] = squared_error(encoded(seen, given))
     if model.classifies:
         guesses = torch.cat([model.classify(some).argmax(1) for some in x.split(AT_ONCE)])
         results["error"] = (guesses != y)[y >= 0].double().mean().item()
