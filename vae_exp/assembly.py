@@ -75,6 +75,7 @@ GIVEN = {
         "num_sanity_val_steps",
         "overfit_batches",
         "plugins",
+        "rank",
         "reload_dataloaders_every_n_epochs",
         "val_check_interval",
     },

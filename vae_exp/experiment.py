@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 
 from vae_exp import gradients
 from vae_exp.architecture import Architecture
+from vae_exp.data_parallel import Share
 from vae_exp.dataset.batches import TrainingBatch, importance
 from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
@@ -62,6 +64,8 @@ class Experiment(pl.LightningModule):
         """The sample counts at which to evaluate."""
         self.labelled_share: float | None = None
         """Of the training images, where batches hold labelled ones in another proportion."""
+        self.share = Share()
+        """Of every batch, where several processes train."""
         self.stop_requested = False
         self.automatic_optimization = False  # a Lightning step runs many updates
 
@@ -77,6 +81,7 @@ class Experiment(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Let the architecture prepare; choose how gradients are computed."""
         trainer: Any = self.trainer
+        self.share.begin_alike(self)
         images, labelled = len(trainer.datamodule.splits["train"]), trainer.datamodule.labelled
         self.architecture.begin(images, labelled)
         if self.architecture.labelled_per_batch and labelled < images:
@@ -98,15 +103,16 @@ class Experiment(pl.LightningModule):
         losses: list[Tensor] = []
         batch_size = self._batch_size()
         for x, y, index in batches:
+            count = min(batch_size, self.samples - self.samples_seen)
             if self.architecture.e_step(x, y, index):
-                whole = len(x) == batch_size
-                loss, terms = (self._gradients if whole else self._gradients_of_rest)(x, y)
+                loss, terms = (self._gradients if count == batch_size else self._gradients_of_rest)(x, y)
+                values = self.share.sum(self.parameters(), torch.stack([loss, *terms.values()]).detach(), count)
                 if trainer.largest_gradient_norm is not None:
                     clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
                 optimizer.step()
-                losses.append(torch.stack([loss, *terms.values()]).detach())
+                losses.append(values)
                 self.steps += 1
-            self.samples_seen += len(x)
+            self.samples_seen += count
             if self.stop_requested:
                 break
         # the device is waited for once per execution, here
@@ -163,6 +169,9 @@ class Experiment(pl.LightningModule):
             torch.set_rng_state(self._generators["generator"].cpu())
             if torch.cuda.is_available():
                 torch.cuda.set_rng_state_all([state.cpu() for state in self._generators["cuda_generators"]])
+        if self.share.rank:  # other images, so other latents than the first process draws
+            sequence = np.random.SeedSequence((self.seed, self.share.rank, self.samples_seen))
+            torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def _batch_size(self) -> int:
         trainer: Any = self.trainer

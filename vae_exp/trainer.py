@@ -3,7 +3,10 @@
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+import torch
 from pydantic import PositiveFloat, PositiveInt
+
+from vae_exp.errors import ConfigError
 
 
 class Trainer(pl.Trainer):
@@ -16,9 +19,16 @@ class Trainer(pl.Trainer):
             long enough to repay the time that takes. The numbers differ by rounding only.
         fast_linear: Whether linear layers on the CPU take their products from oneDNN; by rounding the same.
         gradient_clip_val: Largest norm of the gradient; None leaves it alone.
+        strategy: `ddp` for one run on several devices, `auto` for one.
+        devices: How many; without `ddp` whatever Lightning takes for one.
+        accelerator: As Lightning's.
+        rank: Which of the processes of `ddp` this one is.
         precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32.
             (float16 would need its losses scaled.)
         arguments: Of Lightning's Trainer.
+
+    Raises:
+        ConfigError: Several devices are asked for in a way that there is not, or more than there are.
     """
 
     def __init__(
@@ -28,10 +38,35 @@ class Trainer(pl.Trainer):
         fast_linear: bool = True,
         gradient_clip_val: PositiveFloat | None = None,
         precision: Literal["32-true", "32", 32, "bf16-mixed", "bf16"] = "32-true",
+        strategy: Literal["auto", "ddp"] = "auto",
+        devices: int | str | list[int] = 1,
+        accelerator: str = "auto",
+        rank: int = 0,
         **arguments: Any,
     ) -> None:
-        super().__init__(precision=precision, **arguments)
+        self.processes = 1
+        if strategy == "ddp":
+            self.processes, devices = _processes(devices), _device(accelerator, rank, _processes(devices))
+        # to Lightning each process is a run of its own: its way of sharing knows one update per step
+        super().__init__(precision=precision, devices=devices, accelerator=accelerator, **arguments)
+        if self.world_size > 1:
+            raise ConfigError(f"trainer.devices={devices}: one run on several devices is trainer=ddp")
         self.steps_per_execution = steps_per_execution
         self.compile = compile
         self.fast_linear = fast_linear
         self.largest_gradient_norm = gradient_clip_val
+
+
+def _processes(devices: Any) -> int:
+    if not isinstance(devices, int) or devices < 1:
+        raise ConfigError(f"trainer.devices={devices}: trainer=ddp needs to know how many: a whole number, 1 or more")
+    return devices
+
+
+def _device(accelerator: str, rank: int, processes: int) -> int | list[int]:
+    """The device of one process: on a CPU they share it."""
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return 1
+    if processes > torch.cuda.device_count():
+        raise ConfigError(f"trainer.devices={processes}: there are {torch.cuda.device_count()}")
+    return [rank]

@@ -6,6 +6,8 @@ import platform
 import subprocess
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from vae_exp.architecture import Architecture
 from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
 from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
+from vae_exp.data_parallel import Share, processes
 from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.experiment import STATE, Experiment
@@ -28,6 +31,7 @@ from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
 from vae_exp.run_directory import RunDirectory, typed
 from vae_exp.stages import configs_of, results_of, start_from
+from vae_exp.trainer import Trainer
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
@@ -109,12 +113,7 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
     try:
         check_config(config)
         directory.write_record(config, hydra)
-        pl.seed_everything(config.seed, verbose=False)
-        data = build_data(config)
-        architecture = build_architecture(config, data)
-        if config.start_from is not None and checkpoint is None:
-            start_from(architecture, config.start_from)
-        experiment = _build_experiment(config, architecture)
+        experiment, data = _build(config, anew=checkpoint is None)
         _run(config, directory, experiment, data, checkpoint)
         whole = experiment.samples_seen >= config.samples
         status, error = ("completed", None) if whole else ("interrupted", "a callback stopped the training")
@@ -147,8 +146,14 @@ def _checkpoint_to_go_on_from(config: DictConfig, directory: RunDirectory) -> di
     return checkpoint
 
 
-def _build_experiment(config: DictConfig, architecture: Architecture) -> Experiment:
-    return Experiment(
+def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
+    """What is trained, and on what; nothing is read yet but the weights that a new run starts from."""
+    pl.seed_everything(config.seed, verbose=False)
+    data = build_data(config)
+    architecture = build_architecture(config, data)
+    if config.start_from is not None and anew:
+        start_from(architecture, config.start_from)
+    experiment = Experiment(
         architecture,
         build_later(config.optimizer),
         weight_prior=config.weight_prior,
@@ -156,6 +161,7 @@ def _build_experiment(config: DictConfig, architecture: Architecture) -> Experim
         seed=config.seed,
         config=OmegaConf.to_yaml(config, resolve=True),
     )
+    return experiment, data
 
 
 def _run(
@@ -166,8 +172,11 @@ def _run(
     checkpoint: dict[str, Any] | None,
 ) -> None:
     trainer = _build_trainer(config, directory)
+    _check_shares(experiment.architecture, data, trainer.processes)
     data.load(trainer.strategy.root_device)
     experiment.trained_on = _device_name(trainer.strategy.root_device)
+    if trainer.processes > 1:
+        experiment.trained_on += f" × {trainer.processes}"
     log.info(_description(experiment, data))
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
@@ -175,7 +184,38 @@ def _run(
     if checkpoint is not None and checkpoint[STATE]["samples_seen"] == config.samples:
         _finish(directory, experiment, data, checkpoint, trainer)
     else:
-        _fit(directory, experiment, data, checkpoint, trainer)
+        device, resumed = trainer.strategy.root_device, checkpoint is not None
+        with processes(trainer.processes, device, directory.path, resumed) as experiment.share:
+            _fit(directory, experiment, data, resumed, trainer)
+
+
+def prepare_share(path: Path, share: Share, resumed: bool) -> tuple[torch.device, Callable[[], None]]:
+    """What one of several processes does beside the one that the user started.
+
+    Args:
+        path: The run directory.
+        share: Of every batch.
+        resumed: Whether to go on from the last checkpoint.
+
+    Returns:
+        Its device, and what is to be called when all processes have met.
+    """
+    directory = RunDirectory(path)
+    config = OmegaConf.load(directory.config)
+    assert isinstance(config, DictConfig)
+    experiment, data = _build(config, anew=not resumed)
+    experiment.share = share
+    config.callbacks, config.trainer.enable_progress_bar = {}, False
+    trainer = _build_trainer(config, directory, share.rank)
+    data.load(trainer.strategy.root_device)
+    return trainer.strategy.root_device, partial(_fit, directory, experiment, data, resumed, trainer)
+
+
+def _check_shares(architecture: Architecture, data: DataModule, processes: int) -> None:
+    if processes > 1 and not architecture.amortized:
+        raise ConfigError("trainer=ddp: this objective keeps something of every image, on one device: trainer=default")
+    if processes > data.batch_size:
+        raise ConfigError(f"trainer.devices={processes}: there are {data.batch_size} images in a batch")
 
 
 def _finish(
@@ -198,26 +238,27 @@ def _fit(
     directory: RunDirectory,
     experiment: Experiment,
     data: DataModule,
-    checkpoint: dict[str, Any] | None,
-    trainer: pl.Trainer,
+    resumed: bool,
+    trainer: Trainer,
 ) -> None:
     # a loss that is not finite has a better message than the distributions give
-    with warnings.catch_warnings(), unvalidated(), fast_linear(trainer.fast_linear):  # type: ignore[attr-defined]
+    with warnings.catch_warnings(), unvalidated(), fast_linear(trainer.fast_linear):
         # Lightning 2.6 with torch 2.15, and its advice on a logging interval in Lightning steps
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-        path = None if checkpoint is None else directory.last_checkpoint
+        path = directory.last_checkpoint if resumed else None
         trainer.fit(experiment, datamodule=data, ckpt_path=path, weights_only=True)
 
 
-def _build_trainer(config: DictConfig, directory: RunDirectory) -> pl.Trainer:
+def _build_trainer(config: DictConfig, directory: RunDirectory, rank: int = 0) -> Trainer:
     callbacks = [build(node) for node in config.callbacks.values() if node is not None]
     if not config.trainer.get("enable_progress_bar", True):
         callbacks = [callback for callback in callbacks if not isinstance(callback, pl.callbacks.ProgressBar)]
     try:
-        trainer: pl.Trainer = build(
+        trainer: Trainer = build(
             config.trainer,
-            callbacks=[*callbacks, StopOnSignal()],
+            rank=rank,
+            callbacks=callbacks if rank else [*callbacks, StopOnSignal()],
             default_root_dir=directory.path,
             plugins=[AtomicCheckpointIO()],
             logger=False,
@@ -227,8 +268,6 @@ def _build_trainer(config: DictConfig, directory: RunDirectory) -> pl.Trainer:
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise ConfigError(f"trainer: {error}") from error
-    if trainer.world_size > 1:
-        raise ConfigError(f"trainer.devices={config.trainer.devices}: a run takes one device; a sweep uses many")
     return trainer
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_exp.data_parallel import Share
 from vae_exp.dataset.base import Images, shuffled
 
 Batch = tuple[Tensor, Tensor]
@@ -63,6 +64,7 @@ class TrainingStream:
         goals: Positions at which an execution has to end, with the batch that reaches them; sorted.
         repeats: How often a batch is served before the next one; each time counts.
         labelled_per_batch: How many images of a batch have a label; 0 draws from all images alike.
+        share: Which images of a batch are served, where other processes serve the others.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class TrainingStream:
         goals: Sequence[int] = (),
         repeats: int = 1,
         labelled_per_batch: int = 0,
+        share: Share | None = None,
     ) -> None:
+        self.share = share or Share()
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
@@ -96,7 +100,7 @@ class TrainingStream:
     def _batches(self, execution: tuple[int, int]) -> Iterator[TrainingBatch]:
         start, stop = execution
         for position in range(start, stop, self.batch_size):
-            index = self._index(position, min(self.batch_size, stop - position))
+            index = self.share.of(self._index(position, min(self.batch_size, stop - position)))
             some = self.images[index]
             yield self.binarize(some.pixels), some.labels, index
 

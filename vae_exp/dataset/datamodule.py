@@ -103,6 +103,7 @@ class DataModule(LightningDataModule):
             experiment.goals,
             experiment.architecture.evaluations_per_batch,
             experiment.architecture.labelled_per_batch if mixed else 0,
+            experiment.share,
         )
 
     def training_batch_size(self, online: bool) -> int:

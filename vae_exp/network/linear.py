@@ -75,7 +75,8 @@ def affine_in_context(linear: nn.Module, features: Tensor, c: Tensor) -> Tensor:
         return y
     weight: Tensor = linear.weight  # type: ignore[assignment]
     of_features, of_context = weight.split([features.shape[1], c.shape[1]], 1)
-    shared = affine(features, of_features, linear.bias)  # type: ignore[arg-type]
+    # of a part of a matrix oneDNN's product is slow
+    shared = affine(features, of_features.contiguous(), linear.bias)  # type: ignore[arg-type]
     return shared.repeat(len(c) // len(features), 1) + F.linear(c, of_context)
 
 

@@ -1,0 +1,130 @@
+"""One run on several processes: what is learned is what one process learns, and none is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from conftest import command_line
+
+from vae_exp.data_parallel import Share
+from vae_exp.metrics import read_metrics
+
+SMALL = [
+    "vae_exp",
+    "dataset.train_size=300",
+    "dataset.batch_size=20",
+    "network.hidden_sizes=[15]",
+    "optimizer=adam",
+    "callbacks.evaluate.images=300",
+    "callbacks.figures=null",
+    "logger=none",
+]
+
+
+def ended(directory, *words, cwd):
+    process = command_line(*SMALL, *words, f"hydra.run.dir={directory}", cwd=cwd)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return json.loads((directory / "results.json").read_text())
+
+
+def weights(directory):
+    checkpoint = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)
+    return {name: value for name, value in checkpoint["state_dict"].items() if isinstance(value, torch.Tensor)}
+
+
+def others(process):
+    """The processes that another one has started."""
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
+    return [int(number) for number in found.split()]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 100])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_shares_are_the_batch(size, count):
+    shares = [Share(rank, size) for rank in range(size)]
+    index = torch.arange(count) + 7
+    counted = torch.cat([share.of(index) for share in shares if share.weight(count)])
+    assert sorted(counted.tolist()) == index.tolist()
+    values = torch.rand(count + 7)
+    means = sum(share.weight(count) * values[share.of(index)].mean() for share in shares)
+    torch.testing.assert_close(means, values[index].mean())
+
+
+def test_two_processes_learn_what_one_does(tmp_path):
+    """An autoencoder draws nothing, so by rounding the same; in the last batch one process has no image."""
+    words = ["architecture=ae", "samples=2001", "+trainer.gradient_clip_val=20"]
+    one = ended(tmp_path / "one", *words, cwd=tmp_path)
+    two = ended(tmp_path / "two", *words, "trainer=ddp", cwd=tmp_path)
+    assert two["samples"] == one["samples"] == 2001
+    assert two["step"] == one["step"]
+    assert two["device"] == f"{one['device']} × 2"
+    assert two["test/nll"] == pytest.approx(one["test/nll"], rel=1e-4)
+    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=1e-3, atol=1e-5)
+
+
+def test_two_processes_reach_the_bound_of_one(tmp_path):
+    """Each draws latents of its own: with many of them per image little depends on the draw."""
+    words = ["architecture=vae", "architecture.latent_dim=5", "objective.samples=20", "samples=4000"]
+    one, two = (ended(tmp_path / name, *words, f"trainer={name}", cwd=tmp_path) for name in ("default", "ddp"))
+    assert two["test/bound"] == pytest.approx(one["test/bound"], abs=2)
+    assert one["test/bound"] > read_metrics(tmp_path / "default" / "metrics.csv")[0]["test/bound"] + 10
+
+
+def test_an_interrupted_run_goes_on_and_a_process_that_dies_ends_it(tmp_path):
+    words = ["architecture=ae", "trainer=ddp", "samples=20000", "callbacks.evaluate.per_decade=20"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+
+    def started(*words):
+        process = command_line(*words, cwd=tmp_path)
+        rows = len(read_metrics(stopped / "metrics.csv")) if (stopped / "metrics.csv").exists() else 0
+        deadline = time.monotonic() + 90
+        while not (stopped / "metrics.csv").exists() or len(read_metrics(stopped / "metrics.csv")) <= rows:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return process
+
+    process = started(*SMALL, *words, f"hydra.run.dir={stopped}")
+    (other,) = others(process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert f"resume={stopped}" in errors
+    with pytest.raises(ProcessLookupError):
+        os.kill(other, 0)
+
+    process = started("vae_exp", f"resume={stopped}")
+    os.kill(others(process)[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "trainer=ddp: process 2 of 2 ended with status -9" in errors
+    assert json.loads((stopped / "results.json").read_text())["status"] == "failed"
+
+    process = command_line("vae_exp", f"resume={stopped}", cwd=tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    ended(whole, *words, cwd=tmp_path)
+    torch.testing.assert_close(weights(stopped), weights(whole), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["trainer.devices=0"], ["trainer.devices=0", "1 or more"]),
+        (["trainer.devices=auto"], ["trainer.devices=auto", "whole number"]),
+        (["trainer.devices=30", "dataset.batch_size=20"], ["trainer.devices=30", "20 images in a batch"]),
+        (["objective=mcem"], ["trainer=ddp", "trainer=default"]),
+        (["trainer.strategy=fsdp"], ["trainer.strategy=fsdp", "'ddp'"]),
+    ],
+)
+def test_mistakes_are_one_message(run, words, told):
+    outcome = run("trainer=ddp", "trainer.accelerator=cpu", "logger=none", *words)
+    assert outcome.status == 1
+    assert all(word in outcome.err for word in told), outcome.err
+    assert "Traceback" not in outcome.err
