@@ -171,7 +171,8 @@ def _run(
     log.info(_description(experiment, data))
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
-        trainer.loggers = [build(config.logger, directory=directory.path, config=resolved)]
+        nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
+        trainer.loggers = [build(node, directory=directory.path, config=resolved) for node in nodes]
     if checkpoint is not None and checkpoint[STATE]["samples_seen"] == config.samples:
         _finish(directory, experiment, data, checkpoint, trainer)
     else:
@@ -189,9 +190,13 @@ def _finish(
     experiment.on_load_checkpoint(checkpoint)
     experiment.load_state_dict(checkpoint["state_dict"])
     experiment.to(trainer.strategy.root_device)
+    for logger in trainer.loggers:  # where the pictures belong
+        logger.log_metrics({"samples": experiment.samples_seen}, step=experiment.steps)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, DrawFigures):
             callback.draw(experiment, data, directory, trainer.loggers)
+    for logger in trainer.loggers:
+        logger.finalize("success")
 
 
 def _fit(
