@@ -26,6 +26,7 @@ from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
 from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
+from vae_exp.report import try_report
 from vae_exp.run_directory import RunDirectory, typed
 from vae_exp.stages import configs_of, results_of, start_from
 
@@ -100,6 +101,7 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             reached = results_of(directory.path / name) or _results(config, hydra, None, status, error)
             own = {"status": status, "error": error, "stage": name, "overrides": typed(hydra)}
             directory.write_results(reached | own)
+            try_report(directory.path)
     return value
 
 
@@ -124,6 +126,7 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
     finally:
         try:
             directory.write_results(_results(config, hydra, experiment, status, error))
+            try_report(directory.path)
         finally:
             finish(exit_code=int(status != "completed"))
     if not experiment.metrics:
