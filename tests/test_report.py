@@ -29,6 +29,13 @@ def curves(chart):
     return [path.get_attribute("data-name") for path in chart.find_elements(By.CSS_SELECTOR, ".curves path[data-name]")]
 
 
+def visible(chart):
+    """How many of a chart's points lie above its axis."""
+    axis = float(chart.find_element(By.CSS_SELECTOR, ".axis").get_attribute("d").split()[1].partition("H")[0])
+    points = chart.find_elements(By.CSS_SELECTOR, ".curves circle")
+    return sum(float(point.get_attribute("cy")) < axis for point in points)
+
+
 class Browser:
     """Chromium, 1200 pixels wide."""
 
@@ -115,6 +122,7 @@ def test_the_page_of_a_run_shows_curves_values_pictures_and_numbers(run, browser
     to_the_right = picture.size["width"] // 2 - 20
     ActionChains(browser.driver).move_to_element_with_offset(picture, to_the_right, 0).perform()
     assert all(word in hover.text for word in ("1,000 samples", bound["train"], bound["test"]))
+    assert charts[0].rect["y"] < hover.rect["y"] < charts[0].rect["y"] + 80
     picture.send_keys(Keys.ARROW_LEFT)
     assert "600 samples" in hover.text
 
@@ -140,24 +148,32 @@ def test_the_page_of_a_sweep_shows_every_job_and_sorts_them(run, browser, tmp_pa
     browser.open(tmp_path / "sweep" / "report.html")
     charts = browser.all(".chart")
     assert [chart.text.splitlines()[0] for chart in charts] == [
-        "latent_dim = 2 (bound)",
-        "latent_dim = 10 (bound)",
-        "at the end (bound)",
+        "latent_dim = 2 (bound, nats per image)",
+        "latent_dim = 10 (bound, nats per image)",
+        "at the end (bound, nats per image)",
     ]
-    assert browser.texts(".legend button") == ["sgvb_b", "wake_sleep", "test", "train"]
+    assert browser.texts(".legend button") == ["sgvb_b", "wake_sleep", "test", "train", "whole range"]
     every = [f"{objective} {split}" for objective in ("sgvb_b", "wake_sleep") for split in ("train", "test")]
     assert all(curves(chart) == every for chart in charts)
     browser.press(".legend button", "wake_sleep")
     assert all(curves(chart) == every[:2] for chart in charts)
+    assert visible(charts[0]) < 10
+    browser.press(".legend button", "whole range")
+    assert visible(charts[0]) == 10
     assert browser.texts("#pictures figcaption") == ["figure2"]
 
-    assert browser.texts("section.table h2") == ["Settings", "Every job"]
-    table = browser.all("section.table")[1]
+    assert browser.texts("section.table h2") == ["Settings", "Not completed", "Every job"]
+    _, failed, table = browser.all("section.table")
+    assert [row.text.split()[:2] for row in failed.find_elements(By.CSS_SELECTOR, "tbody tr")] == [
+        ["4", "failed"],
+        ["5", "failed"],
+    ]
+    assert failed.text.count("architecture.latent_dim=-3") == 2
     rows = sweep.rows(read_jobs(tmp_path / "sweep"))
     filled = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     headers = table.find_elements(By.TAG_NAME, "th")
     names = [header.text for header in headers]
-    assert names == [name for name in filled if name != "directory"]
+    assert names == [name for name in filled if name not in ("error", "directory")]
 
     def column(name):
         cells = table.find_elements(By.CSS_SELECTOR, f"td:nth-child({names.index(name) + 1})")

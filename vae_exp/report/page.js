@@ -74,6 +74,8 @@ const splits = distinct(series.map((one) => one.split)).filter(Boolean);
 splits.sort((one, other) => SPLITS.indexOf(one) - SPLITS.indexOf(other));
 const byLabel = labels.length > 1;
 const hidden = new Set();
+const limited = page.charts.filter((chart) => chart.limits).flatMap((chart) => chart.series);
+let whole = false; // the first steps too, which flatten everything after them
 
 const keysOf = (one) => [`label ${one.label}`, `split ${one.split}`, `published ${one.published}`];
 const isShown = (one) => !keysOf(one).some((key) => hidden.has(key));
@@ -107,6 +109,14 @@ function legend(redraw) {
       splits.map((split) => toggle(`split ${split}`, split, byLabel ? grey(WIDTHS[split] ?? 2) : styleOf({ split }))),
     );
   if (series.some((one) => one.published)) groups.push([toggle("published true", "paper", grey(2), true)]);
+  if (limited.length) {
+    const press = (event) => {
+      whole = !whole;
+      event.currentTarget.setAttribute("aria-pressed", String(whole));
+      redraw();
+    };
+    groups.push([html("button", { type: "button", class: "option", "aria-pressed": "false", onclick: press }, "whole range")]);
+  }
   if (!groups.length) return null;
   const parts = groups.flatMap((group, i) => (i ? [html("span", { class: "gap" }), ...group] : group));
   return html("div", { class: "legend", role: "group", "aria-label": "Curves: press to hide or show" }, parts);
@@ -132,7 +142,8 @@ function drawChart(chart, number) {
     }
     let [left, right] = [Math.min(...points.map(([x]) => x)), Math.max(...points.map(([x]) => x))];
     if (left === right) [left, right] = [left / 2, right * 2];
-    const [low, high] = chart.limits ?? range(points);
+    const ranged = chart.limits ? limited.filter(isShown).flatMap((one) => one.points) : points;
+    const [low, high] = chart.limits && !whole ? chart.limits : range(ranged);
     const [x, y] = [logarithmic(left, right), linear(low, high)];
     if (chart.sizes) x.ticks = distinct(points.map(([at]) => at));
     const margin = { left: 14 + 6.6 * Math.max(...y.ticks.map((tick) => y.format(tick).length)), right: 16 };
@@ -184,10 +195,12 @@ function drawChart(chart, number) {
       }),
     );
     hover.hidden = false;
-    const [at, room] = [svg.offsetLeft + now.toX(stop), figure.clientWidth];
-    const beside = at > room / 2 ? at - hover.offsetWidth - 12 : at + 12;
-    hover.style.left = `${Math.max(8, Math.min(beside, room - hover.offsetWidth - 8))}px`;
-    hover.style.top = `${svg.offsetTop + now.top + 4}px`;
+    // beside the place where there is room, else below the chart: not over the curves
+    const at = svg.getBoundingClientRect().left - figure.getBoundingClientRect().left + now.toX(stop);
+    const [needed, room] = [hover.offsetWidth + 20, figure.clientWidth];
+    const left = at >= needed ? at - needed + 8 : at + needed <= room ? at + 12 : null;
+    hover.style.left = `${left ?? Math.max(8, Math.min(at - needed / 2, room - needed + 12))}px`;
+    hover.style.top = left === null ? "100%" : `${caption.offsetTop + caption.offsetHeight + now.top + 4}px`;
   }
 
   function leave() {

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
@@ -65,6 +66,12 @@ class Table:
     columns: list[str]
     rows: list[list[Any]]
     note: str = ""
+
+    @classmethod
+    def filled(cls, title: str, columns: list[str], rows: Sequence[Sequence[Any]], note: str = "") -> "Table":
+        """A table without its empty columns."""
+        kept = [i for i in range(len(columns)) if any(row[i] not in (None, "") for row in rows)]
+        return cls(title, [columns[i] for i in kept], [[row[i] for i in kept] for row in rows], note)
 
 
 @dataclass(frozen=True)

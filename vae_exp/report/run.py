@@ -76,13 +76,17 @@ def _typed(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
 
 def _facts(results: dict[str, Any]) -> dict[str, Any]:
     name, _ = measure(results, "test")
-    unit = "" if name == "test/error" else ", nats per image"
-    facts = {of + unit: results.get(of) for of in (name, name.replace("test/", "train/"))}
+    names = (name, name.replace("test/", "train/"))
+    if name == "test/error":
+        facts = {of: results.get(of) and f"{results[of]:.2%}" for of in names}
+    else:
+        facts = {f"{of}, nats per image": results.get(of) for of in names}
     facts["samples"] = results.get("samples")
     if results.get("budget") != results.get("samples"):
         facts["of"] = results.get("budget")
     if results.get("train_seconds"):
-        facts["training"] = f"{results['train_seconds'] / 60:.1f} min"
+        seconds = results["train_seconds"]
+        facts["training"] = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
     facts |= {"steps/s": results.get("steps_per_second"), "device": results.get("device")}
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -24,14 +24,14 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     words = OmegaConf.select(record, "hydra.overrides.task") or []
     record.pop("hydra", None)
     columns, rows = sweep.summary(jobs)
-    settings = Table("Settings", columns, [list(row) for row in rows], sweep.unit(jobs))
+    settings = Table.filled("Settings", columns, rows, sweep.unit(jobs))
     counts = Counter(job.results["status"] for job in jobs)
     return Page(
         title=sweep.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
         command=command("python -m vae_exp -m", list(words)) if words else "",
         facts={**_best(jobs), "jobs": len(jobs), **counts},
-        summary=[settings] if rows else [],
+        summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
         charts=charts(jobs),
         pictures=[Picture.read(path / name) for name in PICTURES if (path / name).exists()],
         wide_pictures=True,
@@ -54,6 +54,7 @@ def charts(jobs: list[Job]) -> list[Chart]:
     if len(panels) > 1:
         drawn.append(Chart("at the end", _final(panels), x=name, sizes=True))
     unit = ", ".join(sweep.NAMES[of] for of in sweep.measures(jobs))
+    unit += "" if sweep.measures(jobs) == ["error"] else ", nats per image"
     shared = (low, high) if math.isfinite(low) and high > low else None
     return [Chart(one.title, one.series, unit, one.x, one.sizes, shared) for one in drawn if one.series]
 
@@ -108,15 +109,21 @@ def _best(jobs: list[Job]) -> dict[str, Any]:
 
 
 def _every_job(jobs: list[Job]) -> Table:
-    """`sweep.csv`, but for columns without a value; the first cell leads to the job's own report."""
+    """`sweep.csv` without empty columns; the first cell leads to the job's own report."""
     rows = sweep.rows(jobs)
-    empty = [name for name in rows[0] if all(row[name] is None for row in rows)]
-    columns = [name for name in rows[0] if name not in ("job", "directory", *empty)]
-    cells = [
-        [Link.to(job.number, f"{job.number}/report.html") if job.has_report else job.number, *map(row.get, columns)]
-        for job, row in zip(jobs, rows, strict=True)
-    ]
-    return Table("Every job", ["job", *columns], cells)
+    columns = [name for name in rows[0] if name not in ("job", "error", "directory")]
+    cells = [[_linked(job), *map(row.get, columns)] for job, row in zip(jobs, rows, strict=True)]
+    return Table.filled("Every job", ["job", *columns], cells)
+
+
+def _not_completed(jobs: list[Job]) -> Table:
+    rest = [job for job in jobs if not job.completed]
+    rows = [[_linked(job), job.results["status"], job.results.get("error")] for job in rest]
+    return Table("Not completed", ["job", "status", "reason"], rows)
+
+
+def _linked(job: Job) -> Link | str:
+    return Link.to(job.number, f"{job.number}/report.html") if job.has_report else job.number
 
 
 def _multirun(path: Path) -> DictConfig:
