@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from vae_exp import report, sweep
 from vae_exp.jobs import read_jobs
 from vae_exp.report import __main__ as program
-from vae_exp.report.page import Page, as_json
+from vae_exp.report.page import Chart, Page, Series, as_json
 from vae_exp.run_directory import RunDirectory
 
 QUICK = ["samples=1000", "network.hidden_sizes=[8]", "logger=none", "callbacks.evaluate.decades=1"]
@@ -208,6 +208,25 @@ def test_nothing_that_was_typed_becomes_markup(browser, tmp_path):
     assert browser.texts("h1") == [evil]
     assert browser.driver.title == evil
     assert browser.texts(".notice") == [evil]
+    assert browser.is_quiet()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0.0], [-5.0, -5.0], [1e6, 1e6 + 1e-9], [1e30, -1e35], [1e-30, 2e-30], [0.0, 1e300], [3, 4, 5]],
+    ids=str,
+)
+def test_every_range_of_values_has_an_axis(browser, tmp_path, values):
+    points = [(10.0**i, value, 0.0) for i, value in enumerate(values)]
+    page = Page("page", "completed", charts=[Chart("chart", [Series("", "test", points)])])
+    (tmp_path / "page.html").write_text(page.html(), encoding="utf-8")
+    browser.open(tmp_path / "page.html")
+    (chart,) = browser.all(".chart")
+    assert curves(chart) == ["test"]
+    assert "NaN" not in chart.get_attribute("innerHTML")
+    left = chart.rect["x"]
+    assert all(text.rect["x"] >= left for text in chart.find_elements(By.TAG_NAME, "text"))
+    assert len(chart.find_elements(By.CSS_SELECTOR, "text[text-anchor=end]")) >= 2
     assert browser.is_quiet()
 
 

@@ -30,7 +30,7 @@ def write_report(path: str | Path) -> Path:
         except RunError as error:
             raise RunError(f"{path}: is the directory of neither a run nor a sweep") from error
         for job in jobs:
-            if not job.has_report or job.results["status"] == "killed":
+            if not job.has_report or job.results["status"] in ("killed", "running"):
                 try_report(job.path)
         page = page_of_sweep(path, jobs)
     write_atomically(path / "report.html", page.html())

@@ -31,7 +31,10 @@ function shown(value) {
   const digits = size < 1 ? 4 : size < 1000 ? 3 : 1;
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
-const compact = (value) => value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
+function compact(value) {
+  if (Math.abs(value) >= 1e12) return value.toExponential(1);
+  return value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
+}
 
 /* ---- scales: a value to its share of the axis, 0 to 1, and the values that are written beside it ---- */
 
@@ -39,13 +42,15 @@ function linear(low, high) {
   const raw = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= raw) * power;
-  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(i * step);
-  const format = (value) =>
-    Math.abs(high) >= 1e5 || Math.abs(low) >= 1e5
-      ? compact(value)
-      : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const format = (value) => {
+    if (size >= 1e5) return compact(value);
+    if (size < 1e-3) return value.toExponential(1);
+    return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  };
   return { share: (value) => (value - low) / (high - low), ticks, format };
 }
 
@@ -115,11 +120,58 @@ function legend(redraw) {
       event.currentTarget.setAttribute("aria-pressed", String(whole));
       redraw();
     };
-    groups.push([html("button", { type: "button", class: "option", "aria-pressed": "false", onclick: press }, "whole range")]);
+    const attributes = { type: "button", class: "option", "aria-pressed": "false", onclick: press };
+    groups.push([html("button", attributes, "whole range")]);
   }
   if (!groups.length) return null;
   const parts = groups.flatMap((group, i) => (i ? [html("span", { class: "gap" }), ...group] : group));
   return html("div", { class: "legend", role: "group", "aria-label": "Curves: press to hide or show" }, parts);
+}
+
+/** Where the values of a chart lie on its picture, in pixels. */
+function geometry(chart, visible, width, height) {
+  const points = visible.flatMap((one) => one.points);
+  const counts = points.map(([x]) => x);
+  let [first, last] = [Math.min(...counts), Math.max(...counts)];
+  if (first === last) [first, last] = [first / 2, last * 2];
+  const shared = chart.limits ? limited.filter(isShown).flatMap((one) => one.points) : points;
+  const [low, high] = chart.limits && !whole ? chart.limits : range(shared);
+  const [x, y] = [logarithmic(first, last), linear(low, high)];
+  if (chart.sizes) x.ticks = distinct(counts);
+  const left = 14 + 6.6 * Math.max(...y.ticks.map((tick) => y.format(tick).length));
+  const [right, top, bottom] = [width - 16, 12, height - 42];
+  const toX = (value) => left + x.share(value) * (right - left);
+  const toY = (value) => bottom - y.share(value) * (bottom - top);
+  return { x, y, toX, toY, left, right, top, bottom };
+}
+
+function axes({ x, y, toX, toY, left, right, top, bottom }, name) {
+  const path = (kind, d) => shape("path", { class: kind, d });
+  const text = (content, at, height, anchor = "middle") =>
+    shape("text", { x: at, y: height, "text-anchor": anchor }, content);
+  return [
+    ...y.ticks.map((tick) => path("grid", `M${left} ${toY(tick)}H${right}`)),
+    ...y.ticks.map((tick) => text(y.format(tick), left - 7, toY(tick) + 4, "end")),
+    path("axis", `M${left} ${bottom + 4}H${right}`),
+    ...x.ticks.map((tick) => path("grid", `M${toX(tick)} ${top}V${bottom + 4}`)),
+    ...x.ticks.map((tick) => text(x.format(tick), toX(tick), bottom + 18)),
+    text(name, (left + right) / 2, bottom + 36),
+  ];
+}
+
+/** Of each curve the point nearest to a stop, if it is near; the highest first. */
+function near(visible, stop, toX) {
+  const far = (point) => Math.abs(toX(point[0]) - toX(stop));
+  return visible
+    .map((one) => ({ one, at: one.points.reduce((best, point) => (far(point) < far(best) ? point : best)) }))
+    .filter(({ at }) => far(at) < 12)
+    .sort((first, second) => second.at[1] - first.at[1]);
+}
+
+function line({ one, at: [, value, deviation] }) {
+  const spread = deviation ? ` \u00b1 ${shown(deviation)}` : "";
+  const name = html("span", {}, nameOf(one));
+  return html("div", {}, swatch(styleOf(one), one.published), name, shown(value) + spread);
 }
 
 function drawChart(chart, number) {
@@ -127,100 +179,67 @@ function drawChart(chart, number) {
   const svg = shape("svg", { tabindex: 0, role: "img", "aria-label": `${chart.title} against ${chart.x}` });
   const caption = html("figcaption", {}, chart.title, html("small", {}, chart.unit ? ` (${chart.unit})` : ""));
   const figure = html("figure", { class: "chart" }, caption, svg, hover);
-  let now = null;
+  const marks = shape("g");
+  let [visible, place, stops, now] = [[], null, [], null];
 
   function draw() {
-    const [width, visible] = [svg.clientWidth || 340, chart.series.filter(isShown)];
+    const width = svg.clientWidth || 340;
     const height = Math.min(300, Math.max(210, Math.round(width * 0.62)));
-    const points = visible.flatMap((one) => one.points);
-    hover.hidden = true;
+    visible = chart.series.filter(isShown);
+    stops = distinct(visible.filter((one) => !one.published).flatMap((one) => one.points.map(([at]) => at)));
+    stops.sort((one, other) => one - other);
+    leave();
     svg.setAttribute("height", height);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    if (!points.length) {
-      now = null;
-      return svg.replaceChildren(shape("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "no curve"));
+    if (!visible.length) {
+      svg.replaceChildren(shape("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "no curve"));
+      return;
     }
-    let [left, right] = [Math.min(...points.map(([x]) => x)), Math.max(...points.map(([x]) => x))];
-    if (left === right) [left, right] = [left / 2, right * 2];
-    const ranged = chart.limits ? limited.filter(isShown).flatMap((one) => one.points) : points;
-    const [low, high] = chart.limits && !whole ? chart.limits : range(ranged);
-    const [x, y] = [logarithmic(left, right), linear(low, high)];
-    if (chart.sizes) x.ticks = distinct(points.map(([at]) => at));
-    const margin = { left: 14 + 6.6 * Math.max(...y.ticks.map((tick) => y.format(tick).length)), right: 16 };
-    const [top, bottom] = [12, height - 42];
-    const toX = (value) => margin.left + x.share(value) * (width - margin.left - margin.right);
-    const toY = (value) => bottom - y.share(value) * (bottom - top);
-
-    const axes = [
-      ...y.ticks.map((tick) => shape("path", { class: "grid", d: `M${margin.left} ${toY(tick)}H${width - margin.right}` })),
-      ...y.ticks.map((tick) =>
-        shape("text", { x: margin.left - 7, y: toY(tick) + 4, "text-anchor": "end" }, y.format(tick)),
-      ),
-      shape("path", { class: "axis", d: `M${margin.left} ${bottom + 4}H${width - margin.right}` }),
-      ...x.ticks.map((tick) => shape("path", { class: "grid", d: `M${toX(tick)} ${top}V${bottom + 4}` })),
-      ...x.ticks.map((tick) => shape("text", { x: toX(tick), y: bottom + 18, "text-anchor": "middle" }, x.format(tick))),
-      shape("text", { x: (margin.left + width - margin.right) / 2, y: height - 6, "text-anchor": "middle" }, chart.x),
-    ];
-    const frame = { x: margin.left - 4, y: top - 4, width: width - margin.left - margin.right + 8, height: bottom - top + 8 };
+    place = geometry(chart, visible, width, height);
+    const { left, right, top, bottom, toX, toY } = place;
+    const frame = { x: left - 4, y: top - 4, width: right - left + 8, height: bottom - top + 8 };
     const clip = shape("clipPath", { id: `frame${number}` }, shape("rect", frame));
-    const curves = shape("g", { class: "curves", "clip-path": `url(#frame${number})` }, visible.map((one) => curve(one, toX, toY)));
-    const marks = shape("g");
-    svg.replaceChildren(clip, ...axes, curves, marks);
-    const stops = distinct(visible.filter((one) => !one.published).flatMap((one) => one.points.map(([at]) => at)));
-    now = { visible, toX, toY, top, bottom, width, marks, stops: stops.sort((a, b) => a - b), at: null };
+    const drawn = visible.map((one) => curve(one, toX, toY));
+    const curves = shape("g", { class: "curves", "clip-path": `url(#frame${number})` }, drawn);
+    svg.replaceChildren(clip, ...axes(place, chart.x), curves, marks);
   }
 
-  /** The values at a stop: of each curve the point nearest to it, if it is near. */
   function show(stop) {
-    now.at = stop;
-    const found = now.visible
-      .map((one) => {
-        const far = (point) => Math.abs(now.toX(point[0]) - now.toX(stop));
-        return { one, point: one.points.reduce((best, point) => (far(point) < far(best) ? point : best)), far };
-      })
-      .filter(({ point, far }) => far(point) < 12)
-      .sort((a, b) => b.point[1] - a.point[1]);
-    now.marks.replaceChildren(
-      shape("path", { class: "crosshair", d: `M${now.toX(stop)} ${now.top}V${now.bottom}` }),
-      ...found
-        .map(({ one, point }) => [now.toX(point[0]), now.toY(point[1]), one])
-        .filter(([, cy]) => cy >= now.top - 4 && cy <= now.bottom + 4)
-        .map(([cx, cy, one]) => shape("circle", { cx, cy, r: 4, style: `fill: ${colourOf(one)}` })),
+    now = stop;
+    const { top, bottom, toX, toY } = place;
+    const found = near(visible, stop, toX);
+    const dots = found.map(({ one, at: [x, y] }) =>
+      shape("circle", { cx: toX(x), cy: toY(y), r: 4, style: `fill: ${colourOf(one)}` }),
     );
-    hover.replaceChildren(
-      html("b", {}, chart.sizes ? `${chart.x} ${shown(stop)}` : `${shown(stop)} samples`),
-      ...found.map(({ one, point: [, value, deviation] }) => {
-        const spread = deviation ? ` \u00b1 ${shown(deviation)}` : "";
-        return html("div", {}, swatch(styleOf(one), one.published), html("span", {}, nameOf(one)), shown(value) + spread);
-      }),
-    );
+    const inside = dots.filter((dot) => dot.getAttribute("cy") >= top - 4 && dot.getAttribute("cy") <= bottom + 4);
+    marks.replaceChildren(shape("path", { class: "crosshair", d: `M${toX(stop)} ${top}V${bottom}` }), ...inside);
+    const title = chart.sizes ? `${chart.x} ${shown(stop)}` : `${shown(stop)} samples`;
+    hover.replaceChildren(html("b", {}, title), ...found.map(line));
     hover.hidden = false;
     // beside the place where there is room, else below the chart: not over the curves
-    const at = svg.getBoundingClientRect().left - figure.getBoundingClientRect().left + now.toX(stop);
+    const at = svg.getBoundingClientRect().left - figure.getBoundingClientRect().left + toX(stop);
     const [needed, room] = [hover.offsetWidth + 20, figure.clientWidth];
-    const left = at >= needed ? at - needed + 8 : at + needed <= room ? at + 12 : null;
-    hover.style.left = `${left ?? Math.max(8, Math.min(at - needed / 2, room - needed + 12))}px`;
-    hover.style.top = left === null ? "100%" : `${caption.offsetTop + caption.offsetHeight + now.top + 4}px`;
+    const beside = at >= needed ? at - needed + 8 : at + needed <= room ? at + 12 : null;
+    hover.style.left = `${beside ?? Math.max(8, Math.min(at - needed / 2, room - needed + 12))}px`;
+    hover.style.top = beside === null ? "100%" : `${caption.offsetTop + caption.offsetHeight + top + 4}px`;
   }
 
   function leave() {
     hover.hidden = true;
-    now?.marks.replaceChildren();
+    marks.replaceChildren();
   }
   function point(event) {
-    if (!now) return;
     const at = event.clientX - svg.getBoundingClientRect().left;
-    const far = (stop) => Math.abs(now.toX(stop) - at);
-    if (now.stops.length) show(now.stops.reduce((best, stop) => (far(stop) < far(best) ? stop : best)));
+    const far = (stop) => Math.abs(place.toX(stop) - at);
+    if (stops.length) show(stops.reduce((best, stop) => (far(stop) < far(best) ? stop : best)));
   }
   function key(event) {
     const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (event.key === "Escape") leave();
-    if (!move || !now?.stops.length) return;
+    if (!move || !stops.length) return;
     event.preventDefault();
-    const last = now.stops.length - 1;
-    const next = now.at === null ? last : now.stops.indexOf(now.at) + move;
-    show(now.stops[Math.max(0, Math.min(last, next))]);
+    const next = now === null ? stops.length - 1 : stops.indexOf(now) + move;
+    show(stops[Math.max(0, Math.min(stops.length - 1, next))]);
   }
   for (const event of ["pointermove", "pointerdown"]) svg.addEventListener(event, point);
   for (const event of ["pointerleave", "blur"]) svg.addEventListener(event, leave);
@@ -238,25 +257,24 @@ function drawChart(chart, number) {
 function range(points) {
   const values = points.flatMap(([, value, deviation]) => [value - deviation, value + deviation]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const room = high > low ? 0.06 * (high - low) : Math.abs(high) * 0.1 || 1;
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const room = high > low ? Math.max(0.06 * (high - low), 1e-9 * size) : 0.1 * size || 1;
   return [low - room, high + room];
 }
 
 function curve(one, toX, toY) {
   const along = (points) => points.map(([x, y]) => `${toX(x).toFixed(1)} ${toY(y).toFixed(1)}`).join("L");
-  const name = nameOf(one);
+  const fillStyle = `fill: ${colourOf(one)}`;
   const parts = [];
   if (one.points.some(([, , deviation]) => deviation)) {
     const upper = one.points.map(([x, y, deviation]) => [x, y + deviation]);
     const lower = one.points.map(([x, y, deviation]) => [x, y - deviation]).reverse();
-    parts.push(shape("path", { class: "band", d: `M${along([...upper, ...lower])}Z`, style: `fill: ${colourOf(one)}` }));
+    parts.push(shape("path", { class: "band", d: `M${along([...upper, ...lower])}Z`, style: fillStyle }));
   }
   const kind = one.published ? "curve published" : "curve";
-  parts.push(shape("path", { class: kind, d: `M${along(one.points)}`, style: styleOf(one), "data-name": name }));
+  parts.push(shape("path", { class: kind, d: `M${along(one.points)}`, style: styleOf(one), "data-name": nameOf(one) }));
   if (!one.published && one.points.length <= 30)
-    parts.push(
-      ...one.points.map(([x, y]) => shape("circle", { cx: toX(x), cy: toY(y), r: 2.2, style: `fill: ${colourOf(one)}` })),
-    );
+    parts.push(...one.points.map(([x, y]) => shape("circle", { cx: toX(x), cy: toY(y), r: 2.2, style: fillStyle })));
   return parts;
 }
 
@@ -292,10 +310,11 @@ function table(spec) {
     const values = spec.rows.map((row) => valueOf(row[i])).filter((value) => value !== null);
     return values.length > 0 && values.every((value) => typeof value === "number");
   });
+  const kind = (cell, i) => (numeric[i] ? "number" : String(textOf(cell) ?? "").length > 60 ? "text" : null);
   const content = (cell) => (cell?.href ? html("a", { href: cell.href }, cell.text) : shown(textOf(cell)));
   const lines = spec.rows.map((row) => {
-    const kind = (cell, i) => (numeric[i] ? "number" : String(textOf(cell) ?? "").length > 60 ? "text" : null);
-    return { row, node: html("tr", {}, row.map((cell, i) => html("td", { class: kind(cell, i) }, content(cell)))) };
+    const cells = row.map((cell, i) => html("td", { class: kind(cell, i) }, content(cell)));
+    return { row, node: html("tr", {}, cells) };
   });
   const body = html("tbody", {}, lines.map(({ node }) => node));
   const headers = spec.columns.map((name, i) => {
@@ -318,14 +337,16 @@ function table(spec) {
 /* ---- the rest ---- */
 
 function head() {
-  const parts = Object.entries(page.parts).map(([name, value]) => html("span", {}, `${name} `, html("b", {}, shown(value))));
+  const part = ([name, value]) => html("span", {}, `${name} `, html("b", {}, shown(value)));
+  const parts = Object.entries(page.parts).map(part);
   const facts = Object.entries(page.facts).map(([name, value], i) =>
     html("div", { class: i ? null : "first" }, html("dt", {}, name), html("dd", {}, shown(value))),
   );
+  const status = html("span", { class: `status ${page.status}` }, page.status);
   return html(
     "header",
     {},
-    html("div", { class: "title" }, html("h1", {}, page.title), html("span", { class: `status ${page.status}` }, page.status)),
+    html("div", { class: "title" }, html("h1", {}, page.title), status),
     parts.length ? html("p", { class: "parts" }, parts) : null,
     page.command ? html("code", { class: "command" }, page.command) : null,
     page.notice ? html("p", { class: "notice", role: "alert" }, page.notice) : null,
