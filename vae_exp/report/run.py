@@ -83,7 +83,7 @@ def _facts(results: dict[str, Any]) -> dict[str, Any]:
         facts = {f"{of}, nats per image": results.get(of) for of in names}
     facts["samples"] = results.get("samples")
     if results.get("budget") != results.get("samples"):
-        facts["of"] = results.get("budget")
+        facts["budget"] = results.get("budget")
     if results.get("train_seconds"):
         seconds = results["train_seconds"]
         facts["training"] = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
