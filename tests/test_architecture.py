@@ -182,6 +182,26 @@ def test_sample_draws_from_the_prior_through_the_decoder():
     assert vae(conditional=True).sample(6).shape == (6, *SHAPE)
 
 
+def test_a_supervised_code_is_a_classifier_and_neither_corrupted_nor_penalised(batch):
+    x, y = batch
+    network = MLP([], init_std=None, tied=True)
+    model = ae(network=network, supervised=True, classes=10, contraction=5.0, corruption=Masking(0.9))
+    log_p = torch.log_softmax(model.softmax(model.encode(x)), 1)
+    torch.testing.assert_close(model.classify(x), log_p)
+    terms = model.train().terms(x, y)
+    assert set(terms) == set(model.weights) == {"cross_entropy"}
+    torch.testing.assert_close(terms["cross_entropy"], -log_p[range(5), y])
+    terms["cross_entropy"].sum().backward()
+    taught = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    # a tied decoder has the encoder's weights, and a bias of its own that no label teaches
+    assert taught == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {name.partition(".")[0] for name in taught} == {"encoder", "softmax"}
+    with pytest.raises(UserError, match="no classifier"):
+        ae().classify(x)
+    with pytest.raises(ConfigError, match="no labels"):
+        ae(supervised=True)
+
+
 def test_what_has_no_meaning_is_refused():
     with pytest.raises(ConfigError, match=r"architecture\.conditional"):
         VAE(SHAPE, 0, NETWORK, Bernoulli(), SGVBB(), conditional=True)

@@ -10,6 +10,7 @@ from conftest import command_line
 
 from vae_exp.dataset.base import Images, Splits
 from vae_exp.dataset.mnist import MNIST
+from vae_exp.errors import ConfigError
 from vae_exp.evaluate import evaluate, main
 from vae_exp.evaluation.active_units import active_units
 
@@ -37,6 +38,13 @@ def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, mon
         assert results[name]["images"] == 40
     assert 0 <= results["active_units"] <= 3
     assert results["settings"]["images"] == 40
+    few = {"k": 1, "images": 40, "ais_images": 0, "hmc_images": 40}
+    if objective == "mcem":
+        with pytest.raises(ConfigError, match="hmc_begin_at=encoder"):
+            evaluate(str(directory), hmc_begin_at="encoder", **few)
+    else:
+        begun_there = evaluate(str(directory), hmc_begin_at="encoder", **few)["hmc"]["mean"]
+        assert begun_there == pytest.approx(bounds[-1], abs=0.5)
 
 
 @pytest.mark.usefixtures("few_digits")

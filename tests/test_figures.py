@@ -7,7 +7,7 @@ from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
 from vae_exp.figures import analogies, filters, manifold, portfolio, reconstructions, samples
 from vae_exp.figures.images import image_grid
-from vae_exp.figures.latent import gaussian_grid, quantile_grid
+from vae_exp.figures.latent import gaussian_grid, linear_grid, quantile_grid
 from vae_exp.likelihood import Bernoulli
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
@@ -81,6 +81,12 @@ def test_quantile_grid_takes_equal_shares_of_the_codes():
     z = quantile_grid(codes, 2)
     torch.testing.assert_close(z[0, :, 0], torch.tensor([25.0, 75.0]))
     torch.testing.assert_close(z[:, 0, 1], torch.tensor([150.0, 50.0]))
+
+
+def test_linear_grid_goes_from_end_to_end_in_equal_steps():
+    z = linear_grid(3)
+    assert z[0].tolist() == [[-5, 5], [0, 5], [5, 5]]
+    assert z[:, 1].tolist() == [[0, 5], [0, 0], [0, -5]]
 
 
 def test_manifold_lies_as_its_latents_do():

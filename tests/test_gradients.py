@@ -56,7 +56,7 @@ def as_in_training():
 def model(request):
     torch.manual_seed(0)
     experiment = Experiment(MODELS[request.param](), Adagrad, weight_prior=1.0, samples=1000, seed=0)
-    experiment.architecture.begin(100)
+    experiment.architecture.begin(100, 100)
     return experiment
 
 
@@ -95,7 +95,7 @@ def test_batches_with_few_labels_give_the_same_gradient(batch):
     # classes that differ: else the classifier's gradient is the rounding error of differences between their bounds
     m2 = M2(SHAPE, 10, MLP([120], init_std=0.1), Bernoulli(), SGVBB(), latent_dim=3)
     model = Experiment(m2, Adagrad, weight_prior=1.0, samples=1000, seed=0)
-    m2.begin(100)
+    m2.begin(100, 100)
     model.labelled_share = 0.05
     x, y = batch[0], torch.where(torch.arange(100) < 10, batch[1], -1)
     expected, found = (gradient(of, model, (x, y), fast=False) for of in (gradients.eager, gradients.compiled))

@@ -65,8 +65,9 @@ def linear_gaussian():
         lambda model, x, y: importance_weighted(model, x, y, 20_000),
         lambda model, x, y: annealed(model, x, y, chains=200, temperatures=100),
         lambda model, x, y: by_posterior_samples(model, x, y, samples=1000, burn_in=40),
+        lambda model, x, y: by_posterior_samples(model, x, y, samples=1000, burn_in=40, begin_at="encoder"),
     ],
-    ids=["importance weighted", "annealed", "by posterior samples"],
+    ids=["importance weighted", "annealed", "by posterior samples", "begun at the encoder"],
 )
 def test_estimators_meet_the_exact_value(estimate, classes):
     model, x, y, exact = linear_model(classes)
@@ -149,6 +150,14 @@ def test_chains_begin_in_the_mode_that_holds_the_mass():
     assert z.shape == (100, 5, 1)
     assert ((z - 1.5).abs() < 0.5).double().mean() > 0.5
     assert (((z - 1.5).abs() < 0.5) | ((z + 2).abs() < 0.5)).all()
+
+    # an encoder that is sure of the other one loses what lies in this one
+    with torch.no_grad():
+        (linear,) = model.encoder.linears
+        linear.weight.zero_()
+        linear.bias.copy_(torch.tensor([-2.0, -6.0]))
+    lower, right = (by_posterior_samples(model, x, None, begin_at=at).mean() for at in ("encoder", "prior"))
+    assert lower < right - 0.1
 
 
 def test_posterior_samples_are_for_few_latents():

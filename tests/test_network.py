@@ -27,6 +27,16 @@ def test_encoder_and_decoder_fit_each_other(network, shape):
     assert network.decoder(4, shape)(torch.rand(2, 4)).shape == (2, *shape)
 
 
+@pytest.mark.parametrize("network", [MLP([7, 5]), MLP([]), Conv([4, 6], [2, 3])])
+def test_several_contexts_of_an_image_are_as_several_images(network):
+    encoder = network.encoder((1, 6, 4), 3, 4).double()
+    x, c = torch.rand(2, 1, 6, 4, dtype=torch.float64), torch.rand(10, 3, dtype=torch.float64)
+    together, apart = encoder(x, c), encoder(x.repeat(5, 1, 1, 1), c)
+    torch.testing.assert_close(together, apart)
+    gradients = [torch.autograd.grad(y.square().sum(), [*encoder.parameters()]) for y in (together, apart)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_mlp_has_the_sizes_asked_for_and_the_decoder_mirrors_them():
     network = MLP([30, 10])
     assert [tuple(p.shape) for p in network.encoder((1, 4, 4), 2, 5).parameters() if p.ndim > 1] == [

@@ -138,11 +138,11 @@ def test_a_label_teaches_the_classifier_by_its_own_term_alone(batch):
     assert all(p.grad.isfinite().all() and p.grad.any() for p in model.classifier.parameters())
 
 
-def test_alpha_is_a_multiple_of_the_number_of_images():
+def test_alpha_weighs_the_mean_over_the_labelled_images():
     model = m2(alpha=0.3)
     assert model.weights == {"nll": 1, "kl": 1, "classification": 0.3}
-    model.begin(images=1000)
-    assert model.weights == {"nll": 1, "kl": 1, "classification": pytest.approx(300)}
+    model.begin(images=1000, labelled=100)
+    assert model.weights == {"nll": 1, "kl": 1, "classification": pytest.approx(3)}
 
 
 def test_labels_that_are_not_known_are_guessed_for_the_code(batch):
@@ -218,7 +218,7 @@ class TestCommandLine:
         assert stopped.results["test/error"] == whole.results["test/error"]
 
     def test_the_error_is_the_share_of_wrong_guesses(self, run):
-        outcome = run("samples=6000", "optimizer.lr=0.01", *QUICK)
+        outcome = run("samples=6000", "optimizer.lr=0.01", "architecture.alpha=10", *QUICK)
         results, loaded = outcome.results, load_run(outcome.directory)
         data = build_data(loaded.config)
         data.load(torch.device("cpu"))

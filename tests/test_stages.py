@@ -59,6 +59,24 @@ def test_every_stage_is_a_run_that_begins_where_the_one_before_it_ended(run):
 
 
 @pytest.mark.usefixtures("few_digits")
+def test_a_contractive_autoencoder_becomes_a_classifier(run):
+    words = ["architecture.latent_dim=15", "logger=none", "callbacks.evaluate.decades=0.1"]
+    outcome = run("+experiment=mnist_cae_fine_tuned", "samples=300", "architecture.contraction=2", *words)
+    assert outcome.status == 0, outcome.err
+    penalised, fine_tuned = (outcome.directory / stage for stage in ("pretraining", "fine_tuning"))
+    assert read_metrics(penalised / "metrics.csv")[-1]["test/contraction"] > 0
+    first, last = weights(penalised), weights(fine_tuned)
+    assert set(first) < set(last)
+    name = "architecture.decoder.layers.0.bias"
+    assert torch.equal(first[name], last[name])  # of the way back
+    assert 0 <= outcome.results["test/error"] <= 1
+    assert "test/contraction" not in outcome.results
+    model = load_run(outcome.directory).model
+    assert model.classify(torch.rand(5, 1, 28, 28)).exp().sum(1).tolist() == pytest.approx([1] * 5)
+    assert (fine_tuned / "figures" / "filters.png").exists()
+
+
+@pytest.mark.usefixtures("few_digits")
 def test_without_stages_it_is_the_same_network_from_the_start(run):
     outcome = run("samples=300", "stages=null", *SMALL)
     assert outcome.results["samples"] == 300

@@ -29,7 +29,8 @@ AT_ONCE = 100
 
 USAGE = """\
 python -m vae_exp.evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
-                           [ais_images=100] [chains=16] [temperatures=500] [hmc_images=100] [hmc_samples=50] [seed=0]
+                           [ais_images=100] [chains=16] [temperatures=500] [hmc_images=100] [hmc_samples=50]
+                           [hmc_begin_at=prior|encoder] [seed=0]
 """
 
 
@@ -43,15 +44,16 @@ def evaluate(
     temperatures: PositiveInt = 500,
     hmc_images: NonNegativeInt = 100,
     hmc_samples: Annotated[int, Interval(ge=8)] = 50,
+    hmc_begin_at: Literal["prior", "encoder"] = "prior",
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
 
     log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
     reconstructions and the mean ‖∂code/∂x‖_F of the first 100 images; where there are labels, what share of the images
-    the codes of the training images classify right, by their 5 nearest neighbours and by a linear probe. An
-    autoencoder whose decoder is linear is held against PCA: its squared error, and the largest angle between the
-    subspaces, in degrees.
+    the codes of the training images classify right, by their 5 nearest neighbours and by a linear probe, and of a
+    classifier the share that it gets wrong. An autoencoder whose decoder is linear is held against PCA: its squared
+    error, and the largest angle between the subspaces, in degrees.
 
     Args:
         run: The run directory.
@@ -63,6 +65,7 @@ def evaluate(
         temperatures: Of annealed importance sampling.
         hmc_images: How many of them the estimator by HMC samples takes (at most 4 latents); 0 leaves it out.
         hmc_samples: Posterior samples of that estimator.
+        hmc_begin_at: Where its chains begin: at draws from the prior that explain an image, or at the encoder's.
         seed: Of all draws.
 
     Returns:
@@ -89,6 +92,8 @@ def evaluate(
     if split not in data.splits:
         raise ConfigError(f"split={split}: the run has none. Allowed: {', '.join(data.splits)}")
 
+    if hmc_begin_at == "encoder" and not model.amortized:
+        raise ConfigError("hmc_begin_at=encoder: this model has none. Allowed: prior")
     with torch.random.fork_rng(), unvalidated(), fast_linear(True):
         torch.manual_seed(seed)
         # once: a dynamic binarization would give every estimate other images
@@ -118,7 +123,9 @@ def evaluate(
             results["ais"] = mean(lambda x, y: annealed(model, x, y, chains, temperatures), ais_images)
             results[f"ais/L_{k}"] = weighted(k, ais_images)
         if hmc_images and model.latent_dim <= MOST_LATENTS:
-            results["hmc"] = mean(lambda x, y: by_posterior_samples(model, x, y, hmc_samples), hmc_images)
+            results["hmc"] = mean(
+                lambda x, y: by_posterior_samples(model, x, y, hmc_samples, begin_at=hmc_begin_at), hmc_images
+            )
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
     return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
 
@@ -127,7 +134,7 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     """What the codes of a split's images show, those of the training images beside them."""
     import torch
 
-    from vae_exp.architecture import AE, M1M2, M2, VAE
+    from vae_exp.architecture import AE, VAE
     from vae_exp.evaluation.active_units import active_units
     from vae_exp.evaluation.pca import directions, principal_angles, principal_components
     from vae_exp.evaluation.representation import (
@@ -141,8 +148,8 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
         return torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
 
     def hidden(y: "Tensor") -> "Tensor":
-        """The labels as the model may know them: what has a classifier is not told."""
-        return torch.full_like(y, -1) if isinstance(model, M2 | M1M2) else y
+        """The labels as the model may know them: what says them itself is not told."""
+        return torch.full_like(y, -1) if model.classifies else y
 
     x, y = of
     given = hidden(y)
@@ -151,6 +158,9 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
     if model.reconstructs:
         images = model.decode(codes, model.completed(x, given)).mean
         results["squared_error"] = (images - x).square().flatten(1).sum(1).mean().item()
+    if model.classifies:
+        guesses = torch.cat([model.classify(some).argmax(1) for some in x.split(AT_ONCE)])
+        results["error"] = (guesses != y)[y >= 0].double().mean().item()
     if isinstance(model, AE) and (columns := directions(model)) is not None:
         pixels = torch.cat([some for some, _ in data.evaluation_batches("train", AT_ONCE)])
         pca = principal_components(pixels, columns.shape[1])

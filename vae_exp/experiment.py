@@ -78,7 +78,7 @@ class Experiment(pl.LightningModule):
         """Let the architecture prepare; choose how gradients are computed."""
         trainer: Any = self.trainer
         images, labelled = len(trainer.datamodule.splits["train"]), trainer.datamodule.labelled
-        self.architecture.begin(images)
+        self.architecture.begin(images, labelled)
         if self.architecture.labelled_per_batch and labelled < images:
             self.labelled_share = labelled / images
         auto = trainer.compile == "auto"

@@ -1,8 +1,7 @@
 """A sweep's directory as a table and pictures: `python -m vae_exp.sweep <dir>` makes them again.
 
 `sweep.csv` has a row per job, `sweep.md` the means over the seeds beside the paper's, `figure2.png` (`figure3.png`
-where log p(x) was estimated) the curves; the jobs' samples and manifolds are put beside each other; `report.html` has
-all of it.
+where log p(x) was estimated) the curves; the jobs' own pictures are put beside each other; `report.html` has all of it.
 """
 
 import csv
@@ -32,7 +31,7 @@ FIRST = ("samples", "step", "train/bound", "validation/bound", "test/bound")
 NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−nll", "error": "−error"}
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
-PICTURES = ("samples.png", "manifold.png")
+PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 
 
 def report(path: str | Path) -> Path:

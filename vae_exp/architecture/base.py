@@ -27,6 +27,7 @@ class Architecture(nn.Module, ABC):
         evaluations_per_batch: How often a batch is evaluated before the next one.
         labelled_per_batch: How many images of a batch have a label, where few do; 0 if it does not matter.
         inherits: Before which of its weights' names those of the model stand that it starts from (`start_from`).
+        classifies: Whether it says which label an image has, by `classify`.
         needs_labels: Whether every training image has to have one.
     """
 
@@ -40,6 +41,7 @@ class Architecture(nn.Module, ABC):
     online: bool = True
     evaluations_per_batch: int = 1
     labelled_per_batch: int = 0
+    classifies: bool = False
     needs_labels: bool = False
     inherits: str = ""
 
@@ -68,8 +70,8 @@ class Architecture(nn.Module, ABC):
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""
 
-    def begin(self, images: int) -> None:
-        """Prepare for so many training images, before the first of them is seen: by default nothing to do."""
+    def begin(self, images: int, labelled: int) -> None:
+        """Prepare for so many training images, some of them labelled, before the first is seen: by default nothing."""
 
     def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
         """What comes before an update on x, the training images number `index` (B,): by default nothing.
@@ -82,6 +84,14 @@ class Architecture(nn.Module, ABC):
     def completed(self, x: Tensor, y: Tensor) -> Tensor:
         """The labels (B,), with a guess where they are not known: by default as they are."""
         return y
+
+    def classify(self, x: Tensor) -> Tensor:
+        """log p(y|x), or log q(y|x), of every class, (B, number of labels).
+
+        Raises:
+            UserError: It does not say.
+        """
+        raise UserError(f"{type(self).__name__} is no classifier here")
 
     def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.

@@ -1,10 +1,12 @@
 """Autoencoders whose code is a function of the image."""
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.functional import log_softmax
 
 from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.classification import class_terms, softmax_layer
 from vae_exp.corruption import Corruption, GaussianNoise
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
@@ -24,6 +26,9 @@ class AE(Architecture):
     Each is in the loss with the weight that the argument of its name gives; the expectations are means over
     `contraction_samples` draws. With a `corruption` it is the denoising autoencoder (Vincent et al. 2008, ICML).
 
+    `supervised` puts a softmax layer on top of the code and trains it and the encoder on −log p(y|x) alone, without
+    corruption or penalty: from the weights of one that was trained without labels, that is its fine-tuning.
+
     Args:
         shape: (C, H, W) of an image.
         network: The family of encoder and decoder.
@@ -36,6 +41,11 @@ class AE(Architecture):
         contraction_std: σ of ε, in units of the pixel.
         contraction_samples: How many ε per image.
         corruption: x → x̃, in training only.
+        supervised: Train the classifier.
+        classes: How many labels the data has.
+
+    Raises:
+        ConfigError: There are no labels to train a classifier on.
     """
 
     def __init__(
@@ -51,11 +61,13 @@ class AE(Architecture):
         contraction_std: PositiveFloat = 0.1,
         contraction_samples: PositiveInt = 4,
         corruption: Corruption | None = None,
+        supervised: bool = False,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         self.shape = shape
         self.latent_dim = latent_dim
-        self.classes = 0
+        self.classes = 0  # none that a code or an image is conditioned on
         self.likelihood = likelihood
         self.corruption = corruption
         self.neighbour = GaussianNoise(contraction_std)
@@ -69,6 +81,13 @@ class AE(Architecture):
         self.encoder = network.encoder(shape, 0, latent_dim, latent_activation)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim, features, self.encoder)
+        self.softmax: nn.Module | None = None
+        if supervised:
+            self.softmax = softmax_layer(latent_dim, classes)
+            self.weights = {"cross_entropy": 1.0}
+            self.reconstructs, self.classifies, self.needs_labels = False, True, True
+            self.decoder.requires_grad_(False)
+            self.encoder.requires_grad_(True)  # also what the decoder shares with it
 
     @property
     def prior(self) -> Distribution | None:
@@ -88,10 +107,19 @@ class AE(Architecture):
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x̃, or x where there is no corruption."""
-        return x if self.corruption is None else self.corruption(x)
+        return x if self.corruption is None or self.classifies else self.corruption(x)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """log p(y|x) of a supervised one, (B, classes)."""
+        return super().classify(x) if self.softmax is None else log_softmax(self.softmax(self.encode(x)), -1)
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`nll` of the clean image and the penalties that have a weight, around the clean image; each (B,)."""
+        """`nll` of the clean image and the penalties that have a weight, around the clean image; each (B,).
+
+        Supervised: `cross_entropy` −log p(y|x).
+        """
+        if self.classifies:
+            return class_terms(self.classify(x), y)
         seen = self.corrupt(x) if self.training else x
         terms = {"nll": -self.decode(self.encode(seen)).log_prob(x)}
         c = x.new_zeros(len(x), 0)

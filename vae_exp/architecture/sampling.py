@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from vae_exp.hmc import TARGET, LogDensity, begin, hmc, trace
 
 if TYPE_CHECKING:
     from vae_exp.architecture.variational import VAE
+
+BeginAt = Literal["prior", "encoder"]
+"""Where chains begin: at draws from the prior that explain an image, or at draws from q(z|x)."""
 
 DRAWS, NEAREST = 20_000, 50
 """From the prior; and how many of them each image takes into consideration."""
@@ -63,11 +66,17 @@ def posterior_samples(model: "VAE", x: Tensor, y: Tensor | None) -> Tensor:
     return torch.cat(samples, 1)
 
 
-def pieces(model: "VAE", x: Tensor, y: Tensor | None, chains: int) -> Iterator[tuple[Tensor, LogDensity]]:
+def pieces(
+    model: "VAE", x: Tensor, y: Tensor | None, chains: int, begin_at: BeginAt = "prior"
+) -> Iterator[tuple[Tensor, LogDensity]]:
     """Of some images at a time their starting points and log p(x, z) as a function of z."""
     for many_x, many_y in _split(x, y, SEARCHED_AT_ONCE):
-        start = starting_points(model, many_x, many_y, chains).split(MOVED_AT_ONCE, 1)
-        for z, (some_x, some_y) in zip(start, _split(many_x, many_y, MOVED_AT_ONCE), strict=True):
+        if begin_at == "encoder":
+            start = model.posterior(many_x, many_y).sample((chains,))
+        else:
+            start = starting_points(model, many_x, many_y, chains)
+        moved = zip(start.split(MOVED_AT_ONCE, 1), _split(many_x, many_y, MOVED_AT_ONCE), strict=True)
+        for z, (some_x, some_y) in moved:
             yield z, partial(model.log_joint, some_x, y=some_y)
 
 

@@ -13,7 +13,7 @@ from vae_exp.architecture.variational import VAE
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Gaussian, Likelihood
 from vae_exp.network import MLP, Network, Shape
-from vae_exp.network.base import joined
+from vae_exp.network.linear import joined
 from vae_exp.objective import Normals, Objective, Terms
 
 
@@ -28,10 +28,9 @@ class M2(Architecture):
     it, one without has U. Both are −(nll + kl), the latter KL(q(y, z|x)‖p(y, z)) with log p(y) in it. In evaluations
     every image has U: no label is used.
 
-    What is minimised is J = −Σ_labelled L − Σ_unlabelled U + α·Σ_labelled −log q(y|x) with α = alpha·N for N training
-    images (eqs. 8 and 9), as J/N in nats per image: each of the N_l labelled images' −log q(y|x) counts α times what
-    its −L counts, and their mean alpha·N_l in the loss. The paper has E_labelled for the last sum; were that a mean,
-    its weight would be N_l times smaller, which alpha=0.1/N_l gives.
+    What is minimised is J = −Σ_labelled L − Σ_unlabelled U + α·E_labelled[−log q(y|x)] with α = alpha·N for N training
+    images (eqs. 8 and 9), as J/N in nats per image: the mean of −log q(y|x) over the N_l labelled images counts alpha,
+    and so each of them α/N_l times what its −L counts.
 
     Args:
         shape: (C, H, W) of an image.
@@ -40,7 +39,7 @@ class M2(Architecture):
         likelihood: Decoder features to p(x|y, z).
         objective: How L is estimated.
         latent_dim: Size of z.
-        alpha: Weight of the classification, as a multiple of N; the paper's is 0.1.
+        alpha: Weight of the classification, as a multiple of N; the paper has 0.1, with many more updates.
         labelled_per_batch: How many images of a batch have a label, where not all have one. What an image counts for
             is set right again (`dataset.batches.importance`): drawn alike, most batches would hold none of them.
 
@@ -48,6 +47,7 @@ class M2(Architecture):
         ConfigError: The data has no labels, or the objective is not the bound's.
     """
 
+    classifies = True
     prior_mean: Tensor
     prior_std: Tensor
     every_label: Tensor
@@ -60,7 +60,7 @@ class M2(Architecture):
         likelihood: Likelihood,
         objective: Objective,
         latent_dim: PositiveInt = 50,
-        alpha: NonNegativeFloat = 0.1,
+        alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
@@ -95,9 +95,9 @@ class M2(Architecture):
         """p(z) = N(0, I), event (latent_dim,)."""
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
-    def begin(self, images: int) -> None:
-        """Let the classification count α = alpha·N, of which the number of images is N."""
-        self.weights["classification"] = self.alpha * images
+    def begin(self, images: int, labelled: int) -> None:
+        """Let the classification of each labelled image count α/N_l = alpha·N/N_l."""
+        self.weights["classification"] = self.alpha * images / labelled if labelled else 0.0
 
     def classify(self, x: Tensor) -> Tensor:
         """log q(y|x), (B, classes)."""
@@ -154,7 +154,7 @@ class M2(Architecture):
         estimate = self.objective if self.training else self.objective.bound
         terms = estimate(
             x.repeat(self.classes, 1, 1, 1),
-            lambda x: self._posterior(x, c),
+            lambda _: self._posterior(x, c),
             self.prior,
             lambda z: self._decode(z, c),
         )
@@ -162,7 +162,7 @@ class M2(Architecture):
         return nll, kl
 
     def _posterior(self, x: Tensor, c: Tensor) -> Normals:
-        """q(z|x, y) with the labels as c (B, classes): batch (B,), event (latent_dim,)."""
+        """q(z|x, y) with the labels as c (B, classes), or (K·B, classes): as the encoder; event (latent_dim,)."""
         mean, log_variance = self.encoder(x, c).chunk(2, dim=-1)
         return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
 
@@ -195,6 +195,7 @@ class M1M2(Architecture):
         ConfigError: As in M2, and for networks other than an MLP.
     """
 
+    classifies = True
     inherits = "m1."
 
     def __init__(
@@ -206,7 +207,7 @@ class M1M2(Architecture):
         objective: Objective,
         latent_dim: PositiveInt = 50,
         features: PositiveInt = 50,
-        alpha: NonNegativeFloat = 0.1,
+        alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
     ) -> None:
         super().__init__()
@@ -228,9 +229,9 @@ class M1M2(Architecture):
         """p(z₂) = N(0, I), event (latent_dim,)."""
         return self.m2.prior
 
-    def begin(self, images: int) -> None:
+    def begin(self, images: int, labelled: int) -> None:
         """As M2's."""
-        self.m2.begin(images)
+        self.m2.begin(images, labelled)
 
     def classify(self, x: Tensor) -> Tensor:
         """log q(y|x), at the mean of q(z₁|x), (B, classes)."""

@@ -10,8 +10,9 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.classification import class_terms, softmax_layer
 from vae_exp.corruption import Corruption
-from vae_exp.errors import ConfigError, UserError
+from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
 from vae_exp.network.linear import Linear
@@ -75,20 +76,18 @@ class Stacked(Architecture):
             raise ConfigError(f"architecture.depth={depth}: architecture.sizes={list(sizes)} has {len(sizes)} layers")
         if likelihood.parameters_per_pixel != 1:
             raise ConfigError("likelihood: a stacked autoencoder has one feature per pixel (likelihood.variance=fixed)")
-        if supervised and not classes:
-            raise ConfigError("architecture.supervised=true: this dataset has no labels to learn")
         self.shape = shape
         self.classes = 0  # none that a code or an image is conditioned on
         self.likelihood = likelihood
         self.corruption = corruption
         self.supervised = supervised
         self.reconstructs = not supervised
-        self.needs_labels = supervised
+        self.classifies = self.needs_labels = supervised
         self.depth = len(sizes) if depth is None or supervised else depth
         self.latent_dim = sizes[self.depth - 1]
         below = [shape[0] * shape[1] * shape[2], *sizes]
         self.stack = nn.ModuleList(Layer(m, n) for m, n in zip(below, sizes, strict=False))
-        self.softmax = Linear(sizes[-1], classes) if supervised else None
+        self.softmax = softmax_layer(sizes[-1], classes) if supervised else None
         self.weights = {"cross_entropy": 1.0} if supervised else {"reconstruction": 1.0}
         trained = [*self._layers(), self.softmax] if supervised else [self._layers()[self.depth - 1]]
         self.requires_grad_(False)
@@ -117,14 +116,8 @@ class Stacked(Architecture):
         return p
 
     def classify(self, x: Tensor) -> Tensor:
-        """log p(y|x), (B, classes).
-
-        Raises:
-            UserError: It is no classifier.
-        """
-        if self.softmax is None:
-            raise UserError("a stacked autoencoder is no classifier before architecture.supervised=true")
-        return F.log_softmax(self.softmax(self.encode(x)), -1)
+        """log p(y|x) of a supervised one, (B, classes)."""
+        return super().classify(x) if self.softmax is None else F.log_softmax(self.softmax(self.encode(x)), -1)
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x̃, or x where there is no corruption, or it is another layer's units that are corrupted."""
@@ -134,10 +127,10 @@ class Stacked(Architecture):
         """Each (B,), in nats per image but for the last.
 
         Pretraining: `reconstruction`, of the layer below; in evaluation `nll`, of the image itself. Supervised:
-        `cross_entropy` −log p(y|x); in evaluation also `error`, 1 where another class is likelier.
+        `cross_entropy` −log p(y|x).
         """
         if self.supervised:
-            return self._supervised_terms(x, y)
+            return class_terms(self.classify(x), y)
         if not self.training:
             return {"nll": -self.decode(self.encode(x)).log_prob(x)}
         layer = self._layers()[self.depth - 1]
@@ -166,12 +159,3 @@ class Stacked(Architecture):
         for layer in self._layers()[:depth]:
             h = layer(h)
         return h
-
-    def _supervised_terms(self, x: Tensor, y: Tensor | None) -> Terms:
-        if y is None:
-            raise UserError("a classifier needs the labels y (B,)")
-        log_probabilities = self.classify(x)
-        terms = {"cross_entropy": -log_probabilities.gather(1, y[:, None]).squeeze(1)}
-        if not self.training:
-            terms["error"] = (log_probabilities.argmax(1) != y).to(x.dtype)
-        return terms

@@ -11,7 +11,8 @@ from vae_exp.architecture.sampling import posterior_samples
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
-from vae_exp.network.base import frozen, joined
+from vae_exp.network.base import frozen
+from vae_exp.network.linear import joined
 from vae_exp.objective import Normals, Objective, Terms
 
 SMALLEST_STD = 1e-6
@@ -107,7 +108,7 @@ class VAE(Architecture):
         value: Tensor = self.prior.log_prob(z) + beta * self.decode(z, y).log_prob(x)
         return value
 
-    def begin(self, images: int) -> None:
+    def begin(self, images: int, labelled: int) -> None:
         """Let the objective prepare; what counts once for the data set counts 1/images for each image."""
         self.objective.begin(images, self.prior)
         if "kl_weights" in self.weights:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vae_exp.architecture import M1M2, M2, VAE, Architecture
+from vae_exp.architecture import VAE, Architecture
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.errors import UserError
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
@@ -46,7 +46,7 @@ def evaluate(
             terms = architecture.terms(x, y)
             if marginal_likelihood:
                 terms["log_likelihood"] = _log_likelihood(architecture, x, y)
-            if isinstance(architecture, M2 | M1M2):
+            if architecture.classifies:
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
@@ -57,8 +57,8 @@ def evaluate(
     labelled = int((labels >= 0).sum())
     counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(OF_LABELLED, labelled)
     means = {name: (total / counts[name]).item() for name, total in sums.items() if counts[name]}
-    if isinstance(architecture, M2 | M1M2):
-        of_each = labels[labels >= 0].bincount(minlength=architecture.classes)
+    if architecture.classifies:
+        of_each = labels[labels >= 0].bincount(minlength=architecture.classify(x[:1]).shape[1])
         means |= {"labelled": labelled, "labelled_of_rarest_class": int(of_each.min())}
     if architecture.prior is not None:
         means = {"bound": -(means["nll"] + means["kl"]), **means}

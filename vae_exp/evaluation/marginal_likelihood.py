@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from vae_exp.architecture import VAE
-from vae_exp.architecture.sampling import pieces
+from vae_exp.architecture.sampling import BeginAt, pieces
 from vae_exp.errors import UserError
 from vae_exp.hmc import TARGET, begin, hmc, trace
 
@@ -94,6 +94,7 @@ def by_posterior_samples(
     leapfrog_steps: int = 4,
     chains: int = 10,
     burn_in: int = 20,
+    begin_at: BeginAt = "prior",
 ) -> Tensor:
     """The estimator of arXiv 1312.6114, appendix D: p̂(x) = [mean of q(z)/(p(z) p(x|z))]⁻¹ over posterior samples.
 
@@ -108,6 +109,8 @@ def by_posterior_samples(
         leapfrog_steps: Of each HMC trajectory.
         chains: Per image; as many at most as there are samples.
         burn_in: Trajectories before the samples are taken, in which the step sizes are tuned.
+        begin_at: Where the chains begin. One that begins at the encoder's draws stays in the mode where those lie,
+            which where the encoder is wrong is not the largest: the estimate is then lower.
 
     Returns:
         log p̂(x) of each image, (B,).
@@ -121,7 +124,7 @@ def by_posterior_samples(
     chains = min(chains, samples)
     each = math.ceil(samples / chains)
     estimates = []
-    for z, log_joint in pieces(model, x, y, chains):
+    for z, log_joint in pieces(model, x, y, chains, begin_at):
         reached = hmc(log_joint, begin(z), burn_in, leapfrog_steps, TARGET)
         reached, first = trace(log_joint, reached, each, leapfrog_steps)
         q = _fit_normal(first[:samples])

@@ -34,6 +34,12 @@ def gaussian_grid(side: int) -> Tensor:
     return _grid(torch.special.ndtri(u), torch.special.ndtri(u))
 
 
+def linear_grid(side: int, most: float = 5.0) -> Tensor:
+    """The same in equal steps of the latents themselves, from −most to most (arXiv 1406.5298, figure 1a)."""
+    z = torch.linspace(-most, most, side)
+    return _grid(z, z)
+
+
 def quantile_grid(codes: Tensor, side: int) -> Tensor:
     """The same for codes (N, 2) without a prior: equal steps of their own frequency along each axis."""
     u = ((torch.arange(side) + 0.5) / side).to(codes)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from vae_exp.architecture import AE, Architecture, Stacked
 from vae_exp.dataset.batches import Batch
 from vae_exp.figures.images import analogies, filters, reconstructions, samples
-from vae_exp.figures.latent import gaussian_grid, latent_scatter, manifold, quantile_grid
+from vae_exp.figures.latent import gaussian_grid, latent_scatter, linear_grid, manifold, quantile_grid
 
 Drawn = tuple[str, Figure]
 
@@ -64,11 +64,15 @@ def _analogies(model: Architecture, batch: Batch, title: str) -> Drawn:
 
 
 def _manifold(model: Architecture, codes: torch.Tensor, title: str, side: int) -> Drawn:
-    side = -(-side // 2) if model.classes else side
-    z = quantile_grid(codes, side) if model.prior is None else gaussian_grid(side).to(codes)
-    flat = z.flatten(0, 1)
+    if model.classes:  # what is left to the latents is the style, whose far ends are looked at too
+        side, of = -(-side // 2), "decoder manifold of each class, latents from −5 to 5"
+        z = linear_grid(side)
+    else:
+        of = "decoder manifold"
+        z = quantile_grid(codes, side) if model.prior is None else gaussian_grid(side)
+    flat = z.to(codes).flatten(0, 1)
     panels = {}
     for label in range(model.classes) if model.classes else [-1]:
         images = model.decode(flat, torch.full((len(flat),), label, device=flat.device)).mean
         panels[str(label) if label >= 0 else ""] = images.unflatten(0, (side, side))
-    return "manifold", manifold(panels, f"decoder manifold · {title}")
+    return "manifold", manifold(panels, f"{of} · {title}")

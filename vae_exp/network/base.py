@@ -29,11 +29,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class Encoder(nn.Module, ABC):
-    """Images (B, C, H, W) and label context (B, context) to features (B, out_features)."""
+    """Images (B, C, H, W) and label context (B, context) to features (B, out_features).
+
+    The context may have K rows for each image, (K·B, context): row k·B + i of it and of the features is of image i.
+    """
 
     @abstractmethod
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """The features (B, out_features)."""
+        """The features (B, out_features), or (K·B, out_features)."""
 
     @abstractmethod
     def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:
@@ -76,11 +79,6 @@ class Network(ABC):
         Raises:
             ConfigError: The weights are to be tied, and there is no encoder that fits.
         """
-
-
-def joined(features: Tensor, c: Tensor) -> Tensor:
-    """Features (B, n) beside the label context (B, context); not copied where that is empty."""
-    return torch.cat([features, c], 1) if c.shape[1] else features
 
 
 def initialise(network: nn.Module, std: float | None) -> None:

@@ -16,11 +16,10 @@ from vae_exp.network.base import (
     Network,
     Shape,
     initialise,
-    joined,
     squared_jacobian_change_by_autograd,
     squared_jacobian_norm_by_autograd,
 )
-from vae_exp.network.linear import Linear
+from vae_exp.network.linear import Linear, affine_in_context
 
 KERNEL_SIZE = 3
 
@@ -130,15 +129,18 @@ class ConvEncoder(Encoder):
         dense: (B, C'·H'·W' + context) to (B, out_features).
     """
 
-    def __init__(self, convolutions: nn.Sequential, dense: nn.Module) -> None:
+    def __init__(self, convolutions: nn.Sequential, dense: nn.Sequential) -> None:
         super().__init__()
         self.convolutions = convolutions
         self.dense = dense
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """The features (B, out_features)."""
-        features: Tensor = self.dense(joined(self.convolutions(x).flatten(1), c))
-        return features
+        """The features (B, out_features), or (K·B, out_features)."""
+        first, *others = self.dense
+        h = affine_in_context(first, self.convolutions(x).flatten(1), c)
+        for layer in others:
+            h = layer(h)
+        return h
 
     def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:
         """‖∂f(x)/∂x‖²_F of each image, (B,), by autograd."""

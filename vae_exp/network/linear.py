@@ -65,6 +65,25 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return y
 
 
+def affine_in_context(linear: nn.Module, features: Tensor, c: Tensor) -> Tensor:
+    """W [features, c] + b for features (B, n) and K contexts for each of them, c (K·B, context): (K·B, units).
+
+    Row k·B + i is of features i. What the contexts have in common, the product with the features, is computed once.
+    """
+    if len(c) == len(features):
+        y: Tensor = linear(joined(features, c))
+        return y
+    weight: Tensor = linear.weight  # type: ignore[assignment]
+    of_features, of_context = weight.split([features.shape[1], c.shape[1]], 1)
+    shared = affine(features, of_features, linear.bias)  # type: ignore[arg-type]
+    return shared.repeat(len(c) // len(features), 1) + F.linear(c, of_context)
+
+
+def joined(features: Tensor, c: Tensor) -> Tensor:
+    """Features (B, n) beside the label context (B, context); not copied where that is empty."""
+    return torch.cat([features, c], 1) if c.shape[1] else features
+
+
 def _suits(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype is weight.dtype is torch.float32

@@ -17,11 +17,10 @@ from vae_exp.network.base import (
     Network,
     Shape,
     initialise,
-    joined,
     squared_jacobian_change_by_autograd,
     squared_jacobian_norm_by_autograd,
 )
-from vae_exp.network.linear import Linear, TransposedLinear
+from vae_exp.network.linear import Linear, TransposedLinear, affine_in_context
 
 # s'(a) as a function of h = s(a)
 DERIVATIVES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -107,9 +106,10 @@ class MLPEncoder(Encoder):
         self.nonlinearities = nn.ModuleList(ACTIVATIONS[name]() for name in activations)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """The features (B, out_features)."""
-        h = joined(x.flatten(1), c)
-        for linear, nonlinearity in zip(self.linears, self.nonlinearities, strict=True):
+        """The features (B, out_features), or (K·B, out_features)."""
+        first, *others = self.linears
+        h: Tensor = self.nonlinearities[0](affine_in_context(first, x.flatten(1), c))
+        for linear, nonlinearity in zip(others, self.nonlinearities[1:], strict=True):
             h = nonlinearity(linear(h))
         return h
 
@@ -140,7 +140,7 @@ class MLPEncoder(Encoder):
 
     def _slope(self, x: Tensor, c: Tensor) -> Tensor:
         """s' of the first layer, (B, units)."""
-        h: Tensor = self.nonlinearities[0](self.linears[0](joined(x.flatten(1), c)))
+        h: Tensor = self.nonlinearities[0](affine_in_context(self.linears[0], x.flatten(1), c))
         return DERIVATIVES[self.activations[0]](h)
 
     def _squared_norm(self, slope: Tensor) -> Tensor:
