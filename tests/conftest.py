@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -101,6 +103,15 @@ def run(
         return Outcome(status, captured.out, captured.err, directory)
 
     return call
+
+
+def report_data(directory: Path) -> dict[str, Any]:
+    """What the page of a run or a sweep was given."""
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
 
 
 def command_line(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:

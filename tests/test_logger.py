@@ -1,6 +1,9 @@
 import csv
+import json
+import sys
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb_file import read_wandb
 
 from vae_exp import logger
@@ -76,3 +79,57 @@ def test_without_a_logger_nothing_of_it_is_written(run):
     assert outcome.status == 0, outcome.err
     assert not (outcome.directory / "wandb").exists()
     assert (outcome.directory / "metrics.csv").exists()
+
+
+def read_tensorboard(directory):
+    return EventAccumulator(str(directory / "tensorboard"), {"images": 0, "scalars": 0}).Reload()
+
+
+@pytest.mark.parametrize("choice", ["tensorboard", "many"])
+def test_the_event_file_holds_metrics_and_pictures_against_samples_and_the_config(run, choice):
+    outcome = run(*QUICK, f"logger={choice}", "seed=7")
+    assert outcome.status == 0, outcome.err
+    events = read_tensorboard(outcome.directory)
+    with (outcome.directory / "metrics.csv").open() as file:
+        table = list(csv.DictReader(file))
+    for name in table[0].keys() - {"samples"}:
+        written = [(event.step, event.value) for event in events.Scalars(name)]
+        assert written == [(int(row["samples"]), pytest.approx(float(row[name]), rel=1e-5)) for row in table]
+    assert [event.step for event in events.Scalars("loss")] == [200, 400, 600, 1000]
+    assert set(events.Tags()["images"]) == {"figures/reconstructions", "figures/samples"}
+    (picture,) = events.Images("figures/samples")
+    assert (picture.step, picture.width > 100) == (1000, True)
+    session = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert b"architecture.latent_dim" in session
+    assert "seed: 7\n" in (outcome.directory / "tensorboard" / "hparams.yaml").read_text()
+    assert (outcome.directory / "wandb").exists() == (choice == "many")
+    if choice == "many":
+        (logged,) = read_wandb(outcome.directory)
+        assert [row["samples"] for row in logged.history if "test/bound" in row] == [int(r["samples"]) for r in table]
+
+
+def test_what_is_drawn_after_a_kill_stands_at_the_samples_of_the_model(run):
+    outcome = run(*QUICK, "logger=tensorboard", "callbacks.figures=null")
+    results = outcome.results | {"status": "interrupted"}
+    (outcome.directory / "results.json").write_text(json.dumps(results))
+    assert run(f"resume={outcome.directory}", "callbacks.figures={_target_:vae_exp.callbacks.DrawFigures}").status == 0
+    assert [event.step for event in read_tensorboard(outcome.directory).Images("figures/samples")] == [1000]
+
+
+@pytest.mark.parametrize("choice", ["tensorboard", "many"])
+def test_without_tensorboard_its_extra_is_named(run, monkeypatch, choice):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    outcome = run(*QUICK, f"logger={choice}")
+    assert outcome.status == 1
+    assert "pip install 'vae_exp[tensorboard]'" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.results["status"] == "failed"
+
+
+def test_one_of_many_can_be_told_apart(run):
+    quick = [*QUICK, "logger=many", "callbacks.figures=null"]
+    outcome = run(*quick, "logger.tensorboard=null", "logger.wandb.project=shelf")
+    assert outcome.status == 0, outcome.err
+    assert [logged.project for logged in read_wandb(outcome.directory)] == ["shelf"]
+    assert not (outcome.directory / "tensorboard").exists()
+    assert "logger.wandb.projekt" in run(*quick, "+logger.wandb.projekt=shelf").err

@@ -25,6 +25,7 @@ def test_a_wheel_installed_elsewhere_runs(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "vae_exp/conf/config.yaml" in names
+    assert {f"vae_exp/report/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert "vae_exp/dataset/mnist_files/train-images-idx3-ubyte.xz" in names
     assert "vae_exp/dataset/mnist_files/LICENSE.md" in names
     assert not [name for name in names if name.endswith(".mat")]
@@ -38,6 +39,7 @@ def test_a_wheel_installed_elsewhere_runs(tmp_path):
     (results,) = home.glob("outputs/mnist_vae/*/results.json")
     assert '"git_revision": null' in results.read_text()
     assert (results.parent / "figures" / "samples.png").exists()
+    assert (results.parent / "report.html").exists()
     where = "import vae_exp; print(vae_exp.__file__)"
     out = subprocess.run([sys.executable, "-P", "-c", where], cwd=home, env=environment, capture_output=True, text=True)
     assert out.stdout.startswith(str(site))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import torch
-from conftest import command_line
+from conftest import command_line, report_data
 
 from vae_exp.metrics import MetricsTable, read_metrics
 
@@ -141,9 +141,9 @@ def test_a_signal_while_the_figures_are_drawn_ends_the_run_which_can_be_finished
     finally:
         signal.signal(signal.SIGINT, inherited)
     assert outcome.status != 0
-    assert outcome.results["status"] == "interrupted"
+    assert outcome.results["status"] == report_data(outcome.directory)["status"] == "interrupted"
     assert run(f"resume={outcome.directory}").status == 0
-    assert outcome.results["status"] == "completed"
+    assert outcome.results["status"] == report_data(outcome.directory)["status"] == "completed"
     assert (outcome.directory / "figures" / "samples.png").exists()
 
 

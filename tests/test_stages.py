@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import command_line
+from conftest import command_line, report_data
 
 from vae_exp import load_run
 from vae_exp.architecture import Stacked
@@ -49,6 +49,9 @@ def test_every_stage_is_a_run_that_begins_where_the_one_before_it_ended(run):
     assert load_run(outcome.directory / "layer2").model.latent_dim == 10
     assert (outcome.directory / "layer1" / "figures" / "reconstructions.png").exists()
     assert not (outcome.directory / "fine_tuning" / "figures" / "reconstructions.png").exists()
+    page = report_data(outcome.directory)
+    assert [row[0]["href"] for row in page["summary"][0]["rows"]] == [f"./{stage}/report.html" for stage in STAGES]
+    assert all((outcome.directory / stage / "report.html").exists() for stage in STAGES)
     # and not over it
     again = run("samples=300", *SMALL, directory=outcome.directory)
     assert again.status == 1

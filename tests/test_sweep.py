@@ -12,6 +12,7 @@ from matplotlib.image import imsave
 from vae_exp import published, sweep
 from vae_exp.errors import RunError
 from vae_exp.jobs import Job, groups, read_jobs, varied
+from vae_exp.report.sweep import charts as report_charts
 from vae_exp.run_directory import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -297,6 +298,16 @@ class TestBesideThePaper:
         assert [3.0, 20.0] in [list(x.get_xdata()) for x in crosses]
         names = {text.get_text() for text in drawn["figure2.png"].legends[0].get_texts()}
         assert {"sgvb_b train", "sgvb_b test, paper", "wake_sleep test, paper"} <= names
+
+    def test_the_page_has_them_too(self, jobs):
+        charts = {chart.title: chart for chart in report_charts(jobs)}
+        assert list(charts) == ["latent_dim = 3", "latent_dim = 4", "latent_dim = 20", "at the end"]
+        curve = published.curve(2, "mnist", 20, "aevb", "test")
+        (series,) = [s for s in charts["latent_dim = 20"].series if s.published and s.split == "test"]
+        assert [nats for _, nats, _ in series.points] == list(curve.nats[: sum(n <= 10**7 for n in curve.samples)])
+        assert not [series for series in charts["latent_dim = 4"].series if series.published]
+        theirs = [s for s in charts["at the end"].series if s.published and (s.label, s.split) == ("sgvb_b", "test")]
+        assert [size for size, _, _ in theirs[0].points] == [3, 20]
 
     def test_figure_3_is_the_marginal_likelihood_by_size_of_the_training_set(self, jobs, tmp_path):
         own = {"network.hidden_sizes": [100], "architecture.latent_dim": 3, "test/log_likelihood": -140.0}

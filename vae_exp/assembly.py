@@ -43,7 +43,7 @@ class Root:
     optimizer: Node
     trainer: Node
     callbacks: Nodes
-    logger: Node | None = None
+    logger: Nodes | None = None  # or one
     objective: Node | None = None
 
 
@@ -80,6 +80,8 @@ GIVEN = {
         "val_check_interval",
     },
     "logger": {"directory", "config"},
+    "logger.wandb": {"directory", "config"},
+    "logger.tensorboard": {"directory", "config"},
 }
 
 

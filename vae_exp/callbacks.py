@@ -22,7 +22,7 @@ from vae_exp.evaluation import evaluate
 from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
-from vae_exp.metrics import MetricsTable, headline, measure, told
+from vae_exp.metrics import SPLITS, MetricsTable, headline, measure, told
 from vae_exp.run_directory import RunDirectory
 
 FEW_IMAGES = 1000
@@ -340,7 +340,7 @@ class Progress(pl.callbacks.ProgressBar):
 
 def _line(metrics: dict[str, float]) -> str:
     shown = [f"{metrics['samples']:>11,.0f} samples"]
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         name, _ = measure(metrics, split)
         if name in metrics:
             shown.append(told(metrics, split))

@@ -37,6 +37,9 @@ CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume")
 """Keys that no number depends on; a job that was resumed on another machine may have its own."""
 
+MARKS = ("results.json", "checkpoints", ".hydra")
+"""What a run directory is known by: any of these."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -65,6 +68,11 @@ class Job:
     def figures(self) -> Path:
         """Its pictures; of a run in stages the last one's."""
         return RunDirectory(self.path / self.results.get("stage", "")).figures
+
+    @property
+    def has_report(self) -> bool:
+        """Whether there is a page of it to go to."""
+        return RunDirectory(self.path).report.exists()
 
     def value(self, key: str) -> str:
         """What a key stands at: as it was typed for this job, else as its results have it."""
@@ -112,17 +120,23 @@ def read_jobs(path: str | Path) -> list[Job]:
         RunError: There is none.
     """
     path = Path(path)
-    marks = ("results.json", "checkpoints", ".hydra")
-    runs = {file.parent for mark in marks for file in path.rglob(f"*/{mark}")}
+    runs = {file.parent for mark in MARKS for file in path.rglob(f"*/{mark}")}
     found = {run for run in runs if runs.isdisjoint(run.parents)}  # a stage is no job of its own
     if not found:
         raise RunError(f"{path}: is not the directory of a sweep: it holds no run")
     names = {str(job.relative_to(path)): job for job in found}
     order = sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
-    return [_read_job(name, RunDirectory(names[name])) for name in order]
+    return [read_job(names[name], name) for name in order]
 
 
-def _read_job(name: str, directory: RunDirectory) -> Job:
+def read_job(path: Path, number: str = "") -> Job:
+    """One run, however far it is.
+
+    Args:
+        path: The run directory.
+        number: What it is called among the jobs of its sweep.
+    """
+    directory = RunDirectory(path)
     results = json.loads(directory.results.read_text()) if directory.results.exists() else {}
     shown = RunDirectory(directory.path / results.get("stage", ""))
     history = read_metrics(shown.metrics) if shown.metrics.exists() else []
@@ -133,7 +147,7 @@ def _read_job(name: str, directory: RunDirectory) -> Job:
     else:
         words = results.get("overrides") or []
     overrides = dict(word.lstrip("+~").partition("=")[::2] for word in words)
-    return Job(name, directory.path, overrides, results, history)
+    return Job(number, path, overrides, results, history)
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:

@@ -1,14 +1,20 @@
-"""Weights & Biases, as this project uses it."""
+"""Weights & Biases and TensorBoard, as this project uses them."""
 
 import os
 import secrets
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
-from pytorch_lightning.loggers import WandbLogger
+from matplotlib.image import imread
+from omegaconf import OmegaConf
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
+from vae_exp.checkpoint import flat
 from vae_exp.errors import ConfigError
+from vae_exp.metrics import headline
 
 
 def account_configured() -> bool:
@@ -69,6 +75,50 @@ class WandB(WandbLogger):
             raise ConfigError(f"logger: W&B refuses its project, entity, tags or mode: {reason}") from error
         run.define_metric("samples")
         run.define_metric("*", step_metric="samples", step_sync=True)
+
+
+class TensorBoard(TensorBoardLogger):
+    """Metrics, figures and config of one run in its `tensorboard/`, everything against `samples`.
+
+    Args:
+        directory: The run directory.
+        config: The composed config, resolved.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
+
+    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
+        if find_spec("tensorboard") is None:
+            raise ConfigError("logger: TensorBoard is an extra: pip install 'vae_exp[tensorboard]'")
+        super().__init__(directory, name="", version="tensorboard", default_hp_metric=False, flush_secs=30)
+        self.log_hyperparams(config)  # to hparams.yaml
+        self._config = flat(OmegaConf.create(config))
+        self._samples = 0
+        self._evaluated: Mapping[str, float] = {}
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Scalars against the `samples` that are among them, whatever the step."""
+        values = dict(metrics)
+        self._samples = int(values.pop("samples"))
+        if any(name.startswith("test/") for name in values):
+            self._evaluated = values
+        super().log_metrics(values, self._samples)
+
+    def log_image(self, key: str, images: list[str]) -> None:
+        """Pictures by their paths, against the last `samples`."""
+        for path in images:
+            self.experiment.add_image(key, imread(path), self._samples, dataformats="HWC")
+
+    def finalize(self, status: str) -> None:
+        """The config beside the final test number, for the table of runs; close the file."""
+        if self._evaluated:
+            from torch.utils.tensorboard.summary import hparams
+
+            name, _ = headline(self._evaluated, "test")
+            for summary in hparams(self._sanitize_params(self._config), {name.removeprefix("-"): 0.0}):
+                self.experiment._get_file_writer().add_summary(summary)
+        super().finalize(status)
 
 
 def finish(exit_code: int) -> None:

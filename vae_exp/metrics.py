@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+SPLITS = ("train", "validation", "test")
 MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
 """What a model can be judged by, the most telling first; −1 where lower is better."""
 
@@ -44,6 +45,16 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return rows
 
 
+def by_measure(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Metric names by what they measure, then by split; one without a split has the split ""."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        split, _, of_split = name.partition("/")
+        known = split in SPLITS and bool(of_split)
+        found.setdefault(of_split if known else name, {})[split if known else ""] = name
+    return found
+
+
 def measure(metrics: Mapping[str, Any], split: str) -> tuple[str, int]:
     """What a split is judged by: the metric's name, and its sign where higher shall be better.
 
@@ -69,7 +80,7 @@ def told(metrics: Mapping[str, float], split: str) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that there is never half of it."""
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 

@@ -69,6 +69,11 @@ class RunDirectory:
         """The pictures."""
         return self.path / "figures"
 
+    @property
+    def report(self) -> Path:
+        """All of it as a page."""
+        return self.path / "report.html"
+
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Keep other processes out of this run while it goes on.

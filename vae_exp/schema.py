@@ -73,16 +73,16 @@ def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: 
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
         check(value, target(value, path), path, given)
-    elif annotation is Nodes and isinstance(value, DictConfig):
+    elif annotation in (Nodes, Nodes | None) and isinstance(value, DictConfig):
         for name in map(str, value):
             if isinstance(value[name], DictConfig) and "_target_" not in value[name]:
                 raise ConfigError(unknown_key(f"{path}.", name, [str(other) for other in value if other != name]))
             _check_value(value, name, Node | None, f"{path}.{name}", given)
     elif isinstance(value, DictConfig) and is_dataclass(annotation):
         check(value, annotation, path, given)  # type: ignore[arg-type]
-    elif annotation == Node | None and not value:
+    elif annotation in (Node | None, Nodes | None) and not value:
         return
-    elif annotation in (Node, Nodes, Node | None):
+    elif annotation in (Node, Nodes, Node | None, Nodes | None):
         raise ConfigError(f"{path}={value}: is not allowed: a part is needed here, something with a _target_")
     else:
         plain = OmegaConf.to_container(value) if isinstance(value, DictConfig | ListConfig) else value

@@ -1,7 +1,7 @@
 """A sweep's directory as a table and pictures: `python -m vae_exp.sweep <dir>` makes them again.
 
 `sweep.csv` has a row per job, `sweep.md` the means over the seeds beside the paper's, `figure2.png` (`figure3.png`
-where log p(x) was estimated) the curves; the jobs' own pictures are put beside each other.
+where log p(x) was estimated) the curves; the jobs' own pictures are put beside each other; `report.html` has all of it.
 """
 
 import csv
@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
-from vae_exp.metrics import write_atomically
+from vae_exp.metrics import SPLITS, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 
 
 def report(path: str | Path) -> Path:
-    """Write `sweep.csv`, `sweep.md` and the pictures of a sweep's directory.
+    """Write `sweep.csv`, `sweep.md`, the pictures and `report.html` of a sweep's directory.
 
     Returns:
         `sweep.md`.
@@ -43,6 +43,8 @@ def report(path: str | Path) -> Path:
     Raises:
         RunError: It holds no run.
     """
+    from vae_exp.report import try_report
+
     path, jobs = Path(path), read_jobs(path)
     table = rows(jobs)
     text = io.StringIO()
@@ -53,13 +55,14 @@ def report(path: str | Path) -> Path:
     write_atomically(path / "sweep.md", markdown(path, jobs))
     for name, figure in pictures(path, jobs):
         figure.savefig(path / name, dpi=150, bbox_inches="tight")
+    try_report(path)
     return path / "sweep.md"
 
 
 def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     """`sweep.csv`: every job, its varied values, its status, and every metric that any of them has."""
     keys = varied(jobs)
-    metrics = sorted({n for job in jobs for n in job.results if n.partition("/")[0] in ("train", "validation", "test")})
+    metrics = sorted({n for job in jobs for n in job.results if n.partition("/")[0] in SPLITS})
     names = [*FIRST, *(name for name in metrics if name not in FIRST), *LAST]
     return [
         {"job": job.number, "status": job.results["status"], **dict.fromkeys(keys)}
@@ -72,17 +75,10 @@ def rows(jobs: list[Job]) -> list[dict[str, Any]]:
 
 def markdown(path: Path, jobs: list[Job]) -> str:
     """`sweep.md`: the means over the seeds, beside the paper's bound at the same number of samples; the failures."""
-    keys = [key for key in varied(jobs) if key != "seed"]
-    columns = ["runs", "reached", "train", "test", "paper, test", "test − paper", "steps/s", "minutes"]
-    classifiers = any("test/error" in job.results for job in jobs)
-    columns += ["test error, %"] * classifiers
-    lines = [f"# {title(path)}", "", f"{sum(j.completed for j in jobs)} of {len(jobs)} jobs completed. {_origin(jobs)}"]
-    lines += ["", _line(*keys, *columns), f"|{'---|' * len([*keys, *columns])}"]
-    for values, group in groups(jobs).items():
-        lines.append(_line(*values, *_cells(group), *[_percent(group.mean("test/error"))] * classifiers))
-    shown = ", ".join(NAMES[name] for name in _measures(jobs))
-    unit = "" if _measures(jobs) == ["error"] else " in nats per image"
-    lines += ["", f"Train and test: {shown}{unit}, higher is better; ± is over seeds."]
+    columns, cells = summary(jobs)
+    lines = [f"# {title(path)}", "", f"{sum(j.completed for j in jobs)} of {len(jobs)} jobs completed. {origin(jobs)}"]
+    lines += ["", _line(*columns), f"|{'---|' * len(columns)}", *(_line(*row) for row in cells)]
+    lines += ["", unit(jobs)]
     rest = [job for job in jobs if not job.completed]
     if rest:
         lines += ["", "## Not completed", "", _line("job", "status", "overrides", "reason"), "|---|---|---|---|"]
@@ -90,6 +86,25 @@ def markdown(path: Path, jobs: list[Job]) -> str:
             words = " ".join(f"{key}={value}" for key, value in job.overrides.items())
             lines.append(_line(job.number, job.results["status"], words, job.results.get("error") or ""))
     return "\n".join([*lines, ""])
+
+
+def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
+    """Columns and a row per setting: its values, the means over its seeds, the paper's number beside them."""
+    keys = [key for key in varied(jobs) if key != "seed"]
+    columns = [*keys, "runs", "reached", "train", "test", "paper, test", "test − paper", "steps/s", "minutes"]
+    classifiers = any("test/error" in job.results for job in jobs)
+    columns += ["test error, %"] * classifiers
+    return columns, [
+        [*values, *_cells(group), *[_percent(group.mean("test/error"))] * classifiers]
+        for values, group in groups(jobs).items()
+    ]
+
+
+def unit(jobs: list[Job]) -> str:
+    """What the numbers for train and test are."""
+    shown = ", ".join(NAMES[name] for name in measures(jobs))
+    nats = "" if measures(jobs) == ["error"] else " in nats per image"
+    return f"Train and test: {shown}{nats}, higher is better; ± is over seeds."
 
 
 def title(path: Path) -> str:
@@ -105,10 +120,10 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
     from vae_exp.figures.images import collage
 
     if drawn := panels(jobs):
-        measures = _measures(jobs)
-        ylabel = f"{', '.join(NAMES[name] for name in measures)} (nats per image)"
-        name = "figure3.png" if measures == ["log_likelihood"] else "figure2.png"
-        yield name, bound_curves(drawn, title(path), SIZES[_size(jobs)], ylabel)
+        judged_by = measures(jobs)
+        ylabel = f"{', '.join(NAMES[name] for name in judged_by)} (nats per image)"
+        name = "figure3.png" if judged_by == ["log_likelihood"] else "figure2.png"
+        yield name, bound_curves(drawn, title(path), SIZES[size_key(jobs)], ylabel)
     for name in PICTURES:
         files = {", ".join(values): group[0].figures / name for values, group in groups(jobs).items()}
         found = {setting: imread(file) for setting, file in files.items() if file.exists()}
@@ -120,7 +135,7 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     """What the curves' picture draws: a panel per size, in it every setting's curves and the paper's."""
     from vae_exp.figures.curves import Line, Panel
 
-    size = _size(jobs)
+    size = size_key(jobs)
     keys = [key for key in varied(jobs) if key not in ("seed", size)]
     by_size: dict[int, list[Line]] = {}
     for group in groups(jobs).values():
@@ -160,12 +175,12 @@ def _signed(group: Group, name: str, sign: int) -> tuple[float, float] | None:
     return values and (sign * values[0], values[1])
 
 
-def _measures(jobs: list[Job]) -> list[str]:
+def measures(jobs: list[Job]) -> list[str]:
     """What the completed jobs are judged by, each name once."""
     return list(dict.fromkeys(job.measure("test")[0].partition("/")[2] for job in jobs if job.completed))
 
 
-def _size(jobs: list[Job]) -> str:
+def size_key(jobs: list[Job]) -> str:
     """The key whose values have a panel each: the latent size, or in its place the training set's."""
     keys = varied(jobs)
     of_data = "dataset.train_size" in keys and "architecture.latent_dim" not in keys
@@ -191,7 +206,7 @@ def _line(*cells: str) -> str:
     return f"| {' | '.join(escaped)} |"
 
 
-def _origin(jobs: list[Job]) -> str:
+def origin(jobs: list[Job]) -> str:
     """Commit, device and versions, each once."""
     names = {"git_revision": "commit", "device": "on", "version/torch": "torch"}
     found = {
@@ -225,7 +240,7 @@ def reported() -> Iterator[None]:
         if Report.begun is not None and Report.begun.exists():
             try:
                 page = report(Report.begun)
-                print(f"\n{page.read_text()}\nAll of it in {page.parent}")
+                print(f"\n{page.read_text(encoding='utf-8')}\nAll of it in {page.parent}")
             except Exception as error:  # not in the place of what ended the sweep
                 log.error("The table of %s could not be made: %s", Report.begun, error)
 
@@ -236,10 +251,10 @@ def main() -> None:
     from vae_exp.explain import readable_errors
 
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
-        print("python -m vae_exp.sweep <directory of a sweep>: write its sweep.csv, sweep.md and pictures again")
+        print("python -m vae_exp.sweep <directory of a sweep>: write its tables, pictures and report again")
         sys.exit(len(sys.argv) != 2)
     with readable_errors(CONFIG_DIR):
-        print(report(sys.argv[1]).read_text())
+        print(report(sys.argv[1]).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

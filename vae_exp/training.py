@@ -29,6 +29,7 @@ from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
 from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
+from vae_exp.report import try_report
 from vae_exp.run_directory import RunDirectory, typed
 from vae_exp.stages import configs_of, results_of, start_from
 from vae_exp.trainer import Trainer
@@ -104,6 +105,7 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             reached = results_of(directory.path / name) or _results(config, hydra, None, status, error)
             own = {"status": status, "error": error, "stage": name, "overrides": typed(hydra)}
             directory.write_results(reached | own)
+            try_report(directory.path)
     return value
 
 
@@ -123,6 +125,7 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
     finally:
         try:
             directory.write_results(_results(config, hydra, experiment, status, error))
+            try_report(directory.path)
         finally:
             finish(exit_code=int(status != "completed"))
     if not experiment.metrics:
@@ -180,7 +183,8 @@ def _run(
     log.info(_description(experiment, data))
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
-        trainer.loggers = [build(config.logger, directory=directory.path, config=resolved)]
+        nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
+        trainer.loggers = [build(node, directory=directory.path, config=resolved) for node in nodes]
     if checkpoint is not None and checkpoint[STATE]["samples_seen"] == config.samples:
         _finish(directory, experiment, data, checkpoint, trainer)
     else:
@@ -229,9 +233,13 @@ def _finish(
     experiment.on_load_checkpoint(checkpoint)
     experiment.load_state_dict(checkpoint["state_dict"])
     experiment.to(trainer.strategy.root_device)
+    for logger in trainer.loggers:  # where the pictures belong
+        logger.log_metrics({"samples": experiment.samples_seen}, step=experiment.steps)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, DrawFigures):
             callback.draw(experiment, data, directory, trainer.loggers)
+    for logger in trainer.loggers:
+        logger.finalize("success")
 
 
 def _fit(

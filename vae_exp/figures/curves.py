@@ -23,6 +23,14 @@ class Line:
     points: list[tuple[float, float, float]]
     published: Curve | None
 
+    @property
+    def published_points(self) -> list[tuple[int, float]]:
+        """As much of the paper's curve as this one reaches."""
+        if self.published is None or not self.points:
+            return []
+        last = self.points[-1][0]
+        return [(n, nats) for n, nats in zip(self.published.samples, self.published.nats, strict=True) if n <= last]
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -55,7 +63,7 @@ def bound_curves(
         _draw_curves(axis, panel, colors, size)
     if len(panels) > 1:
         _draw_final(axes[-1], panels, colors, size)
-    low, high = _limits(panels)
+    low, high = limits(panels)
     if math.isfinite(low) and high > low:
         axes[0].set_ylim(low, high)
     axes[0].set_ylabel(ylabel)
@@ -79,13 +87,8 @@ def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str], size: str) ->
             samples, mean, deviation = np.array(line.points).T
             axis.plot(samples, mean, label=name, **style)
             axis.fill_between(samples, mean - deviation, mean + deviation, color=style["color"], alpha=0.2, lw=0)
-            last = samples[-1]
-        if line.published is not None and line.points:
-            shown = [
-                (n, nats) for n, nats in zip(line.published.samples, line.published.nats, strict=True) if n <= last
-            ]
-            if shown:
-                axis.plot(*zip(*shown, strict=True), ls="--", label=f"{name}, paper", **style)
+        if line.published_points:
+            axis.plot(*zip(*line.published_points, strict=True), ls="--", label=f"{name}, paper", **style)
     axis.set_xscale("log")
     axis.set_title(f"{size} = {panel.size:,}", fontsize="medium")
     axis.set_xlabel("training samples evaluated")
@@ -116,19 +119,13 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
     axis.grid(alpha=0.3)
 
 
-def _limits(panels: list[Panel]) -> tuple[float, float]:
+def limits(panels: list[Panel]) -> tuple[float, float]:
     """All curves from where they end up, and some of the way there: their first steps would flatten everything else."""
     lines = [line for panel in panels for line in panel.lines if line.points]
     ours = [np.array(line.points)[:, 1] for line in lines]
-    theirs = [np.array(_shown(line.published, line.points[-1][0])[1]) for line in lines if line.published]
+    theirs = [np.array(line.published_points)[:, 1] for line in lines if line.published_points]
     curves = [curve[np.isfinite(curve)] for curve in [*ours, *theirs] if np.isfinite(curve).any()]
     high = max((curve.max() for curve in curves), default=math.nan)
     lowest_end = min((curve[-1] for curve in curves), default=math.nan)
     span = (high - lowest_end) or 1.0
     return lowest_end - 0.25 * span, high + 0.06 * span
-
-
-def _shown(curve: Curve, last: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """As much of the paper's curve as ours reaches."""
-    count = sum(n <= last for n in curve.samples)
-    return curve.samples[:count], curve.nats[:count]

@@ -1,0 +1,134 @@
+"""A sweep's directory as a page."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_exp import sweep
+from vae_exp.jobs import Job, varied
+from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
+from vae_exp.report.run import command
+
+if TYPE_CHECKING:
+    from vae_exp.figures.curves import Panel
+
+PICTURES = ("figure2.png", "figure3.png", *sweep.PICTURES)
+
+
+def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
+    """The page of a sweep: its settings, curves, pictures and every job."""
+    record = _multirun(path)
+    words = OmegaConf.select(record, "hydra.overrides.task") or []
+    record.pop("hydra", None)
+    columns, rows = sweep.summary(jobs)
+    settings = Table.filled("Settings", columns, rows, sweep.unit(jobs))
+    counts = Counter(job.results["status"] for job in jobs)
+    return Page(
+        title=sweep.title(path),
+        status="completed" if set(counts) == {"completed"} else "incomplete",
+        command=command("python -m vae_exp -m", list(words)) if words else "",
+        facts={**_best(jobs), "jobs": len(jobs), **counts},
+        summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
+        charts=charts(jobs),
+        pictures=[Picture.read(path / name) for name in PICTURES if (path / name).exists()],
+        wide_pictures=True,
+        tables=[_every_job(jobs)],
+        config=OmegaConf.to_yaml(record) if record else "",
+        origin=sweep.origin(jobs),
+    )
+
+
+def charts(jobs: list[Job]) -> list[Chart]:
+    """As the picture has it: a chart per size, and the final values against it; without sizes a curve per job."""
+    from vae_exp.figures.curves import limits
+
+    panels = sweep.panels(jobs)
+    if not panels:
+        return _by_job(jobs)
+    low, high = limits(panels)
+    name = sweep.size_key(jobs).rpartition(".")[2]
+    drawn = [Chart(f"{name} = {panel.size:,}", _of_panel(panel)) for panel in panels]
+    if len(panels) > 1:
+        drawn.append(Chart("at the end", _final(panels), x=name, sizes=True))
+    unit = ", ".join(sweep.NAMES[of] for of in sweep.measures(jobs))
+    unit += "" if sweep.measures(jobs) == ["error"] else ", nats per image"
+    shared = (low, high) if math.isfinite(low) and high > low else None
+    return [Chart(one.title, one.series, unit, one.x, one.sizes, shared) for one in drawn if one.series]
+
+
+def _of_panel(panel: "Panel") -> list[Series]:
+    series = [Series(line.label, line.split, finite(line.points)) for line in panel.lines]
+    series += [
+        Series(line.label, line.split, [(n, nats, 0.0) for n, nats in line.published_points], published=True)
+        for line in panel.lines
+    ]
+    return [one for one in series if one.points]
+
+
+def _final(panels: "list[Panel]") -> list[Series]:
+    ours: dict[tuple[str, str], Any] = {}
+    theirs: dict[tuple[str, str], Any] = {}
+    for panel in panels:
+        for line in panel.lines:
+            if line.points:
+                samples, mean, deviation = line.points[-1]
+                ours.setdefault((line.label, line.split), []).append((panel.size, mean, deviation))
+                nats = line.published and line.published.at(samples)
+                if nats is not None:
+                    theirs.setdefault((line.label, line.split), []).append((panel.size, nats, 0.0))
+    series = [Series(*key, finite(points)) for key, points in ours.items()]
+    return [*series, *(Series(*key, points, published=True) for key, points in theirs.items())]
+
+
+def _by_job(jobs: list[Job]) -> list[Chart]:
+    """Each job's own measure on the test split."""
+    found: dict[str, list[Series]] = {}
+    for job in jobs:
+        name, _ = job.measure("test")
+        points = finite([(row["samples"], row[name], 0.0) for row in job.history if name in row])
+        if points:
+            label = ", ".join([job.number, *(job.value(key) for key in varied(jobs))])
+            found.setdefault(name, []).append(Series(label, "", points))
+    return [Chart(name, series) for name, series in found.items()]
+
+
+def _best(jobs: list[Job]) -> dict[str, Any]:
+    """The best of the completed jobs that are judged by the same as the first of them."""
+    completed = [job for job in jobs if job.completed]
+    if not completed:
+        return {}
+    name, sign = completed[0].measure("test")
+    values = {job.number: sign * job.results[name] for job in completed if job.results.get(name) is not None}
+    if not values:
+        return {}
+    number = max(values, key=lambda number: values[number])
+    return {f"best {name}": sign * values[number], "best job": number}
+
+
+def _every_job(jobs: list[Job]) -> Table:
+    """`sweep.csv` without empty columns; the first cell leads to the job's own report."""
+    rows = sweep.rows(jobs)
+    columns = [name for name in rows[0] if name not in ("job", "error", "directory")]
+    cells = [[_linked(job), *map(row.get, columns)] for job, row in zip(jobs, rows, strict=True)]
+    return Table.filled("Every job", ["job", *columns], cells)
+
+
+def _not_completed(jobs: list[Job]) -> Table:
+    rest = [job for job in jobs if not job.completed]
+    rows = [[_linked(job), job.results["status"], job.results.get("error")] for job in rest]
+    return Table("Not completed", ["job", "status", "reason"], rows)
+
+
+def _linked(job: Job) -> Link | str:
+    return Link.to(job.number, f"{job.number}/report.html") if job.has_report else job.number
+
+
+def _multirun(path: Path) -> DictConfig:
+    """Hydra's record of the sweep; empty where a launcher wrote none."""
+    file = path / "multirun.yaml"
+    found = OmegaConf.load(file) if file.exists() else OmegaConf.create()
+    assert isinstance(found, DictConfig)
+    return found
