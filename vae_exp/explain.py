@@ -87,7 +87,7 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     groups = [word for word in sys.argv[1:] if re.fullmatch(r"\+?[\w/]+=\w+", word) and key not in word]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
-            config = compose("config", overrides=groups)
+            config = compose("config", overrides=groups, return_hydra_config=key.startswith("hydra."))
         except HydraException:
             config = compose("config")
     path, _, name = key.replace("/", ".").rpartition(".")
