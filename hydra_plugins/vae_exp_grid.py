@@ -17,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_exp.errors import Interrupted, RunError, UserError
 from vae_exp.jobs import ELSEWHERE
-from vae_exp.launcher import check_launcher
 from vae_exp.resume import key_of, quoted
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep import reported
@@ -45,7 +44,6 @@ class GridSweeper(Sweeper):
         """Build the launcher."""
         # the directory's name may hold the choice of a group, and Hydra 1.3 sets this in a job only
         HydraConfig.instance().set_config(config)
-        check_launcher(config.hydra)
         self.config = config
         self.loader = hydra_context.config_loader
         self.launcher = Plugins.instance().instantiate_launcher(

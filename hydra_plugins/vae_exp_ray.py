@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import NonNegativeFloat, PositiveFloat
 
-from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
+from vae_exp.errors import ConfigError, Interrupted, RunError, UserError, needs_extra
 from vae_exp.schema import check
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class RayLauncher(Launcher):
         """
         launcher: Any = OmegaConf.to_container(config.hydra.launcher)
         check(OmegaConf.create(launcher), RayLauncher, "hydra.launcher")
+        if find_spec("ray") is None:
+            raise ConfigError(needs_extra("hydra/launcher=ray", "ray"))
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config
@@ -76,10 +80,12 @@ class RayLauncher(Launcher):
         task = ray.remote(max_retries=0, **self.resources)(_run)
         shared = ray.put((self.hydra_context, self.task_function, Singleton.get_state(), str(Path.cwd())))
         threads = max(1, int(self.resources["num_cpus"]))
+        inherited = signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray's own aborts
         try:
             return _gathered({task.remote(shared, config, threads): config for config in configs})
         finally:
             ray.shutdown()
+            signal.signal(signal.SIGTERM, inherited)
 
     def _composed(self, words: list[str], number: int) -> DictConfig:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, words)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
 from vae_exp.metrics import write_atomically
 
@@ -206,6 +207,8 @@ def reported(path: Path) -> Iterator[None]:
         try:
             page = report(path)
             print(f"\n{page.read_text()}\nAll of it in {page.parent}")
+        except RunError as error:  # no job has begun
+            log.debug("%s", error)
         except Exception as error:  # not in the place of what ended the sweep
             log.error("The table of %s could not be made: %s", path, error)
 
