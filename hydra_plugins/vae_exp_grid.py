@@ -123,7 +123,7 @@ class GridSweeper(Sweeper):
         except Interrupted as interruption:
             message = "\n".join([str(interruption), *_directions(directory)])
             raise Interrupted(interruption.signal_number, message) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Lightning makes the one of the other
             raise Interrupted(signal.SIGINT, "\n".join(["Interrupted.", *_directions(directory)])) from None
         except UserError:
             raise

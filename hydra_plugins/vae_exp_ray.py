@@ -99,12 +99,14 @@ def _start(address: str | None, arguments: Mapping[str, Any]) -> None:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # jobs are what the machine is for
     # the jobs write to their own logs
     quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **quiet, **arguments)
     except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
-        raise ConfigError(f"hydra.launcher.address={address}: Ray does not start: {error}") from error
+        hint = "" if address in (None, "auto") else " (a cluster with tokens wants RAY_AUTH_MODE=token)"
+        raise ConfigError(f"hydra.launcher.address={address}: Ray does not start: {error}{hint}") from error
 
 
 def _check_resources(asked: Mapping[str, float]) -> None:
@@ -130,7 +132,7 @@ def _gathered(running: dict[Any, DictConfig]) -> list[JobReturn]:
     left, began = list(running), time.monotonic()
     words = [set(config.hydra.overrides.task) for config in running.values()]
     shared = set.intersection(*words) if len(words) > 1 else set()
-    log.info("Ray: %d jobs", len(left))
+    log.info("Jobs on Ray: %d", len(left))
     try:
         while left:
             (done,), left = ray.wait(left)

@@ -15,20 +15,19 @@ from vae_exp.__main__ import CONFIG_DIR
 from vae_exp.explain import readable_errors
 
 
-def fault(**arguments: Any) -> Any:
+def fault(marks: str, raises: int, kills: int) -> Any:
     """A callback that raises, or kills the process, in the middle of the runs of two seeds; not in their second try."""
     import pytorch_lightning as pl
 
     class Fault(pl.Callback):
         def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-            mark = Path(arguments["marks"]) / str(pl_module.seed)
-            if pl_module.seed not in (arguments["raises"], arguments["kills"]) or mark.exists():
+            mark = Path(marks) / str(pl_module.seed)
+            if pl_module.seed not in (raises, kills) or mark.exists() or pl_module.samples_seen < 200:
                 return
-            if pl_module.samples_seen >= 200:
-                mark.touch()
-                if pl_module.seed == arguments["kills"]:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                raise OSError("the disk is full")
+            mark.touch()
+            if pl_module.seed == kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OSError("the disk is full")
 
     return Fault()
 

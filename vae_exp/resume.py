@@ -59,6 +59,8 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
     own = {key_of(word): word for word in SweepDirectory(path).words()}
     flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument.lstrip("~")]
     typed = {key_of(argument): argument for argument in arguments if argument not in flags}
+    if "hydra/launcher" in typed:  # another may not have the keys of the first
+        own = {key: word for key, word in own.items() if not key.startswith("hydra.launcher.")}
     words = own | typed | {"hydra.sweep.dir": f"hydra.sweep.dir={quoted(path)}"}
     words.pop("hydra.mode", None)
     return [*flags, *([] if multirun else ["-m"]), *words.values()]
