@@ -110,7 +110,8 @@ def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread
     assert (theirs.status, ours.status) == (1, 1)
     for outcome in (theirs, ours):
         assert "1 of 2 jobs failed" in outcome.err
-        assert f"job 1 (seed=-1 {' '.join(SMALL)}): seed=-1: is not allowed" in outcome.err
+        assert f"job 1 (seed=-1 {' '.join(SMALL)} " in outcome.err
+        assert "): seed=-1: is not allowed" in outcome.err
     assert numbers(tmp_path / "theirs") == numbers(tmp_path / "ours")
     assert [row["status"] for row in table(tmp_path / "theirs")] == ["completed", "failed"]
 
@@ -133,13 +134,11 @@ def test_jobs_on_ray_see_the_gpus_that_are_theirs(tmp_path, gpus, seen):
 def test_ctrl_c_saves_the_jobs_on_ray_and_ends_the_sweep(tmp_path):
     words = [*SMALL, "samples=100000000", "trainer.compile=false", "seed=range(4)", "hydra.sweep.dir=sweep"]
     process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path, **ALONE)
-    for _ in range(600):
-        if len(list(tmp_path.glob("sweep/*/checkpoints/last.ckpt"))) == 2:
-            break
+    while len(list(tmp_path.glob("sweep/*/checkpoints/last.ckpt"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGINT
     assert "python -m vae_exp -m sweep.resume=sweep" in err
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["interrupted"] * 2
