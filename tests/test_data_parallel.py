@@ -55,18 +55,6 @@ def test_shares_are_the_batch(size, count):
     torch.testing.assert_close(means, values[index].mean())
 
 
-def test_two_processes_learn_what_one_does(tmp_path):
-    """An autoencoder draws nothing, so by rounding the same; in the last batch one process has no image."""
-    words = ["architecture=ae", "samples=2001", "+trainer.gradient_clip_val=20"]
-    one = ended(tmp_path / "one", *words, cwd=tmp_path)
-    two = ended(tmp_path / "two", *words, "trainer=ddp", cwd=tmp_path)
-    assert two["samples"] == one["samples"] == 2001
-    assert two["step"] == one["step"]
-    assert two["device"] == f"{one['device']} × 2"
-    assert two["test/nll"] == pytest.approx(one["test/nll"], rel=1e-4)
-    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=1e-3, atol=1e-5)
-
-
 def test_two_processes_reach_the_bound_of_one(tmp_path):
     """Each draws latents of its own: with many of them per image little depends on the draw."""
     words = ["architecture=vae", "architecture.latent_dim=5", "objective.samples=20", "samples=4000"]
@@ -75,8 +63,10 @@ def test_two_processes_reach_the_bound_of_one(tmp_path):
     assert one["test/bound"] > read_metrics(tmp_path / "default" / "metrics.csv")[0]["test/bound"] + 10
 
 
-def test_an_interrupted_run_goes_on_and_a_process_that_dies_ends_it(tmp_path):
-    words = ["architecture=ae", "trainer=ddp", "samples=20000", "callbacks.evaluate.per_decade=20"]
+def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(tmp_path):
+    """An autoencoder draws nothing, so by rounding the same; of the last batch one process has no image."""
+    words = ["architecture=ae", "samples=20001", "dataset.batch_size=50", "+trainer.gradient_clip_val=20"]
+    words += ["callbacks.evaluate.per_decade=20", "callbacks.evaluate.images=100"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
 
     def started(*words):
@@ -89,7 +79,7 @@ def test_an_interrupted_run_goes_on_and_a_process_that_dies_ends_it(tmp_path):
             time.sleep(0.02)
         return process
 
-    process = started(*SMALL, *words, f"hydra.run.dir={stopped}")
+    process = started(*SMALL, *words, "trainer=ddp", f"hydra.run.dir={stopped}")
     (other,) = others(process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
@@ -108,7 +98,9 @@ def test_an_interrupted_run_goes_on_and_a_process_that_dies_ends_it(tmp_path):
     process = command_line("vae_exp", f"resume={stopped}", cwd=tmp_path)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    ended(whole, *words, cwd=tmp_path)
+    one, two = ended(whole, *words, cwd=tmp_path), json.loads((stopped / "results.json").read_text())
+    assert (two["samples"], two["step"], two["device"]) == (20001, one["step"], f"{one['device']} × 2")
+    assert two["test/nll"] == pytest.approx(one["test/nll"], rel=1e-4)
     torch.testing.assert_close(weights(stopped), weights(whole), rtol=1e-3, atol=1e-5)
 
 
