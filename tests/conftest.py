@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other, and threads that wait spin
+
 import pytest
 import torch
 from hypothesis import settings

@@ -138,7 +138,7 @@ def test_nor_is_its_record_written_over_by_a_sweep(run, tmp_path):
     assert len(before) == 2
     again = run(*sweep, "likelihood=gaussian")
     assert again.status == 1
-    assert "holds a run already" in again.err
+    assert "belongs to another sweep: its job 0 is" in again.err
     assert {path: path.read_bytes() for path in (tmp_path / "sweep").rglob("config.yaml")} == before
 
 

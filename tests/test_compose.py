@@ -46,7 +46,7 @@ def composed(*overrides: str):
 
 def test_the_groups_are_known():
     groups = "dataset architecture architecture/corruption likelihood network objective optimizer trainer logger"
-    assert {*groups.split(), "callbacks", "experiment"} == GROUPS
+    assert {*groups.split(), "callbacks", "experiment", "hydra/launcher", "hydra/sweeper"} == GROUPS
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,4 @@ def test_a_linear_autoencoder_finds_the_subspace(run):
     assert found["pca_squared_error"] == pytest.approx(pca.squared_error(images).mean().item())
     angle = principal_angles(decoder, pca.components).max().rad2deg().item()
     assert found["largest_angle_to_pca"] == pytest.approx(angle, abs=0.05)
+    assert found["largest_angle_to_pca_with_one_more"] <= found["largest_angle_to_pca"]

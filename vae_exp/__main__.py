@@ -10,9 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_exp.errors import UserError
 from vae_exp.explain import readable_errors
-from vae_exp.resume import resolve_resume
-from vae_exp.sweep import reported
+from vae_exp.resume import resolve_resume, resolve_sweep
+from vae_exp.run_directory import RunDirectory
 from vae_exp.usage import asks_for_help, usage
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,16 @@ def run(config: DictConfig) -> float:
     from vae_exp.training import train
 
     job: Any = HydraConfig.get()
+    directory = RunDirectory(job.runtime.output_dir)
+    in_sweep = job.mode == RunMode.MULTIRUN
+    if in_sweep and directory.holds_a_run():  # the sweep is resumed, or the scheduler started the job again
+        config.resume = str(directory.path)
     try:
-        return train(config, Path(job.runtime.output_dir), job)
+        return train(config, directory.path, job)
     except Exception as error:
-        if job.mode == RunMode.MULTIRUN:  # the sweep goes on, and at its end shows the first error only
-            log.error("%s: %s", job.runtime.output_dir, error)
+        if in_sweep:  # which goes on
+            fault = not isinstance(error, UserError)
+            log.error("%s: %s [%s]", directory.path, error, " ".join(job.overrides.task), exc_info=fault)
         raise
 
 
@@ -53,9 +59,8 @@ def main() -> None:
         if asks_for_help(sys.argv[1:]):
             print(usage(CONFIG_DIR, sys.argv[1:]))
             return
-        sys.argv[1:] = resolve_resume(sys.argv[1:])
-        with reported():
-            run()
+        sys.argv[1:] = resolve_resume(resolve_sweep(sys.argv[1:]))
+        run()
 
 
 if __name__ == "__main__":

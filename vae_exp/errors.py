@@ -42,6 +42,11 @@ def nearest_first(name: str, allowed: Iterable[str]) -> list[str]:
     return sorted(allowed, key=lambda other: -SequenceMatcher(None, name, other).ratio())
 
 
+def needs_extra(choice: str, extra: str) -> str:
+    """The message for a choice whose packages are not installed."""
+    return f"{choice}: needs the extra {extra}: pip install 'vae_exp[{extra}]'"
+
+
 def unknown_key(prefix: str, key: str, allowed: Iterable[str]) -> str:
     """The message for a key that does not exist: the nearest name first."""
     names = nearest_first(key, allowed)

@@ -54,7 +54,7 @@ def evaluate(
     the first 100 images; where there are labels, what share of the images the codes of the training images classify
     right, by their 5 nearest neighbours and by a linear probe, and of a classifier the share that it gets wrong. An
     autoencoder whose decoder is linear is held against PCA: its squared error, and the largest angle between the
-    subspaces, in degrees.
+    subspaces, in degrees, also to that of one component more.
 
     Args:
         run: The run directory.
@@ -174,6 +174,9 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
         pca = principal_components(pixels, columns.shape[1])
         results["pca_squared_error"] = pca.squared_error(x).mean().item()
         results["largest_angle_to_pca"] = principal_angles(columns, pca.components).max().rad2deg().item()
+        # where the last component and the next have nearly the same variance, training tells them apart last
+        wider = principal_components(pixels, min(columns.shape[1] + 1, columns.shape[0])).components
+        results["largest_angle_to_pca_with_one_more"] = principal_angles(wider, columns).max().rad2deg().item()
     # of the first images: where there is no closed form it takes a backward pass per latent
     results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], given[:AT_ONCE]) if model.amortized else None
     if data.source.classes and not (isinstance(model, VAE) and model.classes):  # whose code is told the label

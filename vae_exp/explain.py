@@ -13,9 +13,11 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.errors import Interrupted, UserError, nearest_first, unknown_key
+from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra, unknown_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""What brings a launcher that is a package of its own."""
 
 
 @contextmanager
@@ -73,6 +75,8 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
 
 def _unknown_choice(file: str, options: list[str]) -> str:
     group, _, choice = file.rpartition("/")
+    if group == "hydra/launcher" and choice in EXTRAS:
+        return needs_extra(f"{group}={choice}", EXTRAS[choice])
     names = nearest_first(choice, options)
     return f"{group}={choice}: no such choice. Did you mean {group}={names[0]}? Allowed: {', '.join(names)}"
 
@@ -87,7 +91,7 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     groups = [word for word in sys.argv[1:] if re.fullmatch(r"\+?[\w/]+=\w+", word) and key not in word]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
-            config = compose("config", overrides=groups)
+            config = compose("config", overrides=groups, return_hydra_config=key.startswith("hydra."))
         except HydraException:
             config = compose("config")
     path, _, name = key.replace("/", ".").rpartition(".")

@@ -140,8 +140,8 @@ def read_job(path: Path, number: str = "") -> Job:
     results = json.loads(directory.results.read_text()) if directory.results.exists() else {}
     shown = RunDirectory(directory.path / results.get("stage", ""))
     history = read_metrics(shown.metrics) if shown.metrics.exists() else []
-    if not results:
-        results = _unfinished(directory) | (history[-1] if history else {})
+    if "samples" not in results:  # it could not write them itself
+        results = (history[-1] if history else {}) | (results or _unfinished(directory))
     if directory.overrides.exists():
         words = [str(word) for word in OmegaConf.load(directory.overrides)]
     else:

@@ -1,11 +1,12 @@
-"""`resume=<run dir>`: the command line of that run again, in its own directory."""
+"""`resume=<run dir>`, `sweep.resume=<sweep dir>`: its command line again, in its own directory."""
 
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from vae_exp.errors import ConfigError, RunError
+from vae_exp.errors import ConfigError, RunError, unknown_key
 from vae_exp.run_directory import RunDirectory
+from vae_exp.sweep_directory import SweepDirectory
 
 
 def resolve_resume(arguments: list[str]) -> list[str]:
@@ -15,16 +16,15 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         RunError: There is no run in that directory.
         ConfigError: What was typed cannot go with it.
     """
-    asked = [argument for argument in arguments if key_of(argument) == "resume"]
-    path = asked[-1].partition("=")[2].strip("'\"") if asked else "null"
-    if path in ("null", ""):
+    path = _value(arguments, "resume")
+    if path is None:
         return arguments
     if {"-m", "--multirun"} & set(arguments):
         raise ConfigError("resume: goes on with one run, so without -m")
     overrides = RunDirectory(path).overrides
     if not overrides.exists():
         raise RunError(f"resume={path}: is not a run directory: {overrides} is missing")
-    typed = [argument for argument in arguments if argument not in asked]
+    typed = [argument for argument in arguments if key_of(argument) != "resume"]
     # Hydra's parser wants its flags, and what belongs to them, before the overrides
     first = next((i for i, argument in enumerate(typed) if argument.startswith("-")), len(typed))
     typed = [*typed[first:], *typed[:first]]
@@ -32,8 +32,51 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
     began = [word for word in map(str, OmegaConf.load(overrides)) if key_of(word) not in changed | {"resume"}]
-    quoted = str(Path(path)).replace("'", "\\'")
-    return [*typed, *began, f"resume='{quoted}'", f"hydra.run.dir='{quoted}'"]
+    return [*typed, *began, f"resume={quoted(path)}", f"hydra.run.dir={quoted(path)}"]
+
+
+def resolve_sweep(arguments: list[str]) -> list[str]:
+    """Put what was typed over the sweep's own overrides, in their order, which numbers the jobs.
+
+    Naming the directory of an earlier sweep again is the same.
+
+    Raises:
+        RunError: There is no sweep in that directory.
+        ConfigError: What was typed cannot go with it.
+    """
+    for key in map(key_of, arguments):
+        if key.startswith("sweep.") and key != "sweep.resume":
+            raise ConfigError(unknown_key("sweep.", key.removeprefix("sweep."), ["resume"]))
+    asked, named = _value(arguments, "sweep.resume"), _value(arguments, "hydra.sweep.dir")
+    arguments = [argument for argument in arguments if key_of(argument) != "sweep.resume"]
+    multirun = bool({"-m", "--multirun"} & set(arguments))
+    if asked is None:
+        if named is None or not multirun or not SweepDirectory(Path(named)).record.exists():
+            return arguments
+    elif named is not None and Path(named) != Path(asked):
+        raise ConfigError(f"hydra.sweep.dir: a resumed sweep stays where it is, in {asked}")
+    path = Path(asked or named or "")
+    own = {key_of(word): word for word in SweepDirectory(path).words()}
+    flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument.lstrip("~")]
+    typed = {key_of(argument): argument for argument in arguments if argument not in flags}
+    if "hydra/launcher" in typed:  # another may not have the keys of the first
+        own = {key: word for key, word in own.items() if not key.startswith("hydra.launcher.")}
+    words = own | typed | {"hydra.sweep.dir": f"hydra.sweep.dir={quoted(path)}"}
+    words.pop("hydra.mode", None)
+    return [*flags, *([] if multirun else ["-m"]), *words.values()]
+
+
+def quoted(path: str | Path) -> str:
+    """A path as the value of an override."""
+    escaped = str(Path(path)).replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _value(arguments: list[str], key: str) -> str | None:
+    """What was typed last for a key; None where nothing was, or null."""
+    typed = [argument for argument in arguments if key_of(argument) == key]
+    value = typed[-1].partition("=")[2].strip("'\"") if typed else ""
+    return value if value not in ("", "null") else None
 
 
 def key_of(override: str) -> str:

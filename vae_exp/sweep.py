@@ -13,10 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
-
+from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
 from vae_exp.metrics import SPLITS, write_atomically
 
@@ -216,34 +213,20 @@ def origin(jobs: list[Job]) -> str:
     return "; ".join(f"{word} {value}" for word, value in found.items() if value)
 
 
-class Report(Callback):
-    """Remember that a sweep began; `reported` writes its table when it has ended, however it ended.
-
-    Hydra does not call `on_multirun_end` where a job failed.
-    """
-
-    begun: Path | None = None
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Take down the sweep's directory, whose name may hold the choice of a group."""
-        HydraConfig.instance().set_config(config)  # Hydra 1.3 sets it in a job only
-        Report.begun = Path(config.hydra.sweep.dir)
-
-
 @contextmanager
-def reported() -> Iterator[None]:
-    """Write the table and the pictures of the sweep that ends inside."""
-    Report.begun = None
+def reported(path: Path) -> Iterator[None]:
+    """Write the table and the pictures of the sweep that goes on inside, however it ends."""
     try:
         yield
     finally:
-        if Report.begun is not None and Report.begun.exists():
-            try:
-                page = report(Report.begun)
-                print(f"\n{page.read_text(encoding='utf-8')}\nAll of it in {page.parent}")
-                _log(page.parent)
-            except Exception as error:  # not in the place of what ended the sweep
-                log.error("The table of %s could not be made: %s", Report.begun, error)
+        try:
+            page = report(path)
+            print(f"\n{page.read_text(encoding='utf-8')}\nAll of it in {page.parent}")
+            _log(path)
+        except RunError as error:  # no job has begun
+            log.debug("%s", error)
+        except Exception as error:  # not in the place of what ended the sweep
+            log.error("The table of %s could not be made: %s", path, error)
 
 
 def _log(path: Path) -> None:
@@ -258,7 +241,10 @@ def _log(path: Path) -> None:
     for record in [file for file in recorded if file.exists()][:1]:
         config = OmegaConf.load(record)
         assert isinstance(config, DictConfig)
-        log_sweep(path, config, rows(jobs), sorted(path.glob("*.png")))
+        try:
+            log_sweep(path, config, rows(jobs), sorted(path.glob("*.png")))
+        except Exception as error:  # the sweep's own files are written
+            log.error("The table of %s could not be logged: %s", path, error)
 
 
 def main() -> None:

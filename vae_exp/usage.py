@@ -12,6 +12,7 @@ vae_exp: experiments with autoencoders. Choose the parts, swap any value, sweep.
   python -m vae_exp dataset=frey_face likelihood=gaussian architecture.latent_dim=10
   python -m vae_exp -m +experiment=mnist_vae architecture.latent_dim=2,5,20 seed=range(3)
   python -m vae_exp resume=outputs/mnist_vae/<date>_<time>
+  python -m vae_exp -m sweep.resume=multirun/mnist_vae/<date>_<time>
   python -m vae_exp.sample run=outputs/mnist_vae/<date>_<time> n=64
 """
 FLAGS = """\

@@ -1,0 +1,152 @@
+"""The sweeper of this project: Hydra's grid of jobs, which can be resumed and which tells of every failure."""
+
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from vae_exp.errors import Interrupted, RunError, UserError
+from vae_exp.jobs import ELSEWHERE
+from vae_exp.resume import key_of, quoted
+from vae_exp.run_directory import RunDirectory
+from vae_exp.sweep import reported
+from vae_exp.sweep_directory import SweepDirectory
+
+log = logging.getLogger(__name__)
+
+Words = list[str]
+
+
+class GridSweeper(Sweeper):
+    """One job for every combination of the values given; in a directory that it was in before, those not completed.
+
+    Args:
+        params: Values by key, as a yaml gives them: what is typed goes before.
+    """
+
+    config: DictConfig
+    launcher: Launcher
+
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        self.params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Build the launcher."""
+        # the directory's name may hold the choice of a group, and Hydra 1.3 sets this in a job only
+        HydraConfig.instance().set_config(config)
+        self.config = config
+        self.loader = hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Run what is not completed and write the table, however it ends.
+
+        Raises:
+            RunError: A job failed; or the directory is another sweep's, or another process is in it.
+            Interrupted: A signal asked for the end.
+        """
+        directory = SweepDirectory(RunDirectory(self.config.hydra.sweep.dir).path)
+        jobs = self._jobs(self.params, arguments)
+        runs = [RunDirectory(directory.path / self._subdirectory(i, words)) for i, words in enumerate(jobs)]
+        with directory.taken():
+            if directory.record.exists():
+                self._check_same(directory, jobs)
+            else:
+                OmegaConf.save(self.config, directory.record)
+            with reported(directory.path):
+                return self._run(directory, dict(zip(runs, jobs, strict=True)))
+
+    def _jobs(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Words]:
+        parser = OverridesParser.create(config_loader=self.loader)
+        words = [f"{key}={value}" for key, value in (params or {}).items()]
+        return BasicSweeper.split_arguments(parser.parse_overrides([*words, *arguments]), None)[0]
+
+    def _subdirectory(self, number: int, words: Words) -> str:
+        """A job's folder; what cannot be composed is found before the first job starts."""
+        config = self.loader.load_sweep_config(self.config, words)
+        with open_dict(config):
+            config.hydra.job.num = number
+        return str(config.hydra.sweep.subdir)
+
+    def _check_same(self, directory: SweepDirectory, jobs: list[Words]) -> None:
+        began = directory.hydra()
+        theirs = [_identity(words) for words in self._jobs(began.sweeper.params, began.overrides.task)]
+        ours = [_identity(words) for words in jobs]
+        if theirs == ours:
+            return
+        another = f"sweep.resume={directory.path}: belongs to another sweep:"
+        tail = f"Go on with that one ({directory.go_on}) or name another folder (hydra.sweep.dir=…)"
+        if len(theirs) != len(ours):
+            raise RunError(f"{another} it has {len(theirs)} jobs, not {len(ours)}. {tail}")
+        i = next(i for i in range(len(ours)) if ours[i] != theirs[i])
+        raise RunError(f"{another} its job {i} is {_told(theirs[i])}, not {_told(ours[i])}. {tail}")
+
+    def _run(self, directory: SweepDirectory, jobs: dict[RunDirectory, Words]) -> list[JobReturn]:
+        left = {run: words for run, words in jobs.items() if not run.is_completed()}
+        if len(left) < len(jobs):
+            names = ", ".join(run.path.name for run in left) or "none"
+            log.info("%d of %d jobs are completed; left: %s", len(jobs) - len(left), len(jobs), names)
+        returns = self._launch(directory, left)
+        failures = {}
+        for (run, words), job in zip(left.items(), returns, strict=True):
+            if job.status != JobStatus.COMPLETED:
+                failures[run] = job._return_value
+                _record(run, words, job._return_value)
+        if failures:
+            lines = [f"  job {run.path.name} ({_told(left[run])}): {error}" for run, error in failures.items()]
+            head = f"{len(failures)} of {len(jobs)} jobs failed:"
+            raise RunError("\n".join([head, *lines, *_directions(directory)])) from next(iter(failures.values()))
+        return returns
+
+    def _launch(self, directory: SweepDirectory, jobs: dict[RunDirectory, Words]) -> list[JobReturn]:
+        if not jobs:
+            return []
+        parent = f"hydra.sweep.dir={quoted(directory.path)}"
+        told = [
+            [*words, parent, f"hydra.sweep.subdir={quoted(run.path.relative_to(directory.path))}"]
+            for run, words in jobs.items()
+        ]
+        try:
+            return list(self.launcher.launch(told, initial_job_idx=0))
+        except Interrupted as interruption:
+            message = "\n".join([str(interruption), *_directions(directory)])
+            raise Interrupted(interruption.signal_number, message) from None
+        except (KeyboardInterrupt, SystemExit):  # Lightning makes the one of the other
+            raise Interrupted(signal.SIGINT, "\n".join(["Interrupted.", *_directions(directory)])) from None
+        except UserError:
+            raise
+        except Exception as error:
+            choice = self.config.hydra.runtime.choices["hydra/launcher"]
+            message = f"hydra/launcher={choice}: gave up: {type(error).__name__}: {error}"
+            raise RunError("\n".join([message, *_directions(directory)])) from error
+
+
+def _record(run: RunDirectory, words: Words, error: BaseException) -> None:
+    """What a job that was killed could not write itself."""
+    if not run.results.exists() and not run.is_taken():
+        run.write_results({"status": "failed", "error": str(error), "overrides": words})
+
+
+def _identity(words: Words) -> Words:
+    """What makes a job the same: machine, folders and what is shown may change."""
+    return [word for word in words if not key_of(word).startswith((*ELSEWHERE, "trainer"))]
+
+
+def _told(words: Words) -> str:
+    return " ".join(words) or "without overrides"
+
+
+def _directions(directory: SweepDirectory) -> list[str]:
+    return ["Go on with what is not completed:", f"  {directory.go_on}"]

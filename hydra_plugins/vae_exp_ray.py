@@ -1,0 +1,195 @@
+"""`hydra/launcher=ray`: every job of a sweep is a task of Ray Core, on this machine or on a cluster."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pydantic import NonNegativeFloat, PositiveFloat
+
+from vae_exp.errors import ConfigError, Interrupted, RunError, UserError, needs_extra
+from vae_exp.schema import check
+
+log = logging.getLogger(__name__)
+
+SECONDS_TO_SAVE = 60
+"""What jobs that are cancelled have to finish their step and save."""
+
+
+class RayLauncher(Launcher):
+    """Run jobs beside each other, as many as their CPUs and GPUs allow.
+
+    A job sees the GPUs that it was given (CUDA_VISIBLE_DEVICES), in a process of its own, and computes with as many
+    threads as it has CPUs, unless OMP_NUM_THREADS says otherwise. Jobs without a GPU follow each other in a process.
+
+    Args:
+        address: A running cluster (`auto` for this machine's), which shares its file system; None starts a local Ray.
+        num_cpus_per_job: CPUs of each job.
+        num_gpus_per_job: GPUs of each job; jobs with a fraction share one.
+        init: Further arguments of `ray.init`, such as `num_cpus` and `num_gpus` of a local Ray.
+    """
+
+    config: DictConfig
+    hydra_context: HydraContext
+    task_function: TaskFunction
+
+    def __init__(
+        self,
+        address: str | None = None,
+        num_cpus_per_job: PositiveFloat = 1,
+        num_gpus_per_job: NonNegativeFloat = 0,
+        init: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.address = address
+        self.resources: dict[str, Any] = {"num_cpus": num_cpus_per_job, "num_gpus": num_gpus_per_job}
+        self.init = dict(init or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Start Ray or join it.
+
+        Raises:
+            ConfigError: There is no such cluster, or none of its nodes has what a job needs.
+        """
+        launcher: Any = OmegaConf.to_container(config.hydra.launcher)
+        check(OmegaConf.create(launcher), RayLauncher, "hydra.launcher")
+        if find_spec("ray") is None:
+            raise ConfigError(needs_extra("hydra/launcher=ray", "ray"))
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+        _start(self.address, self.init)
+        _check_resources(self.resources)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs; one that fails, or whose process is killed, leaves the others alone."""
+        import ray
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        configs = [self._composed(list(words), initial_job_idx + i) for i, words in enumerate(job_overrides)]
+        task = ray.remote(max_retries=0, **self.resources)(_run)
+        shared = ray.put((self.hydra_context, self.task_function, Singleton.get_state(), str(Path.cwd())))
+        threads = max(1, int(self.resources["num_cpus"]))
+        inherited = signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray's own aborts
+        try:
+            return _gathered({task.remote(shared, config, threads): config for config in configs})
+        finally:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, inherited)
+
+    def _composed(self, words: list[str], number: int) -> DictConfig:
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, words)
+        with open_dict(config):
+            config.hydra.job.id = str(number)
+            config.hydra.job.num = number
+        return config
+
+
+def _start(address: str | None, arguments: Mapping[str, Any]) -> None:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # jobs are what the machine is for
+    # the jobs write to their own logs
+    quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **quiet, **arguments)
+    except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
+        hint = "" if address in (None, "auto") else " (a cluster with tokens wants RAY_AUTH_MODE=token)"
+        raise ConfigError(f"hydra.launcher.address={address}: Ray does not start: {error}{hint}") from error
+
+
+def _check_resources(asked: Mapping[str, float]) -> None:
+    """Ray waits in silence for a node that will never be."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = asked["num_gpus"]
+    if gpus > 1 and gpus != int(gpus):
+        raise ConfigError(f"hydra.launcher.num_gpus_per_job={gpus:g}: is not allowed: a fraction of one, or whole ones")
+    if any(node.get("CPU", 0) >= asked["num_cpus"] and node.get("GPU", 0) >= gpus for node in nodes):
+        return
+    has = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+    words = " ".join(f"hydra.launcher.{name}_per_job={value:g}" for name, value in asked.items())
+    raise ConfigError(f"{words}: no node has so many at once. Its nodes have: {has}")
+
+
+def _gathered(running: dict[Any, DictConfig]) -> list[JobReturn]:
+    """The jobs' returns in their order, a line for each as it ends; all are cancelled when this is interrupted."""
+    import ray
+
+    returns: dict[Any, JobReturn] = {}
+    left, began = list(running), time.monotonic()
+    words = [set(config.hydra.overrides.task) for config in running.values()]
+    shared = set.intersection(*words) if len(words) > 1 else set()
+    log.info("Jobs on Ray: %d", len(left))
+    try:
+        while left:
+            (done,), left = ray.wait(left)
+            returns[done] = _return_of(done, running[done])
+            line = _line(returns[done], running[done], shared)
+            log.info("%s; %d left, after %.0f s", line, len(left), time.monotonic() - began)
+    except BaseException:
+        log.info("Cancelling %d jobs; they save where they are", len(left))
+        for task in left:
+            ray.cancel(task)
+        ray.wait(left, num_returns=len(left), timeout=SECONDS_TO_SAVE)
+        raise
+    return [returns[task] for task in running]
+
+
+def _return_of(task: Any, config: DictConfig) -> JobReturn:
+    import ray
+
+    try:
+        job: JobReturn = ray.get(task)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or str(error).splitlines()[0]
+        job = JobReturn(overrides=list(config.hydra.overrides.task), status=JobStatus.FAILED)
+        job.return_value = RunError(f"its process was killed or did not start ({type(error).__name__}: {cause})")
+    return job
+
+
+def _line(job: JobReturn, config: DictConfig, shared: set[str]) -> str:
+    words = " ".join(word for word in config.hydra.overrides.task if word not in shared)
+    failed = job.status != JobStatus.COMPLETED
+    ending = f"FAILED: {job._return_value}" if failed else f"completed: {job.return_value:.2f}"
+    return f"Job {config.hydra.sweep.subdir} ({words}) {ending}"
+
+
+def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig, threads: int) -> JobReturn:
+    """One job, in a worker."""
+    import ray
+
+    hydra_context, task_function, state, directory = shared
+    os.chdir(directory)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(ray.get_runtime_context().get_accelerator_ids()["GPU"])
+    Singleton.set_state(state)
+    setup_globals()
+    HydraConfig.instance().set_config(config)
+    try:
+        job = run_job(
+            hydra_context=hydra_context,
+            task_function=task_function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        job = JobReturn(status=JobStatus.FAILED)
+        job.return_value = interruption
+    if job.status == JobStatus.FAILED and not isinstance(job._return_value, UserError):
+        # another package's exception may not survive the way back
+        job.return_value = RunError(f"{type(job._return_value).__name__}: {job._return_value}")
+    return job

@@ -1,0 +1,213 @@
+"""The same sweep by every launcher: the same numbers; what fails fails alone, and the sweep can be resumed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import command_line
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+needs_joblib = pytest.mark.skipif(find_spec("joblib") is None, reason="the extra joblib is not installed")
+needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra slurm is not installed")
+
+TESTS = Path(__file__).parent
+SMALL = [
+    "architecture.latent_dim=2",
+    "network.hidden_sizes=[8]",
+    "samples=300",
+    "dataset.train_size=300",
+    "callbacks.evaluate.images=50",
+    "callbacks.evaluate.decades=0.3",
+    "callbacks.figures=null",
+    "logger=none",
+]
+ON_RAY = ["hydra/launcher=ray", "+hydra.launcher.init.num_cpus=2"]
+ALONE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
+CLOCK = ("steps_per_second", "train_seconds", "directory")
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def table(directory):
+    with (directory / "sweep.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def numbers(directory):
+    return [{k: v for k, v in row.items() if k not in CLOCK} for row in table(directory)]
+
+
+def sweep(directory, *words, **environment):
+    process = command_line("vae_exp", "-m", *words, "hydra.sweep.dir=sweep", cwd=directory, **ALONE | environment)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+@needs_ray
+def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(run, tmp_path, one_thread):
+    marks = f"{{_target_:in_a_job.fault,marks:'{tmp_path}',raises:3,kills:5}}"
+    words = ["seed=range(8)", *SMALL, f"+callbacks.fault={marks}"]
+    status, out, err = sweep(tmp_path, *ON_RAY, *words)
+    assert status == 1, err
+    rows = table(tmp_path / "sweep")
+    failed = {row["job"]: row["error"] for row in rows if row["status"] == "failed"}
+    assert list(failed) == ["3", "5"]
+    assert [row["status"] for row in rows if row["test/bound"]].count("completed") == 6
+    assert "the disk is full" in failed["3"]
+    assert "its process was killed" in failed["5"]
+    assert (rows[3]["samples"], rows[5]["samples"]) == ("200", "200")
+    assert len([line for line in out.splitlines() if " left, after " in line]) == 8
+    assert "2 of 8 jobs failed" in err
+    for seed in (3, 5):
+        assert f"job {seed} (seed={seed} architecture.latent_dim=2 " in err
+    before = {path: path.read_bytes() for path in tmp_path.glob("sweep/*/results.json")}
+
+    # Ray's words are those of the sweep, what is typed goes before
+    sys.path.insert(0, str(TESTS))
+    try:
+        resumed = run("-m", "sweep.resume=sweep", "hydra/launcher=basic")
+    finally:
+        sys.path.remove(str(TESTS))
+    assert resumed.status == 0, resumed.err
+    assert "6 of 8 jobs are completed; left: 3, 5" in resumed.out
+    after = {path: path.read_bytes() for path in tmp_path.glob("sweep/*/results.json")}
+    assert {path.parent.name for path in after if after[path] != before[path]} == {"3", "5"}
+    whole = run("-m", "seed=range(8)", *SMALL, "hydra.sweep.dir=whole")
+    assert whole.status == 0
+    assert numbers(tmp_path / "sweep") == numbers(tmp_path / "whole")
+    assert [row["seed"] for row in table(tmp_path / "sweep")] == [str(seed) for seed in range(8)]
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param(["joblib", "hydra.launcher.n_jobs=2"], marks=needs_joblib, id="joblib"),
+        pytest.param(["submitit_local"], marks=needs_submitit, id="submitit_local"),
+    ],
+)
+def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread, monkeypatch, launcher):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = ["-m", "seed=0,-1", *SMALL]  # the second is no seed
+    name, *keys = launcher
+    theirs = run(*words, f"hydra/launcher={name}", *keys, "hydra.sweep.dir=theirs")
+    ours = run(*words, "hydra.sweep.dir=ours")
+    assert (theirs.status, ours.status) == (1, 1)
+    for outcome in (theirs, ours):
+        assert "1 of 2 jobs failed" in outcome.err
+        assert f"job 1 (seed=-1 {' '.join(SMALL)} " in outcome.err
+        assert "): seed=-1: is not allowed" in outcome.err
+    assert numbers(tmp_path / "theirs") == numbers(tmp_path / "ours")
+    assert [row["status"] for row in table(tmp_path / "theirs")] == ["completed", "failed"]
+
+
+@needs_ray
+@pytest.mark.parametrize(("gpus", "seen"), [("1", ["0", "1"]), ("0.5", ["0", "0"])])
+def test_jobs_on_ray_see_the_gpus_that_are_theirs(tmp_path, gpus, seen):
+    """On a node that says it has two: jobs get different ones, halves share one."""
+    words = [*ON_RAY, "+hydra.launcher.init.num_gpus=2", f"hydra.launcher.num_gpus_per_job={gpus}"]
+    words += ["seed=0,1", "hydra.launcher.num_cpus_per_job=0.5", "hydra.sweep.dir=sweep"]
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    command = [sys.executable, TESTS / "in_a_job.py", "-m", *words]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
+    found = [json.loads(path.read_text()) for path in tmp_path.glob("?.json")]
+    assert sorted(job["CUDA_VISIBLE_DEVICES"] for job in found) == seen
+    assert [job["OMP_NUM_THREADS"] for job in found] == ["1", "1"]
+
+
+@needs_ray
+def test_ctrl_c_saves_the_jobs_on_ray_and_ends_the_sweep(tmp_path):
+    words = [*SMALL, "samples=100000000", "trainer.compile=false", "seed=range(4)", "hydra.sweep.dir=sweep"]
+    process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path, **ALONE)
+    while len(list(tmp_path.glob("sweep/*/checkpoints/last.ckpt"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "python -m vae_exp -m sweep.resume=sweep" in err
+    assert [row["status"] for row in table(tmp_path / "sweep")] == ["interrupted"] * 2
+
+
+@needs_ray
+class TestRefused:
+    @pytest.fixture
+    def nodes(self, monkeypatch):
+        """A cluster, without the seconds that one takes to start."""
+        import ray
+
+        monkeypatch.setattr(ray, "init", lambda *_, **__: None)
+        for_all = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}}
+        monkeypatch.setattr(ray, "nodes", lambda: [for_all, {"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}}])
+
+    @pytest.mark.parametrize(
+        ("word", "told"),
+        [
+            ("num_gpus_per_job=3", "hydra.launcher.num_gpus_per_job=3: no node has so many"),
+            ("num_cpus_per_job=9", "8 CPUs and 2 GPUs"),
+            ("num_gpus_per_job=1.5", "a fraction of one, or whole ones"),
+            ("num_gpus_per_job=-1", "hydra.launcher.num_gpus_per_job=-1: is not allowed"),
+            ("num_gpus_per_job=two", "hydra.launcher.num_gpus_per_job=two: is not allowed"),
+            ("num_gpu_per_job=1", "Did you mean hydra.launcher.num_gpus_per_job?"),
+        ],
+    )
+    def test_what_no_node_has(self, run, nodes, tmp_path, word, told):
+        outcome = run("-m", "seed=0,1", "hydra/launcher=ray", f"hydra.launcher.{word}", "hydra.sweep.dir=sweep")
+        assert outcome.status == 1
+        assert told in outcome.err
+        assert not (tmp_path / "sweep").exists()
+
+    def test_a_cluster_that_is_not_there(self, run, tmp_path, monkeypatch):
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        outcome = run("-m", "seed=0,1", "hydra/launcher=ray", "hydra.launcher.address=auto", "hydra.sweep.dir=sweep")
+        assert outcome.status == 1
+        assert "hydra.launcher.address=auto: Ray does not start" in outcome.err
+
+
+def test_the_nearest_launcher_is_named(run):
+    outcome = run("-m", "seed=0,1", "hydra/launcher=rey")
+    assert outcome.status == 1
+    assert "Did you mean hydra/launcher=ray?" in outcome.err
+
+
+def test_an_extra_that_is_missing_is_named(run, monkeypatch):
+    Plugins.instance()
+    group = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.setitem(ConfigStore.instance().repo["hydra"], "launcher", {"basic.yaml": group["basic.yaml"]})
+    monkeypatch.setattr(sys.modules["hydra_plugins.vae_exp_ray"], "find_spec", lambda _: None)
+    for launcher, extra in {"ray": "ray", "joblib": "joblib", "submitit_slurm": "slurm"}.items():
+        outcome = run("-m", "seed=0,1", f"hydra/launcher={launcher}")
+        assert outcome.status == 1
+        assert f"hydra/launcher={launcher}: needs the extra {extra}: pip install 'vae_exp[{extra}]'" in outcome.err
+
+
+@needs_submitit
+def test_slurm_is_asked_for_the_gpus_of_each_job(run, tmp_path, monkeypatch):
+    """By an sbatch that refuses."""
+    for name in ("sbatch", "srun"):
+        (tmp_path / name).write_text("#!/bin/sh\necho no such partition >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    words = ["hydra/launcher=submitit_slurm", "hydra.launcher.gpus_per_node=2", "hydra.launcher.partition=fast"]
+    outcome = run("-m", "seed=0,1", *words, "hydra.sweep.dir=sweep")
+    assert outcome.status == 1
+    assert "no such partition" in outcome.err
+    assert "sweep.resume=sweep" in outcome.err
+    (script,) = (tmp_path / "sweep" / ".submitit").glob("*submission_file*.sh")
+    for line in ("--gpus-per-node=2", "--partition=fast", "--array=0-1%2"):
+        assert f"#SBATCH {line}\n" in script.read_text()

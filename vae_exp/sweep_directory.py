@@ -1,0 +1,65 @@
+"""Where everything of a sweep lies: a run directory per job, and what was typed for all of them."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_exp.errors import RunError, nearest_first
+from vae_exp.lock import locked
+
+
+@dataclass(frozen=True)
+class SweepDirectory:
+    """The files of one sweep."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """The composed config that it began with, as Hydra's own sweeper calls it."""
+        return self.path / "multirun.yaml"
+
+    @property
+    def go_on(self) -> str:
+        """What to type to go on with it, for a shell."""
+        return f"python -m vae_exp -m {shlex.quote(f'sweep.resume={self.path}')}"
+
+    def hydra(self) -> DictConfig:
+        """Hydra's own config, as it began.
+
+        Raises:
+            RunError: There is no sweep in it.
+        """
+        if not self.record.exists():
+            beside = [str(record.parent) for record in self.path.parent.glob(f"*/{self.record.name}")]
+            nearest = "".join(f". Did you mean {name}?" for name in nearest_first(str(self.path), beside)[:1])
+            missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
+            raise RunError(missing + nearest)
+        hydra: DictConfig = OmegaConf.load(self.record).hydra
+        return hydra
+
+    def words(self) -> list[str]:
+        """The command line that it began with.
+
+        Raises:
+            RunError: There is no sweep in it.
+        """
+        overrides = self.hydra().overrides
+        return [str(word) for word in [*overrides.hydra, *overrides.task]]
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Keep other processes out of this sweep while it goes on.
+
+        Raises:
+            RunError: One is in it.
+        """
+        try:
+            with locked(self.path / ".lock", wait=False):
+                yield
+        except BlockingIOError as error:
+            raise RunError(f"hydra.sweep.dir={self.path}: another process is in this sweep") from error
