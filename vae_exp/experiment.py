@@ -119,9 +119,9 @@ class Experiment(pl.LightningModule):
                 break
         # the device is waited for once per execution, here
         if losses:
-            values = torch.stack(losses).double().cpu()
+            updates = torch.stack(losses).double().cpu()
             speed = (self.samples_seen - seen) / (time.perf_counter() - began)
-            self._report(["loss", *(f"loss/{name}" for name in terms)], values, speed)
+            self._report(["loss", *(f"loss/{name}" for name in terms)], updates, speed)
 
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.
@@ -202,9 +202,9 @@ class Experiment(pl.LightningModule):
             )
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.steps // every > (self.steps - len(losses)) // every:
-            row = dict(zip(names, losses.mean(0).tolist(), strict=True))
+            means = dict(zip(names, losses.mean(0).tolist(), strict=True))
             norm = get_total_norm([p.grad for p in self.architecture.parameters() if p.grad is not None])
-            self.log_row({**row, "gradient_norm": norm.item(), "samples_per_second": samples_per_second})
+            self.log_row({**means, "gradient_norm": norm.item(), "samples_per_second": samples_per_second})
 
     def _diagnosis(self, step: int, losses: dict[str, float]) -> str:
         terms = {name.removeprefix("loss/"): value for name, value in losses.items() if name != "loss"}

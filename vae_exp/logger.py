@@ -146,8 +146,8 @@ def log_sweep(directory: Path, config: DictConfig, table: list[dict[str, Any]], 
         exit_code = 1
         try:
             logger = WandB(directory, {"name": resolved["name"]}, **own | {"job_type": "summary"})
-            columns = list(table[0])
-            cells = [[None if row[name] is None else str(row[name]) for name in columns] for row in table]
+            columns: list[str | int] = list(table[0])
+            cells = [[None if row[str(name)] is None else str(row[str(name)]) for name in columns] for row in table]
             logger.experiment.log(
                 {"sweep": wandb.Table(columns, cells)}
                 | {f"figures/{path.stem}": wandb.Image(str(path)) for path in pictures}
