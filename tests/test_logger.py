@@ -3,10 +3,12 @@ import json
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb_file import read_wandb
 
 from vae_exp import logger
+from vae_exp.__main__ import CONFIG_DIR
 
 QUICK = ["samples=1000", "callbacks.evaluate.decades=1", "trainer.log_every_n_steps=2"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -133,3 +135,43 @@ def test_one_of_many_can_be_told_apart(run):
     assert [logged.project for logged in read_wandb(outcome.directory)] == ["shelf"]
     assert not (outcome.directory / "tensorboard").exists()
     assert "logger.wandb.projekt" in run(*quick, "+logger.wandb.projekt=shelf").err
+
+
+def test_a_sweep_has_a_group_of_its_own_a_run_per_job_and_one_of_the_whole(run, tmp_path):
+    sweep = tmp_path / "shelf"
+    words = ["-m", *QUICK, "name=books", "architecture.latent_dim=2,3", f"hydra.sweep.dir={sweep}"]
+    outcome = run(*words)
+    assert outcome.status == 0, outcome.err
+    jobs = [logged for job in ("0", "1") for logged in read_wandb(sweep / job)]
+    (whole,) = read_wandb(sweep)
+    assert len({logged.run_id for logged in (*jobs, whole)}) == 3
+    assert {logged.group for logged in (*jobs, whole)} == {"books/shelf"}
+    assert [logged.job_type for logged in (*jobs, whole)] == ["train", "train", "summary"]
+    assert [logged.exit_code for logged in (*jobs, whole)] == [0, 0, 0]
+    for logged in jobs:
+        assert [row["samples"] for row in logged.history if "test/bound" in row][-1] == 1000
+        for row in logged.history:
+            assert "loss" not in row or (row["gradient_norm"] > 0 and row["samples_per_second"] > 0)
+        assert any("figures/samples/filenames" in row for row in logged.history)
+
+    (row,) = [row for row in whole.history if "sweep/path" in row]
+    (folder,) = sweep.glob("wandb/offline-run-*/files")
+    table = json.loads((folder / row["sweep/path"]).read_text())
+    with (sweep / "sweep.csv").open() as file:
+        written = list(csv.reader(file))
+    assert [table["columns"], *([cell or "" for cell in cells] for cells in table["data"])] == written
+    assert (folder / row["figures/figure2/path"]).read_bytes() == (sweep / "figure2.png").read_bytes()
+
+
+@pytest.mark.parametrize("search", ["wandb_sweep", "wandb_sweep_grid"])
+def test_what_a_wandb_agent_types_is_a_run(run, search):
+    asked = OmegaConf.to_container(OmegaConf.load(CONFIG_DIR / f"{search}.yaml"), resolve=False)
+    words = asked["command"]
+    assert words[:4] + words[-1:] == ["${env}", "python", "-m", "vae_exp", "${args_no_hyphens}"]
+    assert asked["method"] == {"wandb_sweep": "bayes", "wandb_sweep_grid": "grid"}[search]
+    values = {key: spec.get("min", spec.get("values", [None])[0]) for key, spec in asked["parameters"].items()}
+    typed = [*(word.replace("10000", "100") for word in words[4:-1]), *(f"{key}={v}" for key, v in values.items())]
+    outcome = run(*typed, *QUICK, "callbacks.figures=null")
+    assert outcome.status == 0, outcome.err
+    (logged,) = read_wandb(outcome.directory)
+    assert any(asked["metric"]["name"] in row for row in logged.history)

@@ -1,6 +1,7 @@
 """The LightningModule: terms → weighted loss → optimizer."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from vae_exp import gradients
@@ -102,6 +103,7 @@ class Experiment(pl.LightningModule):
         optimizer = trainer.optimizers[0]
         losses: list[Tensor] = []
         batch_size = self._batch_size()
+        began, seen = time.perf_counter(), self.samples_seen
         for x, y, index in batches:
             count = min(batch_size, self.samples - self.samples_seen)
             if self.architecture.e_step(x, y, index):
@@ -117,7 +119,9 @@ class Experiment(pl.LightningModule):
                 break
         # the device is waited for once per execution, here
         if losses:
-            self._report(["loss", *(f"loss/{name}" for name in terms)], torch.stack(losses).double().cpu())
+            updates = torch.stack(losses).double().cpu()
+            speed = (self.samples_seen - seen) / (time.perf_counter() - began)
+            self._report(["loss", *(f"loss/{name}" for name in terms)], updates, speed)
 
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.
@@ -185,8 +189,11 @@ class Experiment(pl.LightningModule):
             "larger likelihood.min_std"
         )
 
-    def _report(self, names: list[str], losses: Tensor) -> None:
-        """Log the means of an execution's losses (updates, names); raise Diverged where one is not finite."""
+    def _report(self, names: list[str], losses: Tensor, samples_per_second: float) -> None:
+        """Log the means of an execution's losses (updates, names); raise Diverged where one is not finite.
+
+        Beside them the norm of the last update's gradient, as the optimizer had it.
+        """
         wrong = (~losses.isfinite()).any(1).nonzero()
         if len(wrong):
             row = losses[int(wrong[0])].tolist()
@@ -195,7 +202,9 @@ class Experiment(pl.LightningModule):
             )
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.steps // every > (self.steps - len(losses)) // every:
-            self.log_row(dict(zip(names, losses.mean(0).tolist(), strict=True)))
+            means = dict(zip(names, losses.mean(0).tolist(), strict=True))
+            norm = get_total_norm([p.grad for p in self.architecture.parameters() if p.grad is not None])
+            self.log_row({**means, "gradient_norm": norm.item(), "samples_per_second": samples_per_second})
 
     def _diagnosis(self, step: int, losses: dict[str, float]) -> str:
         terms = {name.removeprefix("loss/"): value for name, value in losses.items() if name != "loss"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import wandb
 from matplotlib.image import imread
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from vae_exp.checkpoint import flat
@@ -30,7 +30,7 @@ class WandB(WandbLogger):
         config: The composed config, resolved.
         project: W&B project.
         entity: W&B user or team; None for the account's default.
-        group: Runs that belong together.
+        group: Runs that belong together; None for those of its sweep, or of its experiment.
         job_type: What kind of run it is.
         tags: Any words.
         name: What the run is called; None for the name of its directory.
@@ -57,7 +57,7 @@ class WandB(WandbLogger):
         super().__init__(
             project=project,
             entity=entity,
-            group=group,
+            group=group or _group(directory, config),
             job_type=job_type,
             tags=list(tags),
             name=name or directory.name,
@@ -125,6 +125,45 @@ def finish(exit_code: int) -> None:
     """End the W&B run of this process, or the next job of a sweep would go on writing into it."""
     if wandb.run is not None:
         wandb.finish(exit_code=exit_code)
+
+
+def log_sweep(directory: Path, config: DictConfig, table: list[dict[str, Any]], pictures: list[Path]) -> None:
+    """One more run in the group of a sweep, where its jobs are logged to W&B: the table and the pictures of all.
+
+    Args:
+        directory: The sweep's.
+        config: That of one of its jobs.
+        table: A row per job.
+        pictures: Files.
+    """
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
+    chosen = resolved["logger"] or {}
+    nodes = [chosen] if "_target_" in chosen else [node for node in chosen.values() if node]
+    for node in nodes:
+        if node["_target_"] != f"{__name__}.{WandB.__name__}":
+            continue
+        own = {key: value for key, value in node.items() if not key.startswith("_")}
+        exit_code = 1
+        try:
+            logger = WandB(directory, {"name": resolved["name"]}, **own | {"job_type": "summary"})
+            columns: list[str | int] = list(table[0])
+            cells = [[None if row[str(name)] is None else str(row[str(name)]) for name in columns] for row in table]
+            logger.experiment.log(
+                {"sweep": wandb.Table(columns, cells)}
+                | {f"figures/{path.stem}": wandb.Image(str(path)) for path in pictures}
+            )
+            exit_code = 0
+        finally:
+            finish(exit_code)
+
+
+def _group(directory: Path, config: Mapping[str, Any]) -> str | None:
+    """A sweep's name and its folder's, which Hydra marks; outside of sweeps the experiment's name."""
+    name = config.get("name")
+    for folder in (directory, *directory.parents):
+        if (folder / "multirun.yaml").exists():
+            return f"{name}/{folder.name}"
+    return name
 
 
 def _run_id(directory: Path) -> str:

@@ -222,10 +222,29 @@ def reported(path: Path) -> Iterator[None]:
         try:
             page = report(path)
             print(f"\n{page.read_text(encoding='utf-8')}\nAll of it in {page.parent}")
+            _log(path)
         except RunError as error:  # no job has begun
             log.debug("%s", error)
         except Exception as error:  # not in the place of what ended the sweep
             log.error("The table of %s could not be made: %s", path, error)
+
+
+def _log(path: Path) -> None:
+    """The table and the pictures to the loggers of the jobs."""
+    from omegaconf import DictConfig, OmegaConf
+
+    from vae_exp.logger import log_sweep
+    from vae_exp.run_directory import RunDirectory
+
+    jobs = read_jobs(path)
+    recorded = [RunDirectory(job.path).config for job in jobs]
+    for record in [file for file in recorded if file.exists()][:1]:
+        config = OmegaConf.load(record)
+        assert isinstance(config, DictConfig)
+        try:
+            log_sweep(path, config, rows(jobs), sorted(path.glob("*.png")))
+        except Exception as error:  # the sweep's own files are written
+            log.error("The table of %s could not be logged: %s", path, error)
 
 
 def main() -> None:
