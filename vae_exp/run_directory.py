@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import RunError
-from vae_exp.lock import locked
+from vae_exp.lock import alone
 from vae_exp.metrics import write_atomically
 
 
@@ -81,11 +81,8 @@ class RunDirectory:
         Raises:
             RunError: One is in it.
         """
-        try:
-            with locked(self.path / ".lock", wait=False):
-                yield
-        except BlockingIOError as error:
-            raise RunError(f"{self.path}: another process is in this run") from error
+        with alone(self.path, f"{self.path}: another process is in this run"):
+            yield
 
     def is_taken(self) -> bool:
         """Whether a process is in this run now."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import RunError, nearest_first
-from vae_exp.lock import locked
+from vae_exp.lock import alone
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,5 @@ class SweepDirectory:
         Raises:
             RunError: One is in it.
         """
-        try:
-            with locked(self.path / ".lock", wait=False):
-                yield
-        except BlockingIOError as error:
-            raise RunError(f"hydra.sweep.dir={self.path}: another process is in this sweep") from error
+        with alone(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
+            yield
