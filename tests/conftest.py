@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
 
 os.environ.setdefault("WANDB_MODE", "offline")
+# a shell's background job ignores SIGINT, and so would every program that the tests start and interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 FREY_FACE = Path(os.environ.get("VAE_EXP_DATA", "data")).absolute()

@@ -20,6 +20,9 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray i
 needs_joblib = pytest.mark.skipif(find_spec("joblib") is None, reason="the extra joblib is not installed")
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra slurm is not installed")
 
+# one after another: address=auto finds any Ray that runs
+pytestmark = pytest.mark.xdist_group("ray")
+
 TESTS = Path(__file__).parent
 SMALL = [
     "architecture.latent_dim=2",
@@ -138,7 +141,10 @@ def test_ctrl_c_saves_the_jobs_on_ray_and_ends_the_sweep(tmp_path):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    try:
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 128 + signal.SIGINT
     assert "python -m vae_exp -m sweep.resume=sweep" in err
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["interrupted"] * 2
