@@ -13,6 +13,7 @@ from vae_exp.dataset.mnist import MNIST
 from vae_exp.errors import ConfigError
 from vae_exp.evaluate import evaluate, main
 from vae_exp.evaluation.active_units import active_units
+from vae_exp.metrics import read_metrics
 
 
 def with_other_test_labels(splits):
@@ -37,6 +38,7 @@ def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, mon
         assert results[name]["mean"] == pytest.approx(bounds[-1], abs=0.2)
         assert results[name]["images"] == 40
     assert 0 <= results["active_units"] <= 3
+    assert ("test/active_units" in read_metrics(directory / "metrics.csv")[-1]) == (objective != "mcem")
     assert results["settings"]["images"] == 40
     few = {"k": 1, "images": 40, "ais_images": 0, "hmc_images": 40}
     if objective == "mcem":
@@ -108,9 +110,12 @@ def test_mistakes_are_one_message(run, arguments, told, tmp_path):
 @pytest.mark.parametrize("architecture", ["dae", "cvae", "m2"])
 def test_every_code_is_judged_and_the_marginal_likelihood_estimated_where_there_is_one(run, architecture, monkeypatch):
     words = [f"architecture={architecture}", "architecture.latent_dim=5", "dataset.batch_size=50"]
-    directory = run("samples=3000", *words, *QUICK).directory
+    outcome = run("samples=3000", *words, *QUICK)
+    directory = outcome.directory
     results = evaluate(str(directory), k=10, ais_images=0)
     assert json.loads((directory / "evaluation_test.json").read_text()) == results
+    counted = None if architecture == "dae" else results["active_units"]  # a deterministic unit is not held to a prior
+    assert outcome.results.get("test/active_units") == counted
     for name in ("nearest_neighbours_accuracy", "linear_probe_accuracy"):
         assert (name in results) == (architecture != "cvae")  # whose code is told the label
     assert 20 < results["squared_error"] < 120

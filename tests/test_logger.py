@@ -64,10 +64,10 @@ def test_the_mode_follows_the_account(monkeypatch, tmp_path):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     for account, mode in ((True, "online"), (False, "offline")):
         monkeypatch.setattr(logger, "account_configured", lambda account=account: account)
-        logger.WandB(tmp_path, {})
+        logger.WandB(tmp_path, {"name": "shelf"})
         assert seen["mode"] == mode
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    logger.WandB(tmp_path, {})
+    logger.WandB(tmp_path, {"name": "shelf"})
     assert seen["mode"] == "disabled"
 
 
@@ -147,12 +147,15 @@ def test_a_sweep_has_a_group_of_its_own_a_run_per_job_and_one_of_the_whole(run, 
     assert len({logged.run_id for logged in (*jobs, whole)}) == 3
     assert {logged.group for logged in (*jobs, whole)} == {"books/shelf"}
     assert [logged.job_type for logged in (*jobs, whole)] == ["train", "train", "summary"]
+    assert [logged.name for logged in (*jobs, whole)] == ["0 latent_dim=2", "1 latent_dim=3", "shelf"]
     assert [logged.exit_code for logged in (*jobs, whole)] == [0, 0, 0]
     for logged in jobs:
-        assert [row["samples"] for row in logged.history if "test/bound" in row][-1] == 1000
+        assert [row["samples"] for row in logged.history if "test/active_units" in row][-1] == 1000
         for row in logged.history:
             assert "loss" not in row or (row["gradient_norm"] > 0 and row["samples_per_second"] > 0)
-        assert any("figures/samples/filenames" in row for row in logged.history)
+    drawn = [{key for row in logged.history for key in row if key.endswith("/filenames")} for logged in jobs]
+    of_any = {f"figures/{name}/filenames" for name in ("reconstructions", "samples")}
+    assert drawn == [of_any | {f"figures/{name}/filenames" for name in ("latent_scatter", "manifold")}, of_any]
 
     (row,) = [row for row in whole.history if "sweep/path" in row]
     (folder,) = sweep.glob("wandb/offline-run-*/files")

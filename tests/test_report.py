@@ -263,7 +263,7 @@ def test_the_reports_can_be_made_again_and_a_killed_job_has_one(run, tmp_path, m
     assert report_data(directory / "1")["status"] == "running"
     program.main()
     killed = report_data(directory / "1")
-    assert len(killed["charts"]) == 6
+    assert len(killed["charts"]) == 7
     assert (killed["status"], killed["facts"]["samples"]) == ("killed", 1000)
     assert killed["command"].startswith("python -m vae_exp ")
     assert " seed=1 " in killed["command"]

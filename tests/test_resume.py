@@ -172,3 +172,9 @@ class TestMetricsTable:
         table = MetricsTable(path, until=200)
         table.append({"samples": 300, "test/bound": -1.25})
         assert path.read_text() == "samples,test/bound\n100,-3.5\n200,-2.5\n300,-1.25\n"
+
+    def test_a_run_keeps_the_columns_that_it_began_with(self, tmp_path):
+        path = tmp_path / "metrics.csv"
+        path.write_text("samples,test/bound\n100,-3.5\n")
+        MetricsTable(path, until=100).append({"samples": 200, "test/bound": -2.5, "test/a_later_version's": 1.0})
+        assert path.read_text() == "samples,test/bound\n100,-3.5\n200,-2.5\n"

@@ -17,6 +17,7 @@ HEADER, BLOCK = 7, 32 * 1024
 @dataclass
 class WandbRun:
     run_id: str = ""
+    name: str = ""
     group: str = ""
     job_type: str = ""
     project: str = ""
@@ -51,7 +52,7 @@ def _decode(path: Path) -> WandbRun:
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run.run_id, run.group, run.project = record.run.run_id, record.run.run_group, record.run.project
-            run.job_type = record.run.job_type
+            run.name, run.job_type = record.run.display_name, record.run.job_type
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "history":
             items = record.history.item

@@ -15,6 +15,8 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from vae_exp.checkpoint import flat
 from vae_exp.errors import ConfigError
 from vae_exp.metrics import headline
+from vae_exp.run_directory import RunDirectory
+from vae_exp.sweep_directory import SweepDirectory
 
 
 def account_configured() -> bool:
@@ -33,7 +35,7 @@ class WandB(WandbLogger):
         group: Runs that belong together; None for those of its sweep, or of its experiment.
         job_type: What kind of run it is.
         tags: Any words.
-        name: What the run is called; None for the name of its directory.
+        name: What the run is called; None for the name of its directory, in a sweep with the values that vary.
         mode: `auto` is online where an account is configured and offline elsewhere; WANDB_MODE overrules it.
 
     Raises:
@@ -57,10 +59,10 @@ class WandB(WandbLogger):
         super().__init__(
             project=project,
             entity=entity,
-            group=group or _group(directory, config),
+            group=group or _group(directory, config["name"]),
             job_type=job_type,
             tags=list(tags),
-            name=name or directory.name,
+            name=name or _called(directory),
             save_dir=directory,
             id=_run_id(directory),
             config=config,
@@ -157,13 +159,29 @@ def log_sweep(directory: Path, config: DictConfig, table: list[dict[str, Any]], 
             finish(exit_code)
 
 
-def _group(directory: Path, config: Mapping[str, Any]) -> str | None:
-    """A sweep's name and its folder's, which Hydra marks; outside of sweeps the experiment's name."""
-    name = config.get("name")
-    for folder in (directory, *directory.parents):
-        if (folder / "multirun.yaml").exists():
-            return f"{name}/{folder.name}"
-    return name
+def _sweep_of(directory: Path) -> SweepDirectory | None:
+    """The sweep that a run is a job of, or a stage of one."""
+    folders = map(SweepDirectory, directory.absolute().parents)
+    return next((sweep for sweep in folders if sweep.record.exists()), None)
+
+
+def _called(directory: Path) -> str:
+    """The name of its folder; of a sweep's job also its values of what is swept."""
+    sweep = _sweep_of(directory)
+    if sweep is None:
+        return directory.name
+    words = [str(word) for word in OmegaConf.load(RunDirectory(directory).overrides)]
+    values = dict(word.lstrip("+~").partition("=")[::2] for word in words)
+    varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
+    return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
+
+
+def _group(directory: Path, name: str) -> str:
+    """A sweep's name and its folder's; outside of sweeps the experiment's name."""
+    if SweepDirectory(directory).record.exists():
+        return f"{name}/{directory.name}"
+    sweep = _sweep_of(directory)
+    return name if sweep is None else f"{name}/{sweep.path.name}"
 
 
 def _run_id(directory: Path) -> str:

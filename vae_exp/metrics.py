@@ -86,7 +86,8 @@ def write_atomically(path: Path, text: str) -> None:
 
 def _csv(columns: list[str], rows: list[dict[str, float]], header: bool) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    # a run that an earlier version began keeps its columns
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     if header:
         writer.writeheader()
     writer.writerows(rows)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import RunError, nearest_first
@@ -50,6 +51,18 @@ class SweepDirectory:
         """
         overrides = self.hydra().overrides
         return [str(word) for word in [*overrides.hydra, *overrides.task]]
+
+    def varied(self) -> list[str]:
+        """The keys that are given several values, as they were typed.
+
+        Raises:
+            RunError: There is no sweep in it.
+        """
+        hydra = self.hydra()
+        words = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
+        parsed = OverridesParser.create().parse_overrides([*words, *hydra.overrides.task])
+        last = {override.get_key_element(): override for override in parsed}
+        return [key.lstrip("+~") for key, override in last.items() if override.is_sweep_override()]
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -6,11 +6,15 @@ from torch import Tensor
 from vae_exp.architecture import VAE, Architecture
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.errors import UserError
+from vae_exp.evaluation.active_units import active_units
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
 
 OF_LABELLED = ("classification", "error")
 """What only an image with a label has: means over those."""
+
+ENCODED = 10_000
+"""The first so many images of a split tell which latents are active: encoding all of them again would take long."""
 
 
 @torch.no_grad()
@@ -30,8 +34,9 @@ def evaluate(
 
     Returns:
         Each term, `bound` where the code has a prior, `log_likelihood` where it was asked for, and the likelihood's
-        diagnostics on the first batch. Of a classifier the `error` too, the share of the labelled images whose most
-        probable class is not their label; how many are `labelled`, and how many of the class that has the fewest.
+        diagnostics on the first batch. Of a model with a prior and an encoder the `active_units`, by the first 10,000
+        images. Of a classifier the `error` too, the share of the labelled images whose most probable class is not
+        their label; how many are `labelled`, and how many of the class that has the fewest.
 
     Raises:
         UserError: log p(x) was asked for and the model has no prior, or too many latents.
@@ -40,6 +45,8 @@ def evaluate(
     training = architecture.training
     architecture.eval()
     sums: dict[str, torch.Tensor] = {}
+    codes: list[Tensor] = []
+    encodes = architecture.prior is not None and architecture.amortized
     with torch.random.fork_rng([device] if device.type == "cuda" else []), frozen(architecture):
         torch.manual_seed(seed)
         for x, y in batches:
@@ -50,6 +57,8 @@ def evaluate(
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
+            if encodes and sum(map(len, codes)) < ENCODED:  # what says the label itself is not told
+                codes.append(architecture.encode(x, torch.full_like(y, -1) if architecture.classifies else y))
         x, y = next(iter(batches))
         p = architecture.decode(architecture.encode(x, y), architecture.completed(x, y))
     architecture.train(training)
@@ -62,6 +71,8 @@ def evaluate(
         means |= {"labelled": labelled, "labelled_of_rarest_class": int(of_each.min())}
     if architecture.prior is not None:
         means = {"bound": -(means["nll"] + means["kl"]), **means}
+    if encodes:
+        means["active_units"] = active_units(torch.cat(codes))
     return means | architecture.likelihood.diagnostics(p)
 
 
