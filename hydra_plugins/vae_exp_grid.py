@@ -2,7 +2,8 @@
 
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -15,7 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae_exp.errors import Interrupted, RunError, UserError
+from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
 from vae_exp.jobs import ELSEWHERE
 from vae_exp.resume import key_of, quoted
 from vae_exp.run_directory import RunDirectory
@@ -25,6 +26,8 @@ from vae_exp.sweep_directory import SweepDirectory
 log = logging.getLogger(__name__)
 
 Words = list[str]
+Runs = dict[RunDirectory, Words]
+Failures = dict[RunDirectory, BaseException]
 
 
 class GridSweeper(Sweeper):
@@ -57,21 +60,41 @@ class GridSweeper(Sweeper):
             RunError: A job failed; or the directory is another sweep's, or another process is in it.
             Interrupted: A signal asked for the end.
         """
-        directory = SweepDirectory(RunDirectory(self.config.hydra.sweep.dir).path)
+        directory = self._directory()
         jobs = self._jobs(self.params, arguments)
-        runs = [RunDirectory(directory.path / self._subdirectory(i, words)) for i, words in enumerate(jobs)]
+        runs = self._runs(directory, jobs)
+        with self._begun(directory, lambda began: self._check_same(directory, began, jobs)):
+            returns, failures = self._run(directory, runs)
+            self._check_failures(directory, runs, failures)
+            return returns
+
+    def _directory(self) -> SweepDirectory:
+        return SweepDirectory(RunDirectory(self.config.hydra.sweep.dir).path)
+
+    @contextmanager
+    def _begun(self, directory: SweepDirectory, check_same: Callable[[DictConfig], None]) -> Iterator[None]:
+        """Take the directory, which is new or this sweep's own; however what follows ends, the table is written."""
         with directory.taken():
             if directory.record.exists():
-                self._check_same(directory, jobs)
+                check_same(directory.hydra())
             else:
                 OmegaConf.save(self.config, directory.record)
             with reported(directory.path):
-                return self._run(directory, dict(zip(runs, jobs, strict=True)))
+                yield
+
+    def _runs(self, directory: SweepDirectory, jobs: list[Words], first: int = 0) -> Runs:
+        """Each job's words by its own directory; jobs are numbered from the first on."""
+        paths = [directory.path / self._subdirectory(i, words) for i, words in enumerate(jobs, first)]
+        return dict(zip(map(RunDirectory, paths), jobs, strict=True))
 
     def _jobs(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Words]:
         parser = OverridesParser.create(config_loader=self.loader)
         words = [f"{key}={value}" for key, value in (params or {}).items()]
-        return BasicSweeper.split_arguments(parser.parse_overrides([*words, *arguments]), None)[0]
+        overrides = parser.parse_overrides([*words, *arguments])
+        for override in overrides:
+            if override.is_interval_sweep():
+                raise ConfigError(f"{override.input_line}: a grid is of single values; hydra/sweeper=optuna searches")
+        return BasicSweeper.split_arguments(overrides, None)[0]
 
     def _subdirectory(self, number: int, words: Words) -> str:
         """A job's folder; what cannot be composed is found before the first job starts."""
@@ -80,20 +103,23 @@ class GridSweeper(Sweeper):
             config.hydra.job.num = number
         return str(config.hydra.sweep.subdir)
 
-    def _check_same(self, directory: SweepDirectory, jobs: list[Words]) -> None:
-        began = directory.hydra()
-        theirs = [_identity(words) for words in self._jobs(began.sweeper.params, began.overrides.task)]
-        ours = [_identity(words) for words in jobs]
-        if theirs == ours:
-            return
-        another = f"sweep.resume={directory.path}: belongs to another sweep:"
-        tail = f"Go on with that one ({directory.go_on}) or name another folder (hydra.sweep.dir=…)"
+    def _check_same(self, directory: SweepDirectory, began: DictConfig, jobs: list[Words]) -> None:
+        theirs = [identity(words) for words in self._jobs(began.sweeper.params, began.overrides.task)]
+        ours = [identity(words) for words in jobs]
         if len(theirs) != len(ours):
-            raise RunError(f"{another} it has {len(theirs)} jobs, not {len(ours)}. {tail}")
-        i = next(i for i in range(len(ours)) if ours[i] != theirs[i])
-        raise RunError(f"{another} its job {i} is {_told(theirs[i])}, not {_told(ours[i])}. {tail}")
+            raise self._another(directory, f"it has {len(theirs)} jobs, not {len(ours)}")
+        for i, (their, our) in enumerate(zip(theirs, ours, strict=True)):
+            if their != our:
+                raise self._another(directory, f"its job {i} is {told(their)}, not {told(our)}")
 
-    def _run(self, directory: SweepDirectory, jobs: dict[RunDirectory, Words]) -> list[JobReturn]:
+    def _another(self, directory: SweepDirectory, difference: str) -> RunError:
+        return RunError(
+            f"sweep.resume={directory.path}: belongs to another sweep: {difference}. Go on with that one "
+            f"({directory.go_on}) or name another folder (hydra.sweep.dir=…)"
+        )
+
+    def _run(self, directory: SweepDirectory, jobs: Runs) -> tuple[list[JobReturn], Failures]:
+        """Run what is not completed."""
         left = {run: words for run, words in jobs.items() if not run.is_completed()}
         if len(left) < len(jobs):
             names = ", ".join(run.path.name for run in left) or "none"
@@ -104,13 +130,15 @@ class GridSweeper(Sweeper):
             if job.status != JobStatus.COMPLETED:
                 failures[run] = job._return_value
                 _record(run, words, job._return_value)
+        return returns, failures
+
+    def _check_failures(self, directory: SweepDirectory, jobs: Runs, failures: Failures) -> None:
         if failures:
-            lines = [f"  job {run.path.name} ({_told(left[run])}): {error}" for run, error in failures.items()]
+            lines = [f"  job {run.path.name} ({told(jobs[run])}): {error}" for run, error in failures.items()]
             head = f"{len(failures)} of {len(jobs)} jobs failed:"
             raise RunError("\n".join([head, *lines, *_directions(directory)])) from next(iter(failures.values()))
-        return returns
 
-    def _launch(self, directory: SweepDirectory, jobs: dict[RunDirectory, Words]) -> list[JobReturn]:
+    def _launch(self, directory: SweepDirectory, jobs: Runs) -> list[JobReturn]:
         if not jobs:
             return []
         parent = f"hydra.sweep.dir={quoted(directory.path)}"
@@ -139,12 +167,13 @@ def _record(run: RunDirectory, words: Words, error: BaseException) -> None:
         run.write_results({"status": "failed", "error": str(error), "overrides": words})
 
 
-def _identity(words: Words) -> Words:
+def identity(words: Words) -> Words:
     """What makes a job the same: machine, folders and what is shown may change."""
     return [word for word in words if not key_of(word).startswith((*ELSEWHERE, "trainer"))]
 
 
-def _told(words: Words) -> str:
+def told(words: Words) -> str:
+    """Words in a message."""
     return " ".join(words) or "without overrides"
 
 

@@ -74,6 +74,8 @@ class RayLauncher(Launcher):
         """Run the jobs; one that fails, or whose process is killed, leaves the others alone."""
         import ray
 
+        if not ray.is_initialized():  # a search launches its jobs in turns
+            _start(self.address, self.init)
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         configs = [self._composed(list(words), initial_job_idx + i) for i, words in enumerate(job_overrides)]

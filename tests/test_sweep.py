@@ -392,8 +392,8 @@ class TestBesideThePaper:
         names = {text.get_text() for text in drawn["figure2.png"].legends[0].get_texts()}
         assert {"sgvb_b train", "sgvb_b test, paper", "wake_sleep test, paper"} <= names
 
-    def test_the_page_has_them_too(self, jobs):
-        charts = {chart.title: chart for chart in report_charts(jobs)}
+    def test_the_page_has_them_too(self, jobs, tmp_path):
+        charts = {chart.title: chart for chart in report_charts(tmp_path, jobs)}
         assert list(charts) == ["latent_dim = 3", "latent_dim = 4", "latent_dim = 20", "at the end"]
         curve = published.curve(2, "mnist", 20, "aevb", "test")
         (series,) = [s for s in charts["latent_dim = 20"].series if s.published and s.split == "test"]

@@ -1,7 +1,8 @@
 """A sweep's directory as a table and pictures: `python -m vae_exp.sweep <dir>` makes them again.
 
 `sweep.csv` has a row per job, `sweep.md` the means over the seeds beside the paper's, `figure2.png` (`figure3.png`
-where log p(x) was estimated) the curves; the jobs' own pictures are put beside each other; `report.html` has all of it.
+where log p(x) was estimated) the curves, of a search `search.png` what was tried; the jobs' own pictures are put beside
+each other; `report.html` has all of it.
 """
 
 import csv
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
 from vae_exp.metrics import SPLITS, write_atomically
+from vae_exp.search import trials
+from vae_exp.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,22 +113,30 @@ def title(path: Path) -> str:
 
 
 def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
-    """The paper's Figure 2 of these jobs, and their own pictures beside each other."""
+    """The paper's Figure 2 of these jobs, or what a search has tried; and their own pictures beside each other."""
     from matplotlib.image import imread
 
     from vae_exp.figures.curves import bound_curves
     from vae_exp.figures.images import collage
+    from vae_exp.figures.search import slices
 
-    if drawn := panels(jobs):
+    directory = SweepDirectory(path)
+    if directory.is_search and (found := trials(directory, jobs)):
+        tried = {key: [trial.job.value(key) for trial in found] for key in varied([trial.job for trial in found])}
+        if tried:
+            values = [trial.value for trial in found]
+            best = max(range(len(found)), key=lambda i: found[i].score)
+            yield "search.png", slices(tried, values, best, found[0].metric, title(path))
+    elif curves := panels(jobs):
         judged_by = measures(jobs)
         ylabel = f"{', '.join(NAMES[name] for name in judged_by)} (nats per image)"
         name = "figure3.png" if judged_by == ["log_likelihood"] else "figure2.png"
-        yield name, bound_curves(drawn, title(path), SIZES[size_key(jobs)], ylabel)
+        yield name, bound_curves(curves, title(path), SIZES[size_key(jobs)], ylabel)
     for name in PICTURES:
         files = {", ".join(values): group[0].figures / name for values, group in groups(jobs).items()}
-        found = {setting: imread(file) for setting, file in files.items() if file.exists()}
-        if len(found) > 1:
-            yield name, collage(found, title(path))
+        drawn = {setting: imread(file) for setting, file in files.items() if file.exists()}
+        if len(drawn) > 1:
+            yield name, collage(drawn, title(path))
 
 
 def panels(jobs: list[Job]) -> "list[Panel]":

@@ -25,6 +25,16 @@ class SweepDirectory:
         return self.path / "multirun.yaml"
 
     @property
+    def proposals(self) -> Path:
+        """Of a search the values of every job that was proposed so far."""
+        return self.path / "proposals.json"
+
+    @property
+    def is_search(self) -> bool:
+        """Whether its settings were proposed one after another; else they are a grid."""
+        return self.proposals.exists()
+
+    @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
         return f"python -m vae_exp -m {shlex.quote(f'sweep.resume={self.path}')}"

@@ -11,11 +11,13 @@ from vae_exp import sweep
 from vae_exp.jobs import Job, varied
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.report.run import command
+from vae_exp.search import trials
+from vae_exp.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
     from vae_exp.figures.curves import Panel
 
-PICTURES = ("figure2.png", "figure3.png", *sweep.PICTURES)
+PICTURES = ("figure2.png", "figure3.png", "search.png", *sweep.PICTURES)
 
 
 def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
@@ -30,9 +32,9 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
         title=sweep.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
         command=command("python -m vae_exp -m", list(words)) if words else "",
-        facts={**_best(jobs), "jobs": len(jobs), **counts},
+        facts={**_best(path, jobs), "jobs": len(jobs), **counts},
         summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
-        charts=charts(jobs),
+        charts=charts(path, jobs),
         pictures=[Picture.read(path / name) for name in PICTURES if (path / name).exists()],
         wide_pictures=True,
         tables=[_every_job(jobs)],
@@ -41,12 +43,12 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     )
 
 
-def charts(jobs: list[Job]) -> list[Chart]:
-    """As the picture has it: a chart per size, and the final values against it; without sizes a curve per job."""
+def charts(path: Path, jobs: list[Job]) -> list[Chart]:
+    """As the picture has it: a chart per size, and the final values against it; without a grid a curve per job."""
     from vae_exp.figures.curves import limits
 
     panels = sweep.panels(jobs)
-    if not panels:
+    if not panels or SweepDirectory(path).is_search:
         return _by_job(jobs)
     low, high = limits(panels)
     name = sweep.size_key(jobs).rpartition(".")[2]
@@ -95,8 +97,12 @@ def _by_job(jobs: list[Job]) -> list[Chart]:
     return [Chart(name, series) for name, series in found.items()]
 
 
-def _best(jobs: list[Job]) -> dict[str, Any]:
-    """The best of the completed jobs that are judged by the same as the first of them."""
+def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
+    """The best of a search; of a grid that of the completed jobs that are judged by the same as the first of them."""
+    directory = SweepDirectory(path)
+    if directory.is_search and (found := trials(directory, jobs)):
+        best = max(found, key=lambda trial: trial.score)
+        return {f"best {best.metric}": best.value, "best job": best.job.number}
     completed = [job for job in jobs if job.completed]
     if not completed:
         return {}

@@ -1,0 +1,220 @@
+"""`hydra/sweeper=optuna`: a search, in which a job's values follow from how the jobs before it did."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.utils import JobReturn
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pydantic import NonNegativeInt, PositiveInt
+
+from hydra_plugins.vae_exp_grid import Failures, GridSweeper, Runs, Words, identity, told
+from vae_exp.errors import ConfigError, nearest_first, needs_extra
+from vae_exp.jobs import read_job
+from vae_exp.metrics import write_atomically
+from vae_exp.schema import check
+from vae_exp.search import METRICS, trials
+from vae_exp.sweep_directory import SweepDirectory
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+log = logging.getLogger(__name__)
+
+Values = dict[str, str]
+"""By key, as they are typed."""
+
+
+class OptunaSweeper(GridSweeper):
+    """Jobs at the values that Optuna proposes, judged by the validation split.
+
+    All that is known of a search lies in the sweep's directory: what was proposed in `proposals.json`, how it did in
+    the jobs' results. So one that was stopped goes on as if it had not been.
+
+    Args:
+        sampler: One of `optuna.samplers`, all but its seed.
+        n_trials: Jobs in all; a search that has ended goes on if more are asked for.
+        n_jobs: How many are proposed, and launched, at a time.
+        seed: Of the proposals.
+        metric: What a job is judged by; None for what its model is.
+        params: Values by key, as a yaml gives them: what is typed goes before.
+    """
+
+    def __init__(
+        self,
+        sampler: Mapping[str, Any],
+        n_trials: PositiveInt = 20,
+        n_jobs: PositiveInt = 1,
+        seed: NonNegativeInt = 0,
+        metric: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(params)
+        self.sampler = sampler
+        self.n_trials = n_trials
+        self.n_jobs = n_jobs
+        self.seed = seed
+        self.metric = metric
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Propose and run until there are n_trials jobs; write the table, however it ends.
+
+        Raises:
+            ConfigError: There is nothing to search, or nothing to judge by.
+            RunError: A job failed; or the directory is another sweep's, or another process is in it.
+            Interrupted: A signal asked for the end.
+        """
+        sweeper: Any = OmegaConf.to_container(self.config.hydra.sweeper)
+        if isinstance(sweeper["sampler"], dict):
+            sweeper["sampler"] = {}  # Optuna knows what belongs there
+        check(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
+        if find_spec("optuna") is None:
+            raise ConfigError(needs_extra("hydra/sweeper=optuna", "optuna"))
+        overrides = _overrides(self.params, arguments)
+        self._check(overrides)
+        directory = self._directory()
+        with self._begun(directory, lambda began: self._check_same_search(directory, began, overrides)):
+            return self._search(directory, overrides)
+
+    def _check(self, overrides: list[Override]) -> None:
+        from vae_exp.assembly import check_config  # imports torch
+
+        if not any(override.is_sweep_override() for override in overrides):
+            raise ConfigError(
+                "hydra/sweeper=optuna: there is nothing to search: architecture.latent_dim=2,5,20 or "
+                "'optimizer.lr=tag(log,interval(0.005,0.05))'"
+            )
+        if self.metric is not None and self.metric not in METRICS:
+            names = nearest_first(self.metric, METRICS)
+            raise ConfigError(
+                f"hydra.sweeper.metric={self.metric}: no such choice. Did you mean {names[0]}? "
+                f"Allowed: {', '.join(names)}"
+            )
+        composed = self.loader.load_sweep_config(self.config, _words(overrides, self._propose(overrides, [], 0)[0]))
+        with open_dict(composed):
+            del composed["hydra"]
+        try:
+            check_config(composed)
+        except ConfigError as error:
+            hint = " (the whole numbers of an interval: int(interval(2,50)))" if "integer" in str(error) else ""
+            raise ConfigError(f"{error}{hint}") from error
+        if not composed.dataset.validation_size:
+            raise ConfigError(
+                "dataset.validation_size=0: hydra/sweeper=optuna judges by the validation split: "
+                "dataset.validation_size=10000"
+            )
+        if not composed.callbacks.get("evaluate"):
+            raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna has then nothing to judge by")
+
+    def _check_same_search(self, directory: SweepDirectory, began: DictConfig, overrides: list[Override]) -> None:
+        theirs = [(o.input_line or "") for o in _overrides(began.sweeper.get("params"), began.overrides.task)]
+        ours = [(o.input_line or "") for o in overrides]
+        if identity(theirs) != identity(ours):
+            raise self._another(directory, f"it is of {told(identity(theirs))}, not {told(identity(ours))}")
+        if began.sweeper.get("metric") != self.metric:
+            raise self._another(directory, f"its jobs are judged by {began.sweeper.metric}, not {self.metric}")
+
+    def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
+        proposed: list[Values] = json.loads(directory.proposals.read_text()) if directory.is_search else []
+        returns: list[JobReturn] = []
+        failures: Failures = {}
+        while True:
+            jobs = self._runs(directory, [_words(overrides, values) for values in proposed])
+            left = {run: words for run, words in jobs.items() if not run.is_completed() and run not in failures}
+            if left:
+                ended, failed = self._run(directory, dict(islice(left.items(), self.n_jobs)))
+                returns, failures = [*returns, *ended], failures | failed
+            elif len(proposed) < self.n_trials:
+                scores = self._scores(directory, jobs)
+                known = [(proposed[i], score) for i, score in sorted(scores.items())]
+                proposed += self._propose(overrides, known, len(proposed))
+                write_atomically(directory.proposals, json.dumps(proposed, indent=2) + "\n")
+            else:
+                break
+        self._tell_best(directory, jobs, proposed)
+        self._check_failures(directory, jobs, failures)
+        return returns
+
+    def _scores(self, directory: SweepDirectory, jobs: Runs) -> dict[int, float | None]:
+        """By the numbers of the jobs how they did; None of one that diverged, which is worse than any."""
+        ended = [read_job(run.path, str(i)) for i, run in enumerate(jobs) if run.results.exists()]
+        found = {int(trial.job.number): trial.score for trial in trials(directory, ended)}
+        for job in ended:
+            if job.completed and int(job.number) not in found:
+                has = ", ".join(metric for metric in METRICS if metric in job.results)
+                raise ConfigError(f"hydra.sweeper.metric={self.metric}: job {job.number} has none. Allowed here: {has}")
+        return found | {int(job.number): None for job in ended if job.results["status"] == "diverged"}
+
+    def _propose(self, overrides: list[Override], known: list[tuple[Values, float | None]], first: int) -> list[Values]:
+        """The values of the next jobs, from those before them and the number of the first: stopped or not, the same."""
+        import optuna
+        from optuna.trial import TrialState, create_trial
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        space = {o.get_key_element(): _distribution(o) for o in overrides if o.is_sweep_override()}
+        study = optuna.create_study(direction="maximize", sampler=instantiate(self.sampler, seed=self.seed + first))
+        for values, score in known:
+            params = {key: _value(distribution, values[key]) for key, distribution in space.items()}
+            state = TrialState.PRUNED if score is None else TrialState.COMPLETE
+            study.add_trial(create_trial(params=params, distributions=space, value=score, state=state))
+        asked = [study.ask(space).params for _ in range(min(self.n_jobs, max(self.n_trials - first, 1)))]
+        return [{key: _word(space[key], value) for key, value in one.items()} for one in asked]
+
+    def _tell_best(self, directory: SweepDirectory, jobs: Runs, proposed: list[Values]) -> None:
+        completed = [read_job(run.path, str(i)) for i, run in enumerate(jobs) if run.is_completed()]
+        if found := trials(directory, completed):
+            best = max(found, key=lambda trial: trial.score)
+            words = " ".join(f"{key}={word}" for key, word in proposed[int(best.job.number)].items())
+            log.info("The best is job %s, %s %.4f: %s", best.job.number, best.metric, best.value, words)
+
+
+def _overrides(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
+    """What was typed or a yaml gives, the last word for each key."""
+    words = [f"{key}={value}" for key, value in (params or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*words, *arguments])
+    return list({override.get_key_element(): override for override in parsed}.values())
+
+
+def _words(overrides: list[Override], values: Values) -> Words:
+    """The overrides of a job: its own values where there are several."""
+    keys = [(override.get_key_element(), override.input_line or "") for override in overrides]
+    return [f"{key}={values[key]}" if key in values else typed for key, typed in keys]
+
+
+def _distribution(override: Override) -> "BaseDistribution":
+    """`interval(a,b)`, `tag(log,interval(a,b))`, of whole numbers `int(interval(a,b))`; all else is a choice."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    sweep = override.value()
+    if not isinstance(sweep, IntervalSweep):
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    low: Any = sweep.start
+    high: Any = sweep.end
+    kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
+    try:
+        return kind(low, high, log="log" in sweep.tags)
+    except ValueError as error:
+        raise ConfigError(f"{override.input_line}: {error}") from error
+
+
+def _word(distribution: "BaseDistribution", value: Any) -> str:
+    """A value as it is typed; of a real number four digits, where these lie inside."""
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:.4g}"
+    return short if distribution._contains(float(short)) else repr(value)
+
+
+def _value(distribution: "BaseDistribution", word: str) -> Any:
+    """What was typed, as the distribution has it."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return word
+    return int(word) if isinstance(distribution, IntDistribution) else float(word)

@@ -1,0 +1,47 @@
+"""What a search has tried."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+FEW = 8
+"""So many values are written at their places."""
+
+
+def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str) -> Figure:
+    """A panel per key: each job's metric against its value of the key; later jobs are darker, the best has a ring.
+
+    Args:
+        tried: By key, each job's value of it, as it was typed.
+        values: Each job's metric.
+        best: Which of the jobs is the best.
+        metric: What the metric is called.
+        title: Of all.
+    """
+    order: dict[str, Any] = {"c": range(len(values)), "vmin": 0, "vmax": len(values), "cmap": "viridis_r"}
+    figure = Figure(figsize=(3.4 * len(tried) + 1, 3.8), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    panels = figure.subplots(1, len(tried), sharey=True, squeeze=False)[0]
+    for axes, (key, words) in zip(panels, tried.items(), strict=True):
+        numbers = _numbers(words)
+        points = axes.scatter(numbers or words, values, s=22, **order)
+        axes.plot((numbers or words)[best], values[best], "o", ms=11, mfc="none", mec="C3")
+        if numbers and min(numbers) > 0 and max(numbers) >= 10 * min(numbers):
+            axes.set_xscale("log")
+        if numbers and len(set(numbers)) <= FEW:
+            axes.set_xticks(sorted(set(numbers)), sorted(set(words), key=float))
+            axes.minorticks_off()
+        axes.set_xlabel(key)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel(metric)
+    figure.colorbar(points, ax=panels, label="job")
+    return figure
+
+
+def _numbers(words: Sequence[str]) -> list[float]:
+    """The values as numbers; empty where one is none."""
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        return []

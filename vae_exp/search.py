@@ -1,0 +1,34 @@
+"""What a search has found: its jobs, judged by images that were neither trained on nor tested on."""
+
+from dataclasses import dataclass
+
+from vae_exp.jobs import Job
+from vae_exp.metrics import MEASURES, measure
+from vae_exp.sweep_directory import SweepDirectory
+
+METRICS = tuple(f"validation/{name}" for name in MEASURES)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A completed job and the metric that it is judged by."""
+
+    job: Job
+    metric: str
+    value: float
+
+    @property
+    def score(self) -> float:
+        """The value, its sign such that higher is better."""
+        return MEASURES[self.metric.partition("/")[2]] * self.value
+
+
+def trials(directory: SweepDirectory, jobs: list[Job]) -> list[Trial]:
+    """The completed jobs that have the metric: the search's own, else what their model is judged by."""
+    asked = directory.hydra().sweeper.metric
+    found = []
+    for job in jobs:
+        metric = asked or measure(job.results, "validation")[0]
+        if job.completed and job.results.get(metric) is not None:
+            found.append(Trial(job, metric, job.results[metric]))
+    return found
