@@ -217,3 +217,15 @@ def test_slurm_is_asked_for_the_gpus_of_each_job(run, tmp_path, monkeypatch):
     (script,) = (tmp_path / "sweep" / ".submitit").glob("*submission_file*.sh")
     for line in ("--gpus-per-node=2", "--partition=fast", "--array=0-1%2"):
         assert f"#SBATCH {line}\n" in script.read_text()
+
+
+def test_a_job_of_slurm_with_several_tasks_is_one_run(run, tmp_path, monkeypatch):
+    """Lightning would refuse how they were asked for, and advise to begin with srun."""
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, value in {"NTASKS": "4", "JOB_NAME": "books", "JOB_ID": "7", "PROCID": "0", "LOCALID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    outcome = run(*SMALL)
+    assert outcome.status == 0, outcome.err
+    monkeypatch.delenv("SLURM_NTASKS")
+    assert run(*SMALL).status == 0

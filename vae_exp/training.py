@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
@@ -251,9 +252,10 @@ def _fit(
 ) -> None:
     # a loss that is not finite has a better message than the distributions give
     with warnings.catch_warnings(), unvalidated(), fast_linear(trainer.fast_linear):
-        # Lightning 2.6 with torch 2.15, and its advice on a logging interval in Lightning steps
+        # Lightning 2.6 with torch 2.15, and its advice: a logging interval is in Lightning's steps, srun is not needed
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         path = directory.last_checkpoint if resumed else None
         trainer.fit(experiment, datamodule=data, ckpt_path=path, weights_only=True)
 
@@ -268,7 +270,8 @@ def _build_trainer(config: DictConfig, directory: RunDirectory, rank: int = 0) -
             rank=rank,
             callbacks=callbacks if rank else [*callbacks, StopOnSignal()],
             default_root_dir=directory.path,
-            plugins=[AtomicCheckpointIO()],
+            # a job of a scheduler is one process like any other, however many tasks it was given
+            plugins=[AtomicCheckpointIO(), LightningEnvironment()],
             logger=False,
             max_epochs=1,
             enable_checkpointing=False,
