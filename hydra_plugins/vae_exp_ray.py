@@ -156,7 +156,7 @@ def _return_of(task: Any, config: DictConfig) -> JobReturn:
     try:
         job: JobReturn = ray.get(task)
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or str(error).splitlines()[0]
+        cause = str(getattr(error, "cause", None) or error).splitlines()[0]  # what follows are Ray's own logs
         job = JobReturn(overrides=list(config.hydra.overrides.task), status=JobStatus.FAILED)
         job.return_value = RunError(f"its process was killed or did not start ({type(error).__name__}: {cause})")
     return job

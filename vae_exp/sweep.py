@@ -77,8 +77,8 @@ def markdown(path: Path, jobs: list[Job]) -> str:
     """`sweep.md`: the means over the seeds, beside the paper's bound at the same number of samples; the failures."""
     columns, cells = summary(jobs)
     lines = [f"# {title(path)}", "", f"{sum(j.completed for j in jobs)} of {len(jobs)} jobs completed. {origin(jobs)}"]
-    lines += ["", _line(*columns), f"|{'---|' * len(columns)}", *(_line(*row) for row in cells)]
-    lines += ["", unit(jobs)]
+    if cells:
+        lines += ["", _line(*columns), f"|{'---|' * len(columns)}", *(_line(*row) for row in cells), "", unit(jobs)]
     rest = [job for job in jobs if not job.completed]
     if rest:
         lines += ["", "## Not completed", "", _line("job", "status", "overrides", "reason"), "|---|---|---|---|"]
@@ -202,6 +202,8 @@ def _number(values: tuple[float, float] | None) -> str:
     if values is None:
         return ""
     mean, deviation = values
+    if abs(mean) >= 1e6:  # on its way to divergence
+        return f"{mean:.3g}"
     return f"{mean:.2f} ± {deviation:.2f}" if deviation else f"{mean:.2f}"
 
 

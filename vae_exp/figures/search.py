@@ -3,14 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
+REACH = 4
 FEW = 8
 """So many values are written at their places."""
 
 
 def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str) -> Figure:
     """A panel per key: each job's metric against its value of the key; later jobs are darker, the best has a ring.
+
+    The axis goes four times as far as from the best to the median; what lies beyond is drawn at its end, as a cross.
 
     Args:
         tried: By key, each job's value of it, as it was typed.
@@ -19,19 +24,26 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
         metric: What the metric is called.
         title: Of all.
     """
-    order: dict[str, Any] = {"c": range(len(values)), "vmin": 0, "vmax": len(values), "cmap": "viridis_r"}
+    y = np.array(values)
+    end = y[best] + REACH * (np.median(y) - y[best])
+    inside = np.clip(y, *sorted((y[best], end)))
+    order: dict[str, Any] = {"c": range(len(y)), "vmin": 0, "vmax": len(y), "cmap": "viridis_r"}
     figure = Figure(figsize=(3.4 * len(tried) + 1, 3.8), layout="constrained")
     figure.suptitle(title, fontsize="medium")
     panels = figure.subplots(1, len(tried), sharey=True, squeeze=False)[0]
     for axes, (key, words) in zip(panels, tried.items(), strict=True):
         numbers = _numbers(words)
-        points = axes.scatter(numbers or words, values, s=22, **order)
-        axes.plot((numbers or words)[best], values[best], "o", ms=11, mfc="none", mec="C3")
+        x = np.array(numbers or words)
+        points = axes.scatter(x, inside, s=22, **order)
+        axes.plot(x[inside != y], inside[inside != y], "x", ms=8, color="C3")
+        axes.plot(x[best], y[best], "o", ms=11, mfc="none", mec="C3")
         if numbers and min(numbers) > 0 and max(numbers) >= 10 * min(numbers):
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.minorticks_off()
         if numbers and len(set(numbers)) <= FEW:
             axes.set_xticks(sorted(set(numbers)), sorted(set(words), key=float))
-            axes.minorticks_off()
         axes.set_xlabel(key)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(metric)
