@@ -163,7 +163,10 @@ class OptunaSweeper(GridSweeper):
             params = {key: _value(distribution, values[key]) for key, distribution in space.items()}
             state = TrialState.PRUNED if score is None else TrialState.COMPLETE
             study.add_trial(create_trial(params=params, distributions=space, value=score, state=state))
-        asked = [study.ask(space).params for _ in range(min(self.n_jobs, max(self.n_trials - first, 1)))]
+        try:
+            asked = [study.ask(space).params for _ in range(min(self.n_jobs, max(self.n_trials - first, 1)))]
+        except ImportError as error:
+            raise ConfigError(f"hydra.sweeper.sampler: {error}: {self.sampler['_target_']} needs it") from error
         return [{key: _word(space[key], value) for key, value in one.items()} for one in asked]
 
     def _tell_best(self, directory: SweepDirectory, jobs: Runs, proposed: list[Values]) -> None:

@@ -25,11 +25,10 @@ SMALL = [
 ]
 
 
-def ended(directory, *words, cwd):
-    process = command_line(*SMALL, *words, f"hydra.run.dir={directory}", cwd=cwd)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return json.loads((directory / "results.json").read_text())
+def ended(run, directory, *words):
+    outcome = run(*SMALL[1:], *words, directory=directory)
+    assert outcome.status == 0, outcome.err
+    return outcome.results
 
 
 def weights(directory):
@@ -55,15 +54,15 @@ def test_shares_are_the_batch(size, count):
     torch.testing.assert_close(means, values[index].mean())
 
 
-def test_two_processes_reach_the_bound_of_one(tmp_path):
+def test_two_processes_reach_the_bound_of_one(run, tmp_path):
     """Each draws latents of its own: with many of them per image little depends on the draw."""
     words = ["architecture=vae", "architecture.latent_dim=5", "objective.samples=20", "samples=4000"]
-    one, two = (ended(tmp_path / name, *words, f"trainer={name}", cwd=tmp_path) for name in ("default", "ddp"))
+    one, two = (ended(run, tmp_path / name, *words, f"trainer={name}") for name in ("default", "ddp"))
     assert two["test/bound"] == pytest.approx(one["test/bound"], abs=2)
     assert one["test/bound"] > read_metrics(tmp_path / "default" / "metrics.csv")[0]["test/bound"] + 10
 
 
-def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(tmp_path):
+def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(run, tmp_path):
     """An autoencoder draws nothing, so by rounding the same; of the last batch one process has no image."""
     words = ["architecture=ae", "samples=20001", "dataset.batch_size=50", "+trainer.gradient_clip_val=20"]
     words += ["callbacks.evaluate.per_decade=20", "callbacks.evaluate.images=100"]
@@ -98,7 +97,7 @@ def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(t
     process = command_line("vae_exp", f"resume={stopped}", cwd=tmp_path)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    one, two = ended(whole, *words, cwd=tmp_path), json.loads((stopped / "results.json").read_text())
+    one, two = ended(run, whole, *words), json.loads((stopped / "results.json").read_text())
     assert (two["samples"], two["step"], two["device"]) == (20001, one["step"], f"{one['device']} × 2")
     assert two["test/nll"] == pytest.approx(one["test/nll"], rel=1e-4)
     torch.testing.assert_close(weights(stopped), weights(whole), rtol=1e-3, atol=1e-5)

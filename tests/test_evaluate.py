@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from conftest import command_line
 
 from vae_exp.dataset.base import Images, Splits
 from vae_exp.dataset.mnist import MNIST
@@ -95,13 +94,14 @@ def test_a_run_may_be_called_by_a_number(run, tmp_path, monkeypatch, capfd):
         ([], ["run"]),
     ],
 )
-def test_mistakes_are_one_message(run, arguments, told, tmp_path):
+def test_mistakes_are_one_message(run, arguments, told, monkeypatch, capfd):
     if arguments:
         directory = run("samples=100", "architecture.latent_dim=2", *QUICK).directory
         arguments = [f"run={directory}", *arguments]
-    process = command_line("vae_exp.evaluate", *arguments, cwd=tmp_path)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 1
+    monkeypatch.setattr(sys, "argv", ["evaluate", *arguments])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    errors = capfd.readouterr().err
     assert "Traceback" not in errors
     assert all(word in errors for word in told), errors
 
