@@ -55,9 +55,12 @@ def test_settings_lie_in_the_space_and_the_best_is_that_of_the_validation_split(
     assert len({row["optimizer.lr"] for row in rows}) == 4
     best = max(rows, key=lambda row: float(row["validation/bound"]))
     assert f"The best is job {best['job']}, validation/bound {float(best['validation/bound']):.4f}" in outcome.out
-    facts = report_data(directory)["facts"]
+    page = report_data(directory)
+    facts = page["facts"]
     assert (facts["best job"], facts["best validation/bound"]) == (best["job"], float(best["validation/bound"]))
-    assert "search" in [picture["name"] for picture in report_data(directory)["pictures"]]
+    assert page["command"].startswith("python -m vae_exp -m hydra/sweeper=optuna ")
+    assert "search" in [picture["name"] for picture in page["pictures"]]
+    assert {"train", "validation", "test"} < set(page["tables"][0]["columns"] + page["summary"][0]["columns"])
     assert (directory / "search.png").stat().st_size > 10_000
     assert not (directory / "figure2.png").exists()
 

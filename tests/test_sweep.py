@@ -179,7 +179,7 @@ def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory, m
     assert last.points[-1][1] == jobs[3].results["test/log_likelihood"]
     assert (directory / "figure3.png").exists()
     page = (directory / "sweep.md").read_text()
-    assert "Train and test: log p(x), estimated" in page
+    assert "Of each split: log p(x), estimated" in page
     assert f"{jobs[3].results['test/log_likelihood']:.2f}" in page
 
 

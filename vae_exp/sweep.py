@@ -91,20 +91,21 @@ def markdown(path: Path, jobs: list[Job]) -> str:
 def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     """Columns and a row per setting: its values, the means over its seeds, the paper's number beside them."""
     keys = [key for key in varied(jobs) if key != "seed"]
-    columns = [*keys, "runs", "reached", "train", "test", "paper, test", "test − paper", "steps/s", "minutes"]
+    splits = [s for s in SPLITS if s != "validation" or any(job.measure(s)[0] in job.results for job in jobs)]
+    columns = [*keys, "runs", "reached", *splits, "paper, test", "test − paper", "steps/s", "minutes"]
     classifiers = any("test/error" in job.results for job in jobs)
     columns += ["test error, %"] * classifiers
     return columns, [
-        [*values, *_cells(group), *[_percent(group.mean("test/error"))] * classifiers]
+        [*values, *_cells(group, splits), *[_percent(group.mean("test/error"))] * classifiers]
         for values, group in groups(jobs).items()
     ]
 
 
 def unit(jobs: list[Job]) -> str:
-    """What the numbers for train and test are."""
+    """What the numbers of the splits are."""
     shown = ", ".join(NAMES[name] for name in measures(jobs))
     nats = "" if measures(jobs) == ["error"] else " in nats per image"
-    return f"Train and test: {shown}{nats}, higher is better; ± is over seeds."
+    return f"Of each split: {shown}{nats}, higher is better; ± is over seeds."
 
 
 def title(path: Path) -> str:
@@ -159,18 +160,18 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     return [Panel(size, lines) for size, lines in sorted(by_size.items())]
 
 
-def _cells(group: Group) -> list[str]:
+def _cells(group: Group, splits: list[str]) -> list[str]:
     job = group[0]
     samples = job.results["samples"]
     curve = job.published("test")
     theirs = None if curve is None else curve.at(samples)
-    train, test = (_signed(group, *job.measure(split)) for split in ("train", "test"))
+    reached = {split: _signed(group, *job.measure(split)) for split in splits}
+    test = reached["test"]
     speed, seconds = group.mean("steps_per_second"), group.mean("train_seconds")
     return [
         str(len(group)),
         f"{samples:,}",
-        _number(train),
-        _number(test),
+        *map(_number, reached.values()),
         f"{theirs:.1f}" if theirs is not None else "",
         f"{test[0] - theirs:+.1f}" if theirs is not None and test else "",
         f"{speed[0]:.0f}" if speed else "",

@@ -1,5 +1,6 @@
 """What a search has tried."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-REACH = 4
 FEW = 8
 """So many values are written at their places."""
 
@@ -15,7 +15,7 @@ FEW = 8
 def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str) -> Figure:
     """A panel per key: each job's metric against its value of the key; later jobs are darker, the best has a ring.
 
-    The axis goes four times as far as from the best to the median; what lies beyond is drawn at its end, as a cross.
+    What lies beyond the reach of the axis is drawn at its end, as a cross.
 
     Args:
         tried: By key, each job's value of it, as it was typed.
@@ -25,8 +25,7 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
         title: Of all.
     """
     y = np.array(values)
-    end = y[best] + REACH * (np.median(y) - y[best])
-    inside = np.clip(y, *sorted((y[best], end)))
+    inside = np.clip(y, *reach(values, values[best]))
     order: dict[str, Any] = {"c": range(len(y)), "vmin": 0, "vmax": len(y), "cmap": "viridis_r"}
     figure = Figure(figsize=(3.4 * len(tried) + 1, 3.8), layout="constrained")
     figure.suptitle(title, fontsize="medium")
@@ -49,6 +48,12 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
     panels[0].set_ylabel(metric)
     figure.colorbar(points, ax=panels, label="job")
     return figure
+
+
+def reach(values: Sequence[float], best: float) -> tuple[float, float]:
+    """From the best value four times as far as to the median: what nearly diverged would flatten everything else."""
+    low, high = sorted((best, best + 4 * (statistics.median(values) - best)))
+    return low, high
 
 
 def _numbers(words: Sequence[str]) -> list[float]:

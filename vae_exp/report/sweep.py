@@ -17,13 +17,16 @@ from vae_exp.sweep_directory import SweepDirectory
 if TYPE_CHECKING:
     from vae_exp.figures.curves import Panel
 
+OF_HYDRA = ("hydra.mode=", "hydra.sweep.dir=")
+"""What Hydra adds to what was typed, and where the directory was."""
+
 PICTURES = ("figure2.png", "figure3.png", "search.png", *sweep.PICTURES)
 
 
 def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """The page of a sweep: its settings, curves, pictures and every job."""
     record = _multirun(path)
-    words = OmegaConf.select(record, "hydra.overrides.task") or []
+    words = SweepDirectory(path).words() if record else []
     record.pop("hydra", None)
     columns, rows = sweep.summary(jobs)
     settings = Table.filled("Settings", columns, rows, sweep.unit(jobs))
@@ -31,7 +34,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     return Page(
         title=sweep.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
-        command=command("python -m vae_exp -m", list(words)) if words else "",
+        command=command("python -m vae_exp -m", [word for word in words if not word.startswith(OF_HYDRA)]),
         facts={**_best(path, jobs), "jobs": len(jobs), **counts},
         summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
         charts=charts(path, jobs),
@@ -87,14 +90,23 @@ def _final(panels: "list[Panel]") -> list[Series]:
 
 def _by_job(jobs: list[Job]) -> list[Chart]:
     """Each job's own measure on the test split."""
-    found: dict[str, list[Series]] = {}
+    from vae_exp.figures.search import reach
+
+    found: dict[tuple[str, int], list[Series]] = {}
     for job in jobs:
-        name, _ = job.measure("test")
+        name, sign = job.measure("test")
         points = finite([(row["samples"], row[name], 0.0) for row in job.history if name in row])
         if points:
             label = ", ".join([job.number, *(job.value(key) for key in varied(jobs))])
-            found.setdefault(name, []).append(Series(label, "", points))
-    return [Chart(name, series) for name, series in found.items()]
+            found.setdefault((name, sign), []).append(Series(label, "", points))
+    drawn = []
+    for (name, sign), series in found.items():
+        ends = [one.points[-1][1] for one in series]
+        low, high = reach(ends, sign * max(sign * end for end in ends))
+        margin = 0.06 * (high - low)
+        far = margin and any(not low <= end <= high for end in ends)
+        drawn.append(Chart(name, series, limits=(low - margin, high + margin) if far else None))
+    return drawn
 
 
 def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
