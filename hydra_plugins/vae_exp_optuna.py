@@ -19,7 +19,7 @@ from vae_exp.errors import ConfigError, nearest_first, needs_extra
 from vae_exp.jobs import read_job
 from vae_exp.metrics import write_atomically
 from vae_exp.schema import check
-from vae_exp.search import METRICS, trials
+from vae_exp.search import METRICS, best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
@@ -172,9 +172,9 @@ class OptunaSweeper(GridSweeper):
     def _tell_best(self, directory: SweepDirectory, jobs: Runs, proposed: list[Values]) -> None:
         completed = [read_job(run.path, str(i)) for i, run in enumerate(jobs) if run.is_completed()]
         if found := trials(directory, completed):
-            best = max(found, key=lambda trial: trial.score)
-            words = " ".join(f"{key}={word}" for key, word in proposed[int(best.job.number)].items())
-            log.info("The best is job %s, %s %.4f: %s", best.job.number, best.metric, best.value, words)
+            trial = best(found)
+            words = " ".join(f"{key}={word}" for key, word in proposed[int(trial.job.number)].items())
+            log.info("The best is job %s, %s %.4f: %s", trial.job.number, trial.metric, trial.value, words)
 
 
 def _overrides(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:

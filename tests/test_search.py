@@ -11,7 +11,7 @@ from conftest import report_data
 
 from hydra_plugins.vae_exp_optuna import OptunaSweeper, _overrides
 from vae_exp.jobs import Job
-from vae_exp.search import trials
+from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -121,16 +121,15 @@ def test_what_is_proposed_learns_from_what_is_known_and_what_diverged():
     assert fmean(float(values["x"]) for values in late) == pytest.approx(3, abs=2)
 
 
-@pytest.mark.parametrize(("metric", "best"), [("null", "0"), ("validation/nll", "1"), ("validation/error", "2")])
-def test_lower_is_better_of_an_nll_and_of_an_error(tmp_path, metric, best):
+@pytest.mark.parametrize(("metric", "expected"), [("null", "0"), ("validation/nll", "1"), ("validation/error", "2")])
+def test_lower_is_better_of_an_nll_and_of_an_error(tmp_path, metric, expected):
     (tmp_path / "multirun.yaml").write_text(f"hydra: {{sweeper: {{metric: {metric}}}}}")
     measured = [(-90.0, 80.0, 0.3), (-95.0, 70.0, 0.2), (-100.0, 75.0, 0.1)]
     jobs = [
         Job(str(i), tmp_path, {}, {"status": "completed", **dict(zip(NAMES, row, strict=True))}, [])
         for i, row in enumerate(measured)
     ]
-    found = trials(SweepDirectory(tmp_path), jobs)
-    assert max(found, key=lambda trial: trial.score).job.number == best
+    assert best(trials(SweepDirectory(tmp_path), jobs)).job.number == expected
 
 
 @pytest.mark.parametrize(

@@ -32,3 +32,8 @@ def trials(directory: SweepDirectory, jobs: list[Job]) -> list[Trial]:
         if job.completed and job.results.get(metric) is not None:
             found.append(Trial(job, metric, job.results[metric]))
     return found
+
+
+def best(found: list[Trial]) -> Trial:
+    """The trial with the highest score."""
+    return max(found, key=lambda trial: trial.score)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
 from vae_exp.metrics import SPLITS, write_atomically
-from vae_exp.search import trials
+from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
         tried = {key: [trial.job.value(key) for trial in found] for key in varied([trial.job for trial in found])}
         if tried:
             values = [trial.value for trial in found]
-            best = max(range(len(found)), key=lambda i: found[i].score)
-            yield "search.png", slices(tried, values, best, found[0].metric, title(path))
+            yield "search.png", slices(tried, values, found.index(best(found)), found[0].metric, title(path))
     elif curves := panels(jobs):
         judged_by = measures(jobs)
         ylabel = f"{', '.join(NAMES[name] for name in judged_by)} (nats per image)"

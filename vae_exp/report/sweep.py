@@ -11,7 +11,7 @@ from vae_exp import sweep
 from vae_exp.jobs import Job, varied
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.report.run import command
-from vae_exp.search import trials
+from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
     """The best of a search; of a grid that of the completed jobs that are judged by the same as the first of them."""
     directory = SweepDirectory(path)
     if directory.is_search and (found := trials(directory, jobs)):
-        best = max(found, key=lambda trial: trial.score)
-        return {f"best {best.metric}": best.value, "best job": best.job.number}
+        trial = best(found)
+        return {f"best {trial.metric}": trial.value, "best job": trial.job.number}
     completed = [job for job in jobs if job.completed]
     if not completed:
         return {}
