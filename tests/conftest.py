@@ -7,7 +7,8 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other, an
 import pytest
 import torch
 from hypothesis import settings
+from wandb_server import Server
 
 from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
@@ -108,6 +110,15 @@ def run(
         return Outcome(status, captured.out, captured.err, directory)
 
     return call
+
+
+@pytest.fixture
+def wandb_server() -> Iterator[Server]:
+    """A W&B of the test's own."""
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 def report_data(directory: Path) -> dict[str, Any]:

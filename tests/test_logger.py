@@ -72,6 +72,8 @@ def test_the_mode_follows_the_account(monkeypatch, tmp_path):
 
 
 class _NoRun:
+    id = "none"
+
     def define_metric(self, *names: str, **options: object) -> None:
         pass
 

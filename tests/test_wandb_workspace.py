@@ -1,14 +1,12 @@
 import json
-import os
 import runpy
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from wandb_file import read_wandb
+from wandb_server import environment
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "wandb_workspace.py"
 QUICK = ["samples=500", "callbacks.evaluate.decades=0.01", "trainer.log_every_n_steps=2", "network.hidden_sizes=[8]"]
@@ -131,45 +129,15 @@ def test_runs_log_whatever_it_shows(run, spec, tmp_path, monkeypatch):
     assert columns <= of_runs
 
 
-@pytest.fixture
-def server():
-    """A W&B that takes every view, but of the team `strangers`; what it was sent."""
-    sent = []
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(200)
-            self.end_headers()
-            if self.path != "/graphql":
-                return
-            asked = json.loads(body)
-            answer = {"data": {"viewer": {"id": "", "username": "someone", "teams": {"edges": []}, "flags": "{}"}}}
-            if "upsertView" in asked["query"]:
-                sent.append(asked["variables"])
-                answer = {"data": {"upsertView": {"view": {"id": "1", "name": asked["variables"]["name"]}}}}
-                if asked["variables"]["entityName"] == "strangers":
-                    answer = {"errors": [{"message": "permission denied"}], "data": None}
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *words):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", sent
-        server.shutdown()
-
-
-def online(tmp_path, *words, **account):
-    """The script as a process of its own, of a user who has this account only."""
-    plain = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_") and key != "NETRC"}
+def online(tmp_path, *words, url=None):
+    """The script as a process of its own, of a user who has an account there only."""
     return subprocess.run(
         [sys.executable, SCRIPT, *words],
         cwd=tmp_path,
-        env=plain | {"HOME": str(tmp_path)} | account,
+        env=environment(tmp_path, url),
         capture_output=True,
         text=True,
+        timeout=300,
     )
 
 
@@ -180,19 +148,18 @@ def without_ids(spec):
     return spec
 
 
-def test_the_dashboard_is_sent_to_the_project(spec, server, tmp_path):
-    url, sent = server
-    account = {"WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "0"}
-    ended = online(tmp_path, "entity=team", "project=shelf", "name=Books, compared", **account)
+def test_the_dashboard_is_sent_to_the_project(spec, wandb_server, tmp_path):
+    url = wandb_server.url
+    ended = online(tmp_path, "entity=team", "project=shelf", "name=Books, compared", url=url)
     assert ended.returncode == 0, ended.stderr
-    (view,) = sent
+    (view,) = wandb_server.views
     assert (view["entityName"], view["projectName"], view["displayName"]) == ("team", "shelf", "Books, compared")
     assert view["type"] == "project-view"
     assert without_ids(json.loads(view["spec"])) == without_ids(spec)
     code = view["name"].removeprefix("nw-").removesuffix("-v")
     assert ended.stdout == f"{url}/team/shelf?nw={code}\n"
 
-    refused = online(tmp_path, "entity=strangers", **account)
+    refused = online(tmp_path, "entity=strangers", url=url)
     assert refused.returncode == 1
     assert "entity=strangers project=vae_exp: not saved: " in refused.stderr
     assert "permission denied" in refused.stderr

@@ -75,6 +75,7 @@ class WandB(WandbLogger):
         except (wandb.errors.Error, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"logger: W&B refuses its project, entity, tags or mode: {reason}") from error
+        _keep_id(directory, run.id)
         run.define_metric("samples")
         run.define_metric("*", step_metric="samples", step_sync=True)
 
@@ -187,7 +188,11 @@ def _group(directory: Path, name: str) -> str:
 def _run_id(directory: Path) -> str:
     """The W&B id of a run directory: a resumed run goes on under its own."""
     path = directory / "wandb" / "id"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(secrets.token_hex(4))
-    return path.read_text()
+    return path.read_text() if path.exists() else secrets.token_hex(4)
+
+
+def _keep_id(directory: Path, run_id: str) -> None:
+    """The id that W&B took, for when the run is resumed: in the process of a sweep's agent it is the agent's."""
+    path = directory / "wandb" / "id"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(run_id)
