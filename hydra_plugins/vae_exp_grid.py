@@ -76,15 +76,19 @@ class GridSweeper(Sweeper):
         """Take the directory, which is new or this sweep's own; however what follows ends, the table is written."""
         with directory.taken():
             if directory.record.exists():
-                check_same(directory.hydra())
+                began = directory.hydra()
+                theirs, ours = (hydra.runtime.choices["hydra/sweeper"] for hydra in (began, self.config.hydra))
+                if theirs != ours:
+                    raise self._another(directory, f"it is of hydra/sweeper={theirs}, not {ours}")
+                check_same(began)
             else:
                 OmegaConf.save(self.config, directory.record)
             with reported(directory.path):
                 yield
 
-    def _runs(self, directory: SweepDirectory, jobs: list[Words], first: int = 0) -> Runs:
-        """Each job's words by its own directory; jobs are numbered from the first on."""
-        paths = [directory.path / self._subdirectory(i, words) for i, words in enumerate(jobs, first)]
+    def _runs(self, directory: SweepDirectory, jobs: list[Words]) -> Runs:
+        """Each job's words by its own directory."""
+        paths = [directory.path / self._subdirectory(i, words) for i, words in enumerate(jobs)]
         return dict(zip(map(RunDirectory, paths), jobs, strict=True))
 
     def _jobs(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Words]:

@@ -180,6 +180,13 @@ def test_another_space_or_metric_is_another_search(run):
         assert "belongs to another sweep" in outcome.err
 
 
+def test_a_grid_cannot_go_on_as_a_search(run):
+    assert run("-m", "seed=0,1", "hydra.sweep.dir=sweep", *QUICK).status == 0
+    outcome = run("-m", "sweep.resume=sweep", "hydra/sweeper=optuna")
+    assert outcome.status == 1
+    assert "belongs to another sweep: it is of hydra/sweeper=grid, not optuna" in outcome.err
+
+
 def test_an_interval_in_a_grid_and_a_missing_extra_say_what_to_do(run, monkeypatch):
     outcome = run("-m", "optimizer.lr=interval(0.1,0.2)", *QUICK)
     assert outcome.status == 1
