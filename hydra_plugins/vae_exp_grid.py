@@ -86,9 +86,9 @@ class GridSweeper(Sweeper):
             with reported(directory.path):
                 yield
 
-    def _runs(self, directory: SweepDirectory, jobs: list[Words]) -> Runs:
-        """Each job's words by its own directory."""
-        paths = [directory.path / self._subdirectory(i, words) for i, words in enumerate(jobs)]
+    def _runs(self, directory: SweepDirectory, jobs: list[Words], first: int = 0) -> Runs:
+        """Each job's words by its own directory; the jobs are numbered from the first on."""
+        paths = [directory.path / self._subdirectory(i, words) for i, words in enumerate(jobs, first)]
         return dict(zip(map(RunDirectory, paths), jobs, strict=True))
 
     def _jobs(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Words]:

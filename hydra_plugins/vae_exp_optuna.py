@@ -122,10 +122,10 @@ class OptunaSweeper(GridSweeper):
 
     def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
         proposed: list[Values] = json.loads(directory.proposals.read_text()) if directory.is_search else []
+        jobs = self._runs(directory, [_words(overrides, values) for values in proposed])
         returns: list[JobReturn] = []
         failures: Failures = {}
         while True:
-            jobs = self._runs(directory, [_words(overrides, values) for values in proposed])
             left = {run: words for run, words in jobs.items() if not run.is_completed() and run not in failures}
             if left:
                 ended, failed = self._run(directory, dict(islice(left.items(), self.n_jobs)))
@@ -133,7 +133,9 @@ class OptunaSweeper(GridSweeper):
             elif len(proposed) < self.n_trials:
                 scores = self._scores(directory, jobs)
                 known = [(proposed[i], score) for i, score in sorted(scores.items())]
-                proposed += self._propose(overrides, known, len(proposed))
+                new = self._propose(overrides, known, len(proposed))
+                jobs |= self._runs(directory, [_words(overrides, values) for values in new], len(proposed))
+                proposed += new
                 write_atomically(directory.proposals, json.dumps(proposed, indent=2) + "\n")
             else:
                 break
