@@ -94,8 +94,10 @@ def test_every_combination_trains_two_steps(run, dataset, architecture, likeliho
 
 @pytest.mark.parametrize("objective", choices("objective"))
 @pytest.mark.usefixtures("few_digits")
-def test_every_objective_trains_and_its_model_can_be_loaded(run, objective):
-    outcome = run(f"objective={objective}", "network.hidden_sizes=[8]", *QUICK, "architecture.latent_dim=3")
+def test_every_objective_trains_and_its_model_can_be_loaded(run, objective, monkeypatch):
+    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
+    words = ["network.hidden_sizes=[8]", "architecture.latent_dim=3", "callbacks.evaluate.images=20"]
+    outcome = run(f"objective={objective}", *words, *QUICK)
     assert outcome.status == 0, outcome.err
     assert isinstance(outcome.results["test/bound"], float)
     assert load_run(outcome.directory).model.sample(2).shape == (2, 1, 28, 28)

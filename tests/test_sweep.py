@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import command_line
+from hydra.core.hydra_config import HydraConfig
 from matplotlib.image import imsave
 
 from vae_exp import published, sweep
@@ -205,13 +205,11 @@ def test_a_published_curve_is_linear_in_log_samples_and_ends():
     assert published.curve(2, "mnist", 4, "aevb", "test") is None
 
 
-def test_a_sweep_of_no_named_experiment_has_a_directory_of_its_own(tmp_path, small_data):
-    """In a process of its own: Hydra's config of an earlier job would hide that there is none yet."""
+def test_a_sweep_of_no_named_experiment_has_a_directory_of_its_own(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # that of an earlier job would hide that there is none yet
     quick = [word for word in QUICK if not word.startswith("hydra")]
-    words = ["vae_exp", "-m", "architecture=ae", "dataset=kmnist", "architecture.latent_dim=2,3", *quick]
-    process = command_line(*words, f"paths.data={small_data}", cwd=tmp_path)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
+    outcome = run("-m", "architecture=ae", "dataset=kmnist", "architecture.latent_dim=2,3", *quick)
+    assert outcome.status == 0, outcome.err
     assert len(list(tmp_path.glob("multirun/kmnist_ae/*/sweep.csv"))) == 1
 
 
@@ -241,13 +239,18 @@ def test_a_budget_that_was_asked_for_is_kept_beside_the_one_that_was_reached(run
 
 class TestResume:
     @pytest.fixture
-    def begun(self, run, directory):
-        """A sweep of four jobs: one failed, one was not reached, one killed in the middle."""
-        assert run("-m", "architecture.latent_dim=2,3", "seed=0,1", *QUICK).status == 0
-        (directory / "1" / "results.json").unlink()
-        shutil.rmtree(directory / "2")
-        results = json.loads((directory / "3" / "results.json").read_text())
-        (directory / "3" / "results.json").write_text(json.dumps(results | {"status": "failed"}))
+    def begun(self, run, directory, tmp_path_factory):
+        """A sweep of four jobs: one failed, one was not reached, one killed in the middle; made once."""
+        made = tmp_path_factory.getbasetemp() / "begun"
+        if made.exists():
+            shutil.copytree(made, directory)
+        else:
+            assert run("-m", "architecture.latent_dim=2,3", "seed=0,1", *QUICK).status == 0
+            (directory / "1" / "results.json").unlink()
+            shutil.rmtree(directory / "2")
+            results = json.loads((directory / "3" / "results.json").read_text())
+            (directory / "3" / "results.json").write_text(json.dumps(results | {"status": "failed"}))
+            shutil.copytree(directory, made)
         return {path: path.read_bytes() for path in directory.glob("*/results.json")}
 
     @pytest.mark.parametrize(
