@@ -97,26 +97,19 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     assert [row["seed"] for row in table(tmp_path / "sweep")] == [str(seed) for seed in range(8)]
 
 
-@pytest.mark.parametrize(
-    "launcher",
-    [
-        pytest.param(["joblib", "hydra.launcher.n_jobs=2"], marks=needs_joblib, id="joblib"),
-        pytest.param(["submitit_local"], marks=needs_submitit, id="submitit_local"),
-    ],
-)
-def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread, monkeypatch, launcher):
+@needs_joblib
+@needs_submitit
+def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     words = ["-m", "seed=0,-1", *SMALL]  # the second is no seed
-    name, *keys = launcher
-    theirs = run(*words, f"hydra/launcher={name}", *keys, "hydra.sweep.dir=theirs")
-    ours = run(*words, "hydra.sweep.dir=ours")
-    assert (theirs.status, ours.status) == (1, 1)
-    for outcome in (theirs, ours):
+    for launcher, *keys in (["basic"], ["joblib", "hydra.launcher.n_jobs=2"], ["submitit_local"]):
+        outcome = run(*words, f"hydra/launcher={launcher}", *keys, f"hydra.sweep.dir={launcher}")
+        assert outcome.status == 1
         assert "1 of 2 jobs failed" in outcome.err
         assert f"job 1 (seed=-1 {' '.join(SMALL)} " in outcome.err
         assert "): seed=-1: is not allowed" in outcome.err
-    assert numbers(tmp_path / "theirs") == numbers(tmp_path / "ours")
-    assert [row["status"] for row in table(tmp_path / "theirs")] == ["completed", "failed"]
+        assert [row["status"] for row in table(tmp_path / launcher)] == ["completed", "failed"]
+        assert numbers(tmp_path / launcher) == numbers(tmp_path / "basic")
 
 
 @needs_ray
