@@ -79,18 +79,9 @@ def gradient(of, model, batch, fast):
     return {name: value.detach().clone() for name, value in found.items()}
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast linear"])
 @pytest.mark.parametrize("of", [gradients.eager, pytest.param(gradients.compiled, marks=needs_compiler)])
-def test_every_way_gives_the_same_gradient_but_for_rounding(model, batch, of):
-    check_same_gradient(model, batch, of, fast=True)
-
-
-@needs_compiler
-@pytest.mark.parametrize("model", ["vae", "cae", "m2", "conv"], indirect=True)
-def test_a_compiled_gradient_is_the_same_without_onednn(model, batch):
-    check_same_gradient(model, batch, gradients.compiled, fast=False)
-
-
-def check_same_gradient(model, batch, of, fast):
+def test_every_way_gives_the_same_gradient_but_for_rounding(model, batch, of, fast):
     expected = gradient(gradients.eager, model, batch, fast=False)
     found = gradient(of, model, batch, fast)
     assert found.keys() == expected.keys()

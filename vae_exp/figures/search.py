@@ -41,8 +41,9 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.minorticks_off()
-        if numbers and len(set(numbers)) <= FEW:
-            axes.set_xticks(sorted(set(numbers)), sorted(set(words), key=float))
+        places = dict(zip(numbers, words, strict=False))
+        if 0 < len(places) <= FEW:
+            axes.set_xticks(list(places), list(places.values()))
         axes.set_xlabel(key)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(metric)

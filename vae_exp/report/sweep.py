@@ -26,7 +26,7 @@ PICTURES = ("figure2.png", "figure3.png", "search.png", *sweep.PICTURES)
 def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """The page of a sweep: its settings, curves, pictures and every job."""
     record = _multirun(path)
-    words = SweepDirectory(path).words() if record else []
+    words = [word for word in SweepDirectory(path).words() if not word.startswith(OF_HYDRA)] if record else []
     record.pop("hydra", None)
     columns, rows = sweep.summary(jobs)
     settings = Table.filled("Settings", columns, rows, sweep.unit(jobs))
@@ -34,7 +34,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     return Page(
         title=sweep.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
-        command=command("python -m vae_exp -m", [word for word in words if not word.startswith(OF_HYDRA)]),
+        command=command("python -m vae_exp -m", words) if words else "",
         facts={**_best(path, jobs), "jobs": len(jobs), **counts},
         summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
         charts=charts(path, jobs),
