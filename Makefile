@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fix clean
+.PHONY: run test test-oldest check fix clean
 
 run: .venv/installed  ## train the paper's variational autoencoder on MNIST
 	$(BIN)/python -m vae_exp +experiment=mnist_vae
 
 test: check  ## every check: style, types, tests
 	$(BIN)/python -m pytest
+
+test-oldest: .venv-oldest/installed  ## the tests with the oldest release of everything that pyproject.toml admits
+	.venv-oldest/bin/python -m pytest
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -27,5 +30,10 @@ fix: .venv/installed-dev  ## mend what can be mended by machine
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+.venv-oldest/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[dev]'
+	touch $@
+
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,13 +1,17 @@
+from functools import partial
+
 import pytest
 import torch
+from torch.func import functional_call, grad_and_value
 from torch.optim import Adagrad
+from torch.profiler import profile
 
 from vae_exp import gradients
 from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
 from vae_exp.errors import ConfigError
 from vae_exp.experiment import Experiment
-from vae_exp.likelihood import Bernoulli, Gaussian, unvalidated
+from vae_exp.likelihood import Bernoulli, Gaussian, floored, unvalidated
 from vae_exp.network import MLP, Conv
 from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
 from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep
@@ -45,6 +49,9 @@ MODELS = {
 }
 
 
+WAYS = (gradients.Eager, partial(gradients.Compiled, required=True))
+
+
 @pytest.fixture(autouse=True)
 def as_in_training():
     """What validates arguments cannot be compiled."""
@@ -80,9 +87,9 @@ def gradient(of, model, batch, fast):
 
 
 @pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast linear"])
-@pytest.mark.parametrize("of", [gradients.eager, pytest.param(gradients.compiled, marks=needs_compiler)])
+@pytest.mark.parametrize("of", [WAYS[0], pytest.param(WAYS[1], marks=needs_compiler)], ids=["eager", "compiled"])
 def test_every_way_gives_the_same_gradient_but_for_rounding(model, batch, of, fast):
-    expected = gradient(gradients.eager, model, batch, fast=False)
+    expected = gradient(gradients.Eager, model, batch, fast=False)
     found = gradient(of, model, batch, fast)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -98,13 +105,13 @@ def test_batches_with_few_labels_give_the_same_gradient(batch):
     m2.begin(100, 100)
     model.labelled_share = 0.05
     x, y = batch[0], torch.where(torch.arange(100) < 10, batch[1], -1)
-    expected, found = (gradient(of, model, (x, y), fast=False) for of in (gradients.eager, gradients.compiled))
+    expected, found = (gradient(of, model, (x, y), fast=False) for of in WAYS)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=2e-4, atol=1e-4 * float(value.abs().max()), msg=name)
 
 
 def test_gradients_do_not_add_up(model, batch):
-    of = gradients.eager(model)
+    of = gradients.Eager(model)
     first = gradient(lambda _: of, model, batch, fast=False)
     second = gradient(lambda _: of, model, batch, fast=False)
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -140,16 +147,95 @@ def test_fast_linear_takes_over_inside_its_context_only(monkeypatch):
     assert len(calls) == 1
 
 
-def test_without_a_program_the_gradients_are_eager_or_the_fault_is_told(monkeypatch, caplog):
-    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", lambda *a, **k: 1 / 0)
-    model = Experiment(MODELS["vae"](), Adagrad, weight_prior=1.0, samples=1000, seed=0)
-    batch = torch.rand(100, *SHAPE), torch.zeros(100, dtype=torch.long)
-    expected = gradient(gradients.eager, model, batch, fast=False)
-    found = gradient(lambda m: gradients.compiled(m, or_else=gradients.eager(m)), model, batch, fast=False)
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-    assert "Training without torch.compile" in caplog.text
+@needs_compiler
+def test_a_large_product_keeps_its_derivative_in_a_compiled_program():
+    """PyTorch 2.14 dropped the backward of an autograd.Function there: the gradients were zero."""
+    layer, x = Linear(784, 120), torch.rand(100, 784)
+    values = {name: p.detach() for name, p in layer.named_parameters()}
+    of = grad_and_value(lambda values: functional_call(layer, values, (x,)).square().sum(1).mean())
+    expected, _ = of(values)
+    torch._dynamo.reset()
+    with fast_linear(True):
+        found, _ = torch.compile(of, fullgraph=True, dynamic=False)(values)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4)
+
+
+@needs_compiler
+def test_the_floor_of_sigma_keeps_its_derivative_in_a_compiled_program():
+    """Of two σ below their floor the one that a descent step would raise has a gradient."""
+    std, slope = torch.tensor([0.1, 0.1, 2.0, 2.0]), torch.tensor([1.0, -1.0, 1.0, -1.0])
+    of = grad_and_value(lambda std: (floored(std, 0.5) * slope).sum())
+    torch._dynamo.reset()
+    for gradient, _ in (of(std), torch.compile(of, fullgraph=True, dynamic=False)(std)):
+        assert gradient.tolist() == [0, -1, 1, -1]
+
+
+@needs_compiler
+@needs_onednn
+def test_a_compiled_program_takes_its_large_products_from_onednn(batch):
+    def operators(network, fast):
+        model = Experiment(VAE(SHAPE, 10, network, Bernoulli(), SGVBB(), 3), Adagrad, 1.0, samples=1000, seed=0)
+        with fast_linear(fast):
+            found = gradients.Compiled(model, required=True)
+            with profile() as record:
+                found(*batch)
+        return [event.key for event in record.key_averages() if event.key.startswith("vae_exp::")]
+
+    assert operators(WIDE, fast=True) == ["vae_exp::product"]
+    assert not operators(WIDE, fast=False)
+    assert not operators(MLP([20]), fast=True)  # too small to gain
+
+
+class Compilable(torch.nn.Module):
+    """A model that is another one when it is compiled, where `otherwise` says so."""
+
+    def __init__(self, otherwise):
+        super().__init__()
+        self.w, self.otherwise = torch.nn.Parameter(torch.ones(3)), otherwise
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x, y):
+        if torch.compiler.is_compiling():
+            loss = (self.otherwise(self.w) * torch.rand(3)).sum()
+        else:
+            self.calls += 1
+            loss = (self.w * torch.rand(3)).sum()
+        return loss, {"nll": loss}
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("otherwise", "told"),
+    [
+        (lambda w: w.detach(), "its gradient of w is"),
+        (lambda w: torch.full_like(w, float("nan")) * w, "its gradient of w is nan"),
+        (lambda w: w / (1 // 0), "zero"),
+    ],
+)
+def test_a_program_that_is_wrong_or_cannot_be_made_is_not_used(otherwise, told, caplog):
+    x, y = torch.zeros(()), torch.zeros(())
+    model, expected = Compilable(otherwise), Compilable(otherwise)
+    torch.manual_seed(1)
+    losses = [gradients.Eager(expected)(x, y)[0] for _ in range(3)]
+    torch.manual_seed(1)
+    found = gradients.Compiled(model, required=False)
+    assert [found(x, y)[0] for _ in range(3)] == losses
+    assert torch.equal(model.w.grad, expected.w.grad)
+    assert (found.engine, model.calls) == ("eager", 3)
+    assert caplog.text.count("Training without torch.compile") == 1
+    assert told in caplog.text
     with pytest.raises(ConfigError, match=r"trainer\.compile=false trains without it"):
-        gradients.compiled(model)(*batch)
+        gradients.Compiled(model, required=True)(x, y)
+
+
+@needs_compiler
+def test_a_program_that_is_right_is_used():
+    model, x = Compilable(lambda w: w), torch.zeros(())
+    found = gradients.Compiled(model, required=False)
+    for _ in range(3):
+        found(x, x)
+    assert (found.engine, model.calls) == ("inductor", 0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The LightningModule: terms → weighted loss → optimizer."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,9 @@ from vae_exp.dataset.batches import TrainingBatch, importance
 from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
 from vae_exp.network.bayesian import gaussian_parameters
+from vae_exp.network.linear import product_library
+
+log = logging.getLogger(__name__)
 
 STATE = "vae_exp"
 
@@ -59,6 +63,8 @@ class Experiment(pl.LightningModule):
         self.seconds = 0.0
         self.trained_on: str | None = None
         """The device, in words."""
+        self.computation: dict[str, Any] = {"compiled": None, "engine": None, "product": None}
+        """Whether the latest updates were compiled, by which engine, and whose matrix products they took."""
         self.metrics: dict[str, float] = {}
         """The latest evaluation."""
         self.goals: list[int] = []
@@ -89,9 +95,12 @@ class Experiment(pl.LightningModule):
             self.labelled_share = labelled / images
         auto = trainer.compile == "auto"
         # another size of batch would be compiled anew
-        self._gradients = self._gradients_of_rest = gradients.eager(self)
+        self._gradients: gradients.Eager | gradients.Compiled = gradients.Eager(self)
+        self._gradients_of_rest = self._gradients
         if gradients.is_repaid(self, self.samples // self._batch_size()) if auto else trainer.compile:
-            self._gradients = gradients.compiled(self, or_else=self._gradients_of_rest if auto else None)
+            self._gradients = gradients.Compiled(self, required=not auto)
+        float32 = trainer.precision == "32-true"
+        self._product = product_library(self, self._batch_size(), self.device) if float32 else "bfloat16"
 
     def training_step(self, batches: Iterator[TrainingBatch], batch_idx: int) -> None:
         """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.
@@ -117,6 +126,10 @@ class Experiment(pl.LightningModule):
             self.samples_seen += count
             if self.stop_requested:
                 break
+        engine = self._gradients.engine
+        self.computation = {"compiled": engine != "eager", "engine": engine, "product": self._product}
+        if batch_idx == 0:
+            log.info("Updates by %s, matrix products by %s", *list(self.computation.values())[1:])
         # the device is waited for once per execution, here
         if losses:
             updates = torch.stack(losses).double().cpu()
@@ -155,6 +168,7 @@ class Experiment(pl.LightningModule):
             "steps": self.steps,
             "seconds": self.seconds,
             "metrics": self.metrics,
+            "computation": self.computation,
             "generator": torch.get_rng_state(),
             "cuda_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
@@ -165,6 +179,7 @@ class Experiment(pl.LightningModule):
         self.steps = checkpoint[STATE]["steps"]
         self.seconds = checkpoint[STATE]["seconds"]
         self.metrics = checkpoint[STATE]["metrics"]
+        self.computation |= checkpoint[STATE].get("computation", {})  # older ones have none
         self._generators = checkpoint[STATE]
 
     def on_train_start(self) -> None:

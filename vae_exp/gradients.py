@@ -5,16 +5,23 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
+from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.func import functional_call, grad_and_value
 
 from vae_exp.errors import ConfigError
+from vae_exp.likelihood import floored
+from vae_exp.network.linear import by_onednn, is_fast, is_large
 
 log = logging.getLogger(__name__)
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # "No CUDA runtime is found", on a CPU
+
+# before PyTorch 2.15 an autograd.Function that torch.compile traces inside torch.func.grad loses its backward, without an
+# error; as one operator it keeps it
+torch.compiler.allow_in_graph(floored)
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar, and the means of the terms that it is made of."""
@@ -22,74 +29,171 @@ Loss = tuple[Tensor, dict[str, Tensor]]
 Gradients = Callable[[Tensor, Tensor], Loss]
 """Images and labels to the loss; leaves its gradient in the parameters."""
 
+FINE = 0.1, 1e-5
+"""How far a compiled gradient may be from autograd's: in parts of its own norm, and of the whole gradient's."""
+
+COARSE = 0.5, 1e-2
+"""The same in bfloat16."""
+
 REPAID_FROM = 20_000
 """Updates of a multilayer perceptron after which the time that compiling takes is won back (docs/performance.md)."""
 
 
-def eager(model: nn.Module) -> Gradients:
-    """The gradients by autograd.
+class Eager:
+    """The gradients by autograd, operator by operator.
 
     Args:
         model: Its `forward` maps images and labels to a `Loss`.
     """
-    parameters = list(model.parameters())
 
-    def gradients(x: Tensor, y: Tensor) -> Loss:
-        loss, terms = model(x, y)
-        for parameter in parameters:
+    engine = "eager"
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._parameters = list(model.parameters())
+
+    def __call__(self, x: Tensor, y: Tensor) -> Loss:
+        """Images (B, C, H, W) and labels (B,) to the loss, whose gradient is left in the parameters."""
+        loss, terms = self._model(x, y)
+        for parameter in self._parameters:
             parameter.grad = None
         loss.backward()
         return loss.detach(), terms
 
-    return gradients
 
+class Compiled:
+    """The gradients by one program that torch.compile makes of loss and derivative.
 
-def compiled(model: nn.Module, or_else: Gradients | None = None) -> Gradients:
-    """The gradients by one program that torch.compile makes of loss and derivative at the first call.
-
-    It draws the same random numbers as `eager` and differs from it by rounding only.
+    It draws the same random numbers as `Eager` and differs from it by rounding only. The first batch shows whether it
+    does: there both are computed and compared. Inside `fast_linear` its large products are oneDNN's.
 
     Args:
         model: Its `forward` maps images and labels to a `Loss`.
-        or_else: What to use where the program cannot be made.
-
-    Raises:
-        ConfigError: It cannot be made, and there is nothing else.
+        required: Whether to end, not to go on with `Eager`, where the program cannot be made or is wrong.
     """
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def __init__(self, model: nn.Module, required: bool) -> None:
+        self._model, self._required = model, required
+        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._eager = Eager(model)
+        self._program = _program(model)
+        self._gradients: Gradients | None = None
+
+    @property
+    def engine(self) -> str:
+        """What computes the gradients, after the first batch."""
+        return Eager.engine if self._gradients is self._eager else "inductor"
+
+    def __call__(self, x: Tensor, y: Tensor) -> Loss:
+        """Images (B, C, H, W) and labels (B,) to the loss, whose gradient is left in the parameters.
+
+        Raises:
+            ConfigError: At the first batch: the program is required, and cannot be made or is wrong.
+        """
+        if self._gradients is None:
+            self._gradients = self._chosen(x, y)
+        return self._gradients(x, y)
+
+    def _chosen(self, x: Tensor, y: Tensor) -> Gradients:
+        expected = self._tried(self._eager, x, y)
+        try:
+            found = self._tried(self._run, x, y)
+            coarse = torch.is_autocast_enabled(x.device.type)
+            fault = _difference(found, expected, *(COARSE if coarse else FINE))
+        except Exception as error:  # whatever a compiler may raise: the model itself has just run
+            fault = _reason(error)
+        if not fault:
+            return self._run
+        if self._required:
+            raise ConfigError(f"trainer.compile: {fault}. trainer.compile=false trains without it")
+        log.warning("Training without torch.compile: %s", fault)
+        return self._eager
+
+    def _run(self, x: Tensor, y: Tensor) -> Loss:
+        with torch.no_grad():
+            values = {name: p.detach() for name, p in self._parameters.items()}
+            derivatives, (value, terms) = self._program(values, x, y)
+        for name, parameter in self._parameters.items():
+            parameter.grad = derivatives[name]
+        return value, terms
+
+    def _tried(self, gradients: Gradients, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The gradients of one batch; the generators and the model's buffers stay as they were."""
+        buffers = [buffer.clone() for buffer in self._model.buffers()]
+        with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+            gradients(x, y)
+        for buffer, before in zip(self._model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        # parameters without a gradient take no part in the loss
+        return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in self._parameters.items()}
+
+
+def _program(model: nn.Module) -> Callable[..., tuple[dict[str, Tensor], Loss]]:
+    """Parameters, images and labels to the gradients, loss and terms; compiled when it is first called."""
 
     def loss(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Loss:
         value: Loss = functional_call(model, values, (x, y))
         return value
 
+    options: dict[str, Any] = {"fallback_random": True}
+    if is_fast():
+        options["post_grad_custom_post_pass"] = TakeLargeProducts()
     torch._dynamo.reset()  # or the ninth job of a sweep in one process would meet the limit of recompilations
-    program = torch.compile(
-        grad_and_value(loss, has_aux=True), fullgraph=True, dynamic=False, options={"fallback_random": True}
-    )
+    return torch.compile(grad_and_value(loss, has_aux=True), fullgraph=True, dynamic=False, options=options)
 
-    failed = False
 
-    def gradients(x: Tensor, y: Tensor) -> Loss:
-        nonlocal failed
-        if failed:
-            assert or_else is not None
-            return or_else(x, y)
-        try:
-            with torch.no_grad():
-                values = {name: p.detach() for name, p in parameters.items()}
-                derivatives, (value, terms) = program(values, x, y)
-        except TorchDynamoException as error:
-            reason = str(error).strip().partition("\n")[0]
-            if or_else is None:
-                raise ConfigError(f"trainer.compile: {reason}. trainer.compile=false trains without it") from error
-            log.warning("Training without torch.compile, which failed: %s", reason)
-            failed = True
-            return or_else(x, y)
-        for name, parameter in parameters.items():
-            parameter.grad = derivatives[name]
-        return value, terms
+def _difference(found: dict[str, Tensor], expected: dict[str, Tensor], rounding: float, negligible: float) -> str:
+    """What is wrong with gradients that should be equal but for rounding; empty where nothing is."""
+    whole = torch.stack([g.norm() for g in expected.values()]).norm()
+    for name, g in expected.items():
+        difference = (found[name] - g).norm()
+        if whole.isfinite() and not difference <= rounding * g.norm() + negligible * whole:
+            return f"its gradient of {name} is {difference:.3g} from autograd's, whose norm is {g.norm():.3g}"
+    return ""
 
-    return gradients
+
+def _reason(error: Exception) -> str:
+    """What a compiler has to say, in a line."""
+    first, *rest = str(error).strip().splitlines() or [type(error).__name__]
+    context = [line.partition(":")[2] for line in rest if "debug context:" in line] or rest
+    return " ".join(f"{first} {context[0] if context else ''}".split())[:300]
+
+
+# an operator of our own, since the compiler's rules for oneDNN's take constant weights alone;
+# torch.library.custom_op would do, with 10 µs more per call
+LIBRARY = torch.library.Library("vae_exp", "DEF")
+LIBRARY.define("product(Tensor a, Tensor b, Tensor? bias=None) -> Tensor")
+LIBRARY.impl("product", lambda a, b, bias=None: by_onednn(a, b.t(), bias), "CPU")
+torch.library.register_fake("vae_exp::product", lambda a, b, bias=None: a.new_empty(a.shape[0], b.shape[1]))
+product: Callable[..., Tensor] = torch.ops.vae_exp.product.default
+
+
+class TakeLargeProducts(CustomGraphPass):
+    """A pass over a program that torch.compile has differentiated already: its large products become oneDNN's.
+
+    So nothing has to know the operator's derivative. (An autograd.Function that did lost it in PyTorch 2.14: the
+    gradients that went through it were zero.)
+    """
+
+    def __call__(self, graph: torch.fx.Graph) -> None:
+        """Replace a b and a b + bias where they are float32 matrices on the CPU."""
+        aten: Any = torch.ops.aten
+        for node in graph.find_nodes(op="call_function", target=aten.mm.default):
+            self._replace(node, *node.args)
+        for node in graph.find_nodes(op="call_function", target=aten.addmm.default):
+            bias, a, b = node.args
+            if not node.kwargs and bias.meta["val"].ndim == 1:  # a row for all, and no factors
+                self._replace(node, a, b, bias)
+
+    def uuid(self) -> bytes:
+        """What the compiler's cache knows this pass by."""
+        return get_hash_for_files((__file__,))
+
+    def _replace(self, node: torch.fx.Node, *arguments: torch.fx.Node) -> None:
+        a, b, *_ = values = [argument.meta["val"] for argument in arguments]
+        float32_on_cpu = all(value.device.type == "cpu" and value.dtype is torch.float32 for value in values)
+        if float32_on_cpu and is_large(a, b.t()):
+            node.target, node.args = product, arguments
 
 
 def is_repaid(model: nn.Module, updates: int) -> bool:

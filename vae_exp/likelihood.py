@@ -90,6 +90,12 @@ class Floor(torch.autograd.Function):
         return gradient * ((x >= ctx.floor) | (gradient < 0)), None
 
 
+def floored(x: Tensor, floor: float) -> Tensor:
+    """`Floor` of x, any shape."""
+    y: Tensor = Floor.apply(x, floor)
+    return y
+
+
 MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda features: features}
 
 
@@ -131,7 +137,7 @@ class Gaussian(Likelihood):
         """p(x|z) with batch shape (…) and event shape (C, H, W)."""
         maps = features.chunk(self.parameters_per_pixel, dim=-3)
         log_variance = maps[1] if len(maps) == 2 else self.log_variance
-        std: Tensor = Floor.apply(torch.exp(0.5 * log_variance), self.min_std)
+        std = floored(torch.exp(0.5 * log_variance), self.min_std)
         return Independent(distributions.Normal(self.mean(maps[0]), std), 3)
 
     def diagnostics(self, p: Distribution) -> dict[str, float]:

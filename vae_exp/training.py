@@ -316,6 +316,7 @@ def _results(
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "train_seconds": experiment.seconds if experiment else 0.0,
         "device": experiment.trained_on if experiment else None,
+        **(experiment.computation if experiment else {}),
         "threads": torch.get_num_threads(),
         "git_revision": _git_revision(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

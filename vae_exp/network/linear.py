@@ -1,6 +1,6 @@
 """A linear layer that takes the faster matrix product where there is one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,21 @@ def fast_linear(enabled: bool) -> Iterator[None]:
         _fast = before
 
 
+def is_fast() -> bool:
+    """Whether this is inside `fast_linear`, and there is an oneDNN."""
+    return _fast
+
+
+def product_library(model: nn.Module, batch_size: int, device: torch.device) -> str:
+    """Whose matrix products a model's batches take in float32: oneDNN's where a large one is among them."""
+    if device.type != "cpu":
+        return {"cuda": "cuBLAS"}.get(device.type, device.type)
+    linear = (module for module in model.modules() if isinstance(module, nn.Linear))
+    if is_fast() and any(batch_size * layer.weight.numel() >= SMALLEST_PRODUCT for layer in linear):
+        return "oneDNN"
+    return "MKL" if torch.backends.mkl.is_available() else "BLAS"
+
+
 class Linear(nn.Linear):
     """y = x Wᵀ + b, as torch.nn.Linear; inside `fast_linear` large products are oneDNN's."""
 
@@ -58,10 +73,10 @@ class TransposedLinear(nn.Module):
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x Wᵀ + b, by the faster product inside `fast_linear`; x (B, m), weight (n, m) and bias (n,) to (B, n)."""
-    if not (_fast and _suits(x, weight)):
+    # what torch.compile traces stays plain: `gradients.TakeLargeProducts` goes over the differentiated program
+    if torch.compiler.is_compiling() or not (_fast and _suits(x, weight)):
         return F.linear(x, weight, bias)
-    product = TracedProduct.apply if torch.compiler.is_compiling() else Product.apply
-    y: Tensor = product(x, weight, bias)
+    y: Tensor = Product.apply(x, weight, bias)
     return y
 
 
@@ -91,8 +106,13 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
         and x.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
         and x.ndim == 2
-        and len(x) * weight.numel() >= SMALLEST_PRODUCT
+        and is_large(x, weight)
     )
+
+
+def is_large(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN gains by x Wᵀ; x (B, m), weight (n, m)."""
+    return x.shape[0] * weight.numel() >= SMALLEST_PRODUCT
 
 
 def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -113,42 +133,8 @@ class Product(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Of x, weight and bias, where they are needed."""
-        return _gradients(ctx, dy, by_onednn)
-
-
-def _gradients(
-    ctx: Any, dy: Tensor, product: Callable[[Tensor, Tensor], Tensor]
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """∂x = ∂y W, ∂W = ∂yᵀ x, ∂b = Σ ∂y."""
-    x, weight = ctx.saved_tensors
-    dx = product(dy, weight.t()) if ctx.needs_input_grad[0] else None
-    dW = product(dy.t(), x.t()) if ctx.needs_input_grad[1] else None
-    return dx, dW, dy.sum(0) if ctx.needs_input_grad[2] else None
-
-
-# as an operator, torch.compile takes it as it is; torch.library.custom_op would do, with 10 µs more per call
-LIBRARY = torch.library.Library("vae_exp", "DEF")
-LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor")
-LIBRARY.impl("linear", by_onednn, "CPU")
-torch.library.register_fake("vae_exp::linear", lambda x, weight, bias=None: x.new_empty(len(x), len(weight)))
-traced: Callable[..., Tensor] = torch.ops.vae_exp.linear.default
-
-
-class TracedProduct(torch.autograd.Function):
-    """x Wᵀ + b, in the form that torch.func can differentiate."""
-
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """x (B, m), weight (n, m) and bias (n,) to (B, n)."""
-        return traced(x, weight, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        """Keep what the gradients need."""
-        ctx.save_for_backward(*inputs[:2])
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Of x, weight and bias, where they are needed."""
-        return _gradients(ctx, dy, traced)
+        """∂x = ∂y W, ∂W = ∂yᵀ x, ∂b = Σ ∂y, where they are needed."""
+        x, weight = ctx.saved_tensors
+        dx = by_onednn(dy, weight.t()) if ctx.needs_input_grad[0] else None
+        dW = by_onednn(dy.t(), x.t()) if ctx.needs_input_grad[1] else None
+        return dx, dW, dy.sum(0) if ctx.needs_input_grad[2] else None
