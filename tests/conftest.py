@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other, an
 import pytest
 import torch
 from hypothesis import settings
+from program import Program
 from wandb_server import Server
 
 from vae_exp.dataset.base import Splits
@@ -130,13 +130,6 @@ def report_data(directory: Path) -> dict[str, Any]:
     return data
 
 
-def command_line(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def command_line(*arguments: str, cwd: Path, **environment: str) -> Program:
     """The program as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Program(arguments, cwd, os.environ | {"PYTHONUNBUFFERED": "1"} | environment)

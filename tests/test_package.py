@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,19 @@ def test_what_the_readme_points_to_is_there():
         assert "RESULT_" not in text
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             assert link.startswith("http") or (page.parent / link).exists(), link
+
+
+def test_the_oldest_releases_are_those_that_the_package_admits():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = project["dependencies"] + [
+        word for extra in ("joblib", "optuna", "ray", "slurm", "tensorboard", "workspace") for word in extras[extra]
+    ]
+    admitted = dict(re.match(r"([\w-]+)>=([\w.]+)", word).groups() for word in needed)
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
+    assert admitted.keys() <= pins.keys()
+    for name, version in admitted.items():
+        assert f"{pins[name]}.".startswith(f"{version}."), name
 
 
 def test_a_wheel_installed_elsewhere_runs(tmp_path):

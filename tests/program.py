@@ -1,0 +1,75 @@
+"""The program as a process of its own, forked from one that has imported everything: that takes longer than a run."""
+
+import atexit
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from multiprocessing import get_context
+from pathlib import Path
+
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(["vae_exp.training", "vae_exp.evaluate", "vae_exp.sample", "vae_exp.sweep"])
+
+
+class Program:
+    """`python -m …`, with the methods of subprocess.Popen that tests take.
+
+    Args:
+        arguments: The module and its words.
+        cwd: Where it runs.
+        environment: All of its environment.
+    """
+
+    def __init__(self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str]) -> None:
+        self._folder = Path(tempfile.mkdtemp())
+        self._process = CONTEXT.Process(target=_run, args=(arguments, cwd, environment, self._folder))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its status, −n where signal n ended it; None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The same."""
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait for the end: what it wrote to stdout and stderr."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("python -m", timeout or 0.0)
+        out, err = ((self._folder / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        return out, err
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _run(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], folder: Path) -> None:
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    for name, number in (("out", 1), ("err", 2)):
+        file = os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(file, number)
+    sys.stdout, sys.stderr = (open(n, "w", buffering=1, encoding="utf-8", closefd=False) for n in (1, 2))  # noqa: SIM115
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.path[:0] = [str(cwd), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    module, *words = arguments
+    sys.argv = [module, *words]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()  # a forked process has none of its own
