@@ -11,12 +11,16 @@ import wandb
 from matplotlib.image import imread
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from vae_exp.checkpoint import flat
 from vae_exp.errors import ConfigError
 from vae_exp.metrics import headline
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
+
+# to Lightning each process is a run of its own, also where a scheduler has numbered it (SLURM_PROCID, RANK)
+rank_zero_only.rank = 0
 
 
 def account_configured() -> bool:

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from vae_exp.dataset.base import Images, Source, Splits, shuffled
 from vae_exp.errors import DataError
+from vae_exp.lock import locked
 
 FILE = "frey_rawface.mat"
 ADDRESS = f"https://cs.nyu.edu/~roweis/data/{FILE}"
@@ -64,15 +64,17 @@ def _read(path: Path) -> Tensor:
 
 
 def _download(path: Path) -> None:
+    part = path.with_name(f"{FILE}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
+        with locked(path.with_name(f".{FILE}.lock"), wait=True):  # many jobs may start at once
+            if path.exists():
+                return
             try:
-                with urllib.request.urlopen(ADDRESS, timeout=20) as response:
-                    shutil.copyfileobj(response, part)
-                Path(part.name).replace(path)
+                with urllib.request.urlopen(ADDRESS, timeout=20) as response, part.open("wb") as file:
+                    shutil.copyfileobj(response, file)
+                part.replace(path)
             finally:
-                Path(part.name).unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
             f"{FILE} is not in paths.data={path.parent} and could not be downloaded ({error}). Get it from {ADDRESS}, "
