@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.cli.interruption import interruptible
 from vae_exp.cli.output import lasting_output
+from vae_exp.config.relative import make_absolute
 from vae_exp.errors import UserError
 from vae_exp.explain import readable_errors
 from vae_exp.resume import resolve_resume, resolve_sweep
@@ -41,6 +42,7 @@ def run(config: DictConfig) -> float:
     job: Any = HydraConfig.get()
     directory = RunDirectory(job.runtime.output_dir)
     in_sweep = job.mode == RunMode.MULTIRUN
+    make_absolute(config, Path(job.runtime.cwd))
     if in_sweep and directory.holds_a_run():  # the sweep is resumed, or the scheduler started the job again
         config.resume = str(directory.path)
     with lasting_output(), interruptible(directory):  # a launcher's process has streams and signals of its own

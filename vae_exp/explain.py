@@ -13,6 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_exp.cli.config_dir import config_dir_of, searching
 from vae_exp.cli.surroundings import provide_home, surroundings
 from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra, unknown_key
 
@@ -99,7 +100,8 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     groups = [word for word in sys.argv[1:] if re.fullmatch(r"\+?[\w/]+=\w+", word) and key not in word]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
-            config = compose("config", overrides=groups, return_hydra_config=key.startswith("hydra."))
+            overrides = [*groups, *searching(config_dir_of(sys.argv[1:]))]
+            config = compose("config", overrides, return_hydra_config=key.startswith("hydra."))
         except HydraException:
             config = compose("config")
     path, _, name = key.replace("/", ".").rpartition(".")
