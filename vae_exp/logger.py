@@ -23,7 +23,7 @@ from vae_exp.sweep_directory import SweepDirectory
 log = logging.getLogger(__name__)
 
 # to Lightning each process is a run of its own, also where a scheduler has numbered it (SLURM_PROCID, RANK)
-rank_zero_only.rank = 0
+rank_zero_only.rank = 0  # type: ignore[attr-defined]
 
 
 def account_configured() -> bool:

@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 class Output:
-    """A stream that goes on writing to nowhere once it cannot be written any more, and says so in the log.
+    """A stream that writes to nowhere once it cannot be written any more, and says so in the log.
 
-    Characters that its encoding lacks are written as escapes (`\\u2212`).
+    Characters that its encoding lacks are written as escapes.
 
     Args:
         stream: The stream; everything but writing is left to it.

@@ -1,6 +1,7 @@
 """Frey Face (Roweis), which may not be redistributed: it is found, downloaded or refused with directions."""
 
 import hashlib
+import secrets
 import shutil
 import urllib.request
 from pathlib import Path
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from vae_exp.dataset.base import Images, Source, Splits, shuffled
 from vae_exp.errors import DataError
-from vae_exp.lock import locked
 
 FILE = "frey_rawface.mat"
 ADDRESS = f"https://cs.nyu.edu/~roweis/data/{FILE}"
@@ -64,17 +64,15 @@ def _read(path: Path) -> Tensor:
 
 
 def _download(path: Path) -> None:
-    part = path.with_name(f"{FILE}.part")
+    part = path.with_name(f"{FILE}.{secrets.token_hex(4)}.part")  # many jobs may start at once
     try:
-        with locked(path.with_name(f".{FILE}.lock"), wait=True):  # many jobs may start at once
-            if path.exists():
-                return
-            try:
-                with urllib.request.urlopen(ADDRESS, timeout=20) as response, part.open("wb") as file:
-                    shutil.copyfileobj(response, file)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with urllib.request.urlopen(ADDRESS, timeout=20) as response, part.open("wb") as file:
+                shutil.copyfileobj(response, file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
             f"{FILE} is not in paths.data={path.parent} and could not be downloaded ({error}). Get it from {ADDRESS}, "

@@ -1,8 +1,9 @@
 """The flags that a run or a sweep was begun with, as far as its config depends on them."""
 
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from yaml import YAMLError
 
 
@@ -13,13 +14,10 @@ def recorded_flags(record: Path) -> list[str]:
         record: A file with Hydra's own config: `.hydra/hydra.yaml` of a run, `multirun.yaml` of a sweep.
     """
     try:
-        config = OmegaConf.load(record)
-    except (OSError, UnicodeDecodeError, YAMLError):
+        config: Any = OmegaConf.load(record)
+        sources = OmegaConf.select(config, "hydra.runtime.config_sources") or []
+        name = OmegaConf.select(config, "hydra.job.config_name")
+        flags = [f"--config-dir={source['path']}" for source in sources if source["provider"] == "command-line"]
+    except (OSError, ValueError, TypeError, KeyError, YAMLError):  # damaged, or of something else
         return []
-    hydra = OmegaConf.to_container(config).get("hydra") if isinstance(config, DictConfig) else None
-    if not isinstance(hydra, dict):
-        return []
-    sources = hydra.get("runtime", {}).get("config_sources") or []
-    flags = [f"--config-dir={source['path']}" for source in sources if source["provider"] == "command-line"]
-    name = hydra.get("job", {}).get("config_name")
     return flags if name in (None, "config") else [*flags, f"--config-name={name}"]
