@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 log = logging.getLogger(__name__)
@@ -52,10 +52,8 @@ class Output:
 
     def _drop(self, error: OSError) -> None:
         """From now on write to nowhere, also what is still buffered and what other code writes to the descriptor."""
-        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (as long as the process)
-        with suppress(OSError):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), self._stream.fileno())
-        self._stream = nowhere
         # a reader that has seen enough, such as `head`, need not be told so
         level = logging.INFO if error.errno == errno.EPIPE else logging.WARNING
         log.log(level, "%s is lost (%s); the program goes on without it", self._name, error.strerror)
@@ -65,12 +63,12 @@ class Output:
 def lasting_output() -> Iterator[None]:
     """Put an `Output` in the place of standard output and standard error, also where they are closed."""
     before = sys.stdout, sys.stderr
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-        setattr(sys, name, cast(TextIO, Output(stream, f"standard {'output' if name == 'stdout' else 'error'}")))
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        sys.stdout, sys.stderr = before
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        sys.stdout = cast(TextIO, Output(sys.stdout or nowhere, "standard output"))
+        sys.stderr = cast(TextIO, Output(sys.stderr or nowhere, "standard error"))
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            sys.stdout, sys.stderr = before
