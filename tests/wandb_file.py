@@ -25,6 +25,7 @@ class WandbRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, str] = field(default_factory=dict)
     exit_code: int | None = None
+    tags: list[str] = field(default_factory=list)
 
 
 def read_wandb(directory: Path) -> list[WandbRun]:
@@ -53,6 +54,7 @@ def _decode(path: Path) -> WandbRun:
         if kind == "run":
             run.run_id, run.group, run.project = record.run.run_id, record.run.run_group, record.run.project
             run.name, run.job_type = record.run.display_name, record.run.job_type
+            run.tags = list(record.run.tags)
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "history":
             items = record.history.item

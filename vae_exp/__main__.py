@@ -10,6 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_exp.cli.interruption import interruptible
+from vae_exp.cli.output import lasting_output
+from vae_exp.config.relative import make_absolute
 from vae_exp.errors import UserError
 from vae_exp.explain import readable_errors
 from vae_exp.resume import resolve_resume, resolve_sweep
@@ -36,21 +39,23 @@ OmegaConf.register_new_resolver("by_choice", by_choice, replace=True)
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
 def run(config: DictConfig) -> float:
     """One job."""
-    # torch takes seconds to import: not before there is something to train
-    from vae_exp.training import train
-
     job: Any = HydraConfig.get()
     directory = RunDirectory(job.runtime.output_dir)
     in_sweep = job.mode == RunMode.MULTIRUN
+    make_absolute(config, Path(job.runtime.cwd))
     if in_sweep and directory.holds_a_run():  # the sweep is resumed, or the scheduler started the job again
         config.resume = str(directory.path)
-    try:
-        return train(config, directory.path, job)
-    except Exception as error:
-        if in_sweep:  # which goes on
-            fault = not isinstance(error, UserError)
-            log.error("%s: %s [%s]", directory.path, error, " ".join(job.overrides.task), exc_info=fault)
-        raise
+    with lasting_output(), interruptible(directory):  # a launcher's process has streams and signals of its own
+        # torch takes seconds to import: not before there is something to train
+        from vae_exp.training import train
+
+        try:
+            return train(config, directory.path, job)
+        except Exception as error:
+            if in_sweep:  # which goes on
+                fault = not isinstance(error, UserError)
+                log.error("%s: %s [%s]", directory.path, error, " ".join(job.overrides.task), exc_info=fault)
+            raise
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any
         usage: The help text.
         show: How.
     """
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(usage)
-        return
     with readable_errors(CONFIG_DIR):
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(usage)
+            return
         for word in sys.argv[1:]:
             if "=" not in word:
                 raise ConfigError(f"{word}: arguments are written key=value")

@@ -301,7 +301,7 @@ class Progress(pl.callbacks.ProgressBar):
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} samples  {task.fields[speed]}  {task.fields[score]}"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.file.isatty(),  # FORCE_COLOR is no terminal
             refresh_per_second=4,
         )
         self._bar.start()

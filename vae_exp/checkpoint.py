@@ -1,5 +1,6 @@
 """Checkpoint files: written whole or not at all, read without unpickling code."""
 
+import io
 import os
 import pickle
 from pathlib import Path
@@ -23,12 +24,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        whole = io.BytesIO()  # writing to a file that cannot grow, torch does not say why
+        torch.save(checkpoint, whole)
         part = path.with_name(f"{path.name}.part")
-        with part.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        try:
+            with part.open("wb") as file:
+                file.write(whole.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

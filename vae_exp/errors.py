@@ -20,6 +20,10 @@ class RunError(UserError):
     """A run directory or checkpoint that cannot be used."""
 
 
+class InputError(UserError, ValueError):
+    """Images, latents or labels that a model does not take."""
+
+
 class Diverged(UserError):
     """The loss is no longer finite."""
 

@@ -13,6 +13,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_exp.cli.config_dir import config_dir_of, searching
+from vae_exp.cli.surroundings import provide_home, surroundings
 from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra, unknown_key
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -23,10 +25,19 @@ EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slur
 @contextmanager
 def readable_errors(config_dir: Path) -> Iterator[None]:
     """End the program with one message and a status ≠ 0; with HYDRA_FULL_ERROR=1 the traceback comes through."""
-    asked_for = os.environ.get(FULL_ERROR)
-    if asked_for == "1":
-        yield
-        return
+    with surroundings():
+        asked_for = os.environ.get(FULL_ERROR)
+        if asked_for == "1":
+            provide_home()
+            yield
+            return
+        with _explained(config_dir, asked_for):
+            provide_home()
+            yield
+
+
+@contextmanager
+def _explained(config_dir: Path, asked_for: str | None) -> Iterator[None]:
     os.environ[FULL_ERROR] = "1"  # Hydra hands its errors on instead of printing them
     try:
         yield
@@ -34,10 +45,6 @@ def readable_errors(config_dir: Path) -> Iterator[None]:
         _end(str(interruption), 128 + interruption.signal_number)
     except KeyboardInterrupt:
         _end("Interrupted", 130)
-    except BrokenPipeError:
-        # whoever read the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:
         message = _explanation(error, config_dir)
         if message is None:
@@ -68,6 +75,8 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
     if isinstance(error, ValueError) and "Config group override" in str(error):
         nulls = [word for word in sys.argv[1:] if word.endswith("=null")]
         return f"{', '.join(nulls)}: a part cannot be null; --help lists what can be chosen (logger=none for no logger)"
+    if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
+        return f"hydra.job_logging, hydra.hydra_logging: {error}: {error.__cause__}"
     if isinstance(error, OSError):
         return f"{error.filename or 'output'}: {error.strerror} (the output goes to hydra.run.dir=…)"
     return None
@@ -91,7 +100,8 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     groups = [word for word in sys.argv[1:] if re.fullmatch(r"\+?[\w/]+=\w+", word) and key not in word]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
-            config = compose("config", overrides=groups, return_hydra_config=key.startswith("hydra."))
+            overrides = [*groups, *searching(config_dir_of(sys.argv[1:]))]
+            config = compose("config", overrides, return_hydra_config=key.startswith("hydra."))
         except HydraException:
             config = compose("config")
     path, _, name = key.replace("/", ".").rpartition(".")

@@ -1,27 +1,44 @@
 """One process at a time."""
 
-import fcntl
+import errno
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from vae_exp.errors import RunError
+
+log = logging.getLogger(__name__)
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""How a file system says that it has none, as some network file systems do."""
 
 
 @contextmanager
 def locked(path: Path, wait: bool) -> Iterator[None]:
     """Hold a lock file; it is free again when the process ends, however it ends.
 
+    Where the file system has no locks this warns and goes on without.
+
     Args:
         path: The lock file; made where it is missing.
         wait: Whether to wait for another process that holds it.
 
     Raises:
-        BlockingIOError: Another process holds it, and there was no waiting.
+        Timeout: Another process holds it, and there was no waiting.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    with ExitStack() as held:
+        try:
+            # a soft lock would outlive a process that is killed
+            held.enter_context(FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False))
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            _warn(error.strerror)
         yield
 
 
@@ -36,8 +53,14 @@ def alone(directory: Path, otherwise: str) -> Iterator[None]:
     Raises:
         RunError: One is in it.
     """
-    try:
-        with locked(directory / ".lock", wait=False):
-            yield
-    except BlockingIOError as error:
-        raise RunError(otherwise) from error
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(directory / ".lock", wait=False))
+        except Timeout as error:
+            raise RunError(otherwise) from error
+        yield
+
+
+@cache
+def _warn(reason: str) -> None:
+    log.warning("This file system has no locks (%s): nothing keeps two processes out of one run", reason)

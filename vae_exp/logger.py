@@ -1,5 +1,6 @@
 """Weights & Biases and TensorBoard, as this project uses them."""
 
+import logging
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,12 +12,18 @@ import wandb
 from matplotlib.image import imread
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from vae_exp.checkpoint import flat
 from vae_exp.errors import ConfigError
 from vae_exp.metrics import headline
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
+
+log = logging.getLogger(__name__)
+
+# to Lightning each process is a run of its own, also where a scheduler has numbered it (SLURM_PROCID, RANK)
+rank_zero_only.rank = 0  # type: ignore[attr-defined]
 
 
 def account_configured() -> bool:
@@ -27,15 +34,18 @@ def account_configured() -> bool:
 class WandB(WandbLogger):
     """Metrics, figures and config of one run, everything against `samples`.
 
+    What is not set here comes from W&B's own environment variable: WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP,
+    WANDB_JOB_TYPE, WANDB_TAGS, WANDB_NAME, WANDB_NOTES, WANDB_DIR and WANDB_RUN_ID; without one from the run.
+
     Args:
-        directory: The run directory; an offline run lies in its `wandb/`.
+        directory: The run directory; an offline run lies in its `wandb/`, unless WANDB_DIR names another place.
         config: The composed config, resolved.
-        project: W&B project.
-        entity: W&B user or team; None for the account's default.
-        group: Runs that belong together; None for those of its sweep, or of its experiment.
-        job_type: What kind of run it is.
+        project: W&B project; `vae_exp` by default.
+        entity: W&B user or team; the account's default.
+        group: Runs that belong together; by default those of its sweep, or of its experiment.
+        job_type: What kind of run it is; `train` by default.
         tags: Any words.
-        name: What the run is called; None for the name of its directory, in a sweep with the values that vary.
+        name: What the run is called; by default the name of its directory, in a sweep with the values that vary.
         mode: `auto` is online where an account is configured and offline elsewhere; WANDB_MODE overrules it.
 
     Raises:
@@ -46,24 +56,25 @@ class WandB(WandbLogger):
         self,
         directory: Path,
         config: dict[str, Any],
-        project: str = "vae_exp",
+        project: str | None = None,
         entity: str | None = None,
         group: str | None = None,
-        job_type: str | None = "train",
+        job_type: str | None = None,
         tags: list[str] = [],  # noqa: B006 (never changed)
         name: str | None = None,
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
     ) -> None:
         if mode == "auto":
-            mode = os.environ.get("WANDB_MODE") or ("online" if account_configured() else "offline")  # type: ignore[assignment]
+            mode = _from_environment("MODE") or ("online" if account_configured() else "offline")  # type: ignore[assignment]
         super().__init__(
-            project=project,
-            entity=entity,
-            group=group or _group(directory, config["name"]),
-            job_type=job_type,
-            tags=list(tags),
-            name=name or _called(directory),
-            save_dir=directory,
+            project=project or _from_environment("PROJECT") or "vae_exp",
+            entity=entity or _from_environment("ENTITY"),
+            group=group or _from_environment("RUN_GROUP") or _group(directory, config["name"]),
+            job_type=job_type or _from_environment("JOB_TYPE") or "train",
+            tags=list(tags) or [tag.strip() for tag in (_from_environment("TAGS") or "").split(",") if tag.strip()],
+            name=name or _from_environment("NAME") or _called(directory),
+            notes=_from_environment("NOTES"),
+            save_dir=_from_environment("DIR") or directory,
             id=_run_id(directory),
             config=config,
             mode=mode,
@@ -185,10 +196,28 @@ def _group(directory: Path, name: str) -> str:
     return name if sweep is None else f"{name}/{sweep.path.name}"
 
 
+def _from_environment(name: str) -> str | None:
+    """One of W&B's own variables, `WANDB_<name>`; None where it is not set, or empty."""
+    return os.environ.get(f"WANDB_{name}") or None
+
+
 def _run_id(directory: Path) -> str:
-    """The W&B id of a run directory: a resumed run goes on under its own."""
+    """The W&B id of a run directory: a resumed run goes on under its own, a new one takes WANDB_RUN_ID.
+
+    A sweep and a run in stages are several runs to W&B, which cannot share one.
+    """
     path = directory / "wandb" / "id"
-    return path.read_text() if path.exists() else secrets.token_hex(4)
+    if path.exists():
+        return path.read_text()
+    asked = _from_environment("RUN_ID")
+    if asked and (SweepDirectory(directory).record.exists() or _sweep_of(directory) or _is_stage(directory)):
+        log.warning("WANDB_RUN_ID=%s: is the id of one run; the jobs of a sweep and stages have their own", asked)
+        asked = None
+    return asked or secrets.token_hex(4)
+
+
+def _is_stage(directory: Path) -> bool:
+    return RunDirectory(directory.absolute().parent).config.exists()
 
 
 def _keep_id(directory: Path, run_id: str) -> None:

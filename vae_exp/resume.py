@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from vae_exp.cli.config_dir import check_flags
 from vae_exp.errors import ConfigError, RunError, unknown_key
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
@@ -24,6 +25,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     overrides = RunDirectory(path).overrides
     if not overrides.exists():
         raise RunError(f"resume={path}: is not a run directory: {overrides} is missing")
+    check_flags(arguments, RunDirectory(path).flags, RunDirectory(path).go_on)
     typed = [argument for argument in arguments if key_of(argument) != "resume"]
     # Hydra's parser wants its flags, and what belongs to them, before the overrides
     first = next((i for i, argument in enumerate(typed) if argument.startswith("-")), len(typed))
@@ -57,6 +59,7 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
         raise ConfigError(f"hydra.sweep.dir: a resumed sweep stays where it is, in {asked}")
     path = Path(asked or named or "")
     own = {key_of(word): word for word in SweepDirectory(path).words()}
+    check_flags(arguments, SweepDirectory(path).flags, SweepDirectory(path).go_on)
     flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument.lstrip("~")]
     typed = {key_of(argument): argument for argument in arguments if argument not in flags}
     if "hydra/launcher" in typed:  # another may not have the keys of the first

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
 from vae_exp.metrics import write_atomically
+from vae_exp.results.flags import recorded_flags
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,12 @@ class RunDirectory:
     @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
-        return f"python -m vae_exp {shlex.quote(f'resume={self.path}')}"
+        return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}"])
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that it was begun with, as far as its config depends on them."""
+        return recorded_flags(self.config.with_name("hydra.yaml"))
 
     @property
     def config(self) -> Path:

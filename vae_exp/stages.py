@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build_architecture, build_data, check_config
 from vae_exp.checkpoint import read_checkpoint
+from vae_exp.config.relative import make_absolute
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.resume import key_of
 from vae_exp.run_directory import RunDirectory, typed
@@ -34,6 +35,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
         own = [_with_directories(word, {name: path / name for name in found}) for word in words]
         try:
             found[str(stage)] = _composed(own, config, typed(hydra))
+            make_absolute(found[str(stage)][0], Path(hydra.runtime.cwd))
             check_config(found[str(stage)][0])
             build_architecture(found[str(stage)][0], build_data(found[str(stage)][0]))
         except UserError as error:

@@ -265,10 +265,10 @@ def main() -> None:
     from vae_exp.__main__ import CONFIG_DIR
     from vae_exp.explain import readable_errors
 
-    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
-        print("python -m vae_exp.sweep <directory of a sweep>: write its tables, pictures and report again")
-        sys.exit(len(sys.argv) != 2)
     with readable_errors(CONFIG_DIR):
+        if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+            print("python -m vae_exp.sweep <directory of a sweep>: write its tables, pictures and report again")
+            sys.exit(len(sys.argv) != 2)
         print(report(sys.argv[1]).read_text(encoding="utf-8"))
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import RunError, nearest_first
 from vae_exp.lock import alone
+from vae_exp.results.flags import recorded_flags
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,12 @@ class SweepDirectory:
     @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
-        return f"python -m vae_exp -m {shlex.quote(f'sweep.resume={self.path}')}"
+        return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}"])
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that it was begun with, as far as its config depends on them."""
+        return recorded_flags(self.record)
 
     def hydra(self) -> DictConfig:
         """Hydra's own config, as it began.

@@ -5,6 +5,8 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from vae_exp.cli.config_dir import config_dir_of, overrides_of
+
 EXAMPLES = """\
 vae_exp: experiments with autoencoders. Choose the parts, swap any value, sweep.
 
@@ -33,20 +35,21 @@ def usage(config_dir: Path, arguments: list[str]) -> str:
     Raises:
         HydraException: They make none.
     """
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
-        config = compose("config", overrides=overrides)
-    parts = "\n".join(f"  {group + '=':26}{'  '.join(choices)}" for group, choices in _groups(config_dir).items())
+        config = compose("config", overrides=overrides_of(arguments))
+    folders = [config_dir, *filter(None, [config_dir_of(arguments)])]
+    parts = "\n".join(f"  {group + '=':26}{'  '.join(choices)}" for group, choices in _groups(folders).items())
     return (
         f"{EXAMPLES}\nParts (group=choice; +experiment= with a plus):\n{parts}\n\n"
         f"Values (key=value):\n{_indented(OmegaConf.to_yaml(config))}\n\nFlags:\n{FLAGS}"
     )
 
 
-def _groups(config_dir: Path) -> dict[str, list[str]]:
+def _groups(folders: list[Path]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
-    for path in sorted(config_dir.rglob("*/*.yaml")):
-        groups.setdefault(str(path.parent.relative_to(config_dir)), []).append(path.stem)
+    for folder in folders:
+        for path in sorted(folder.rglob("*/*.yaml")):
+            groups.setdefault(str(path.parent.relative_to(folder)), []).append(path.stem)
     return groups
 
 

@@ -1,12 +1,14 @@
 """What every architecture promises."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_exp.errors import UserError
+from vae_exp.architecture.inputs import floats, integers, whole
+from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
 from vae_exp.objective import Terms
@@ -50,13 +52,38 @@ class Architecture(nn.Module, ABC):
     def prior(self) -> Distribution | None:
         """p(z) with event (latent_dim,), or None where the code has none."""
 
-    @abstractmethod
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The code of each image, (B, latent_dim); of a distribution its mean."""
+        """The code of each image, (B, latent_dim); of a distribution its mean.
+
+        Args:
+            x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
+            y: Labels (B,), integers, for a model that takes them.
+
+        Raises:
+            InputError: They have another shape or type.
+        """
+        return self._encode(*self._batch(x, y))
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z) with batch shape (…, B) and event shape (C, H, W).
+
+        Args:
+            z: Latents (…, B, latent_dim), floats of any precision; also a NumPy array.
+            y: Labels (B,), integers, for a model that takes them.
+
+        Raises:
+            InputError: They have another shape or type.
+        """
+        z = floats("z", z, (self.latent_dim,), f"latents (…, B, {self.latent_dim})", self._parameter)
+        return self._decode(z, self._labels(y, z.shape[-2]))
 
     @abstractmethod
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
-        """p(x|z) with batch shape (…) and event shape (C, H, W), for latents (…, latent_dim)."""
+    def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """`encode`, of images and labels as they should be."""
+
+    @abstractmethod
+    def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """`decode`, of latents and labels as they should be."""
 
     @abstractmethod
     def corrupt(self, x: Tensor) -> Tensor:
@@ -88,21 +115,39 @@ class Architecture(nn.Module, ABC):
     def classify(self, x: Tensor) -> Tensor:
         """log p(y|x), or log q(y|x), of every class, (B, number of labels).
 
+        Args:
+            x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
+
         Raises:
             UserError: It does not say.
+            InputError: They have another shape or type.
         """
+        return self._classify(self._batch(x)[0])
+
+    def _classify(self, x: Tensor) -> Tensor:
+        """`classify`, of images as they should be: by default it does not say."""
         raise UserError(f"{type(self).__name__} is no classifier here")
 
     def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.
 
+        Args:
+            x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
+            y: Labels (B,), integers, for a model that takes them.
+
         Raises:
             UserError: The code has no prior, so there is no bound on log p(x).
+            InputError: Images or labels have another shape or type, or pixels lie outside of [0, 1].
         """
         self._distribution_of_codes()
+        images, labels = self._batch(x, y)
         training = self.training
-        terms = self.eval().terms(x, y)
-        self.train(training)
+        try:
+            terms = self.eval().terms(images, labels)
+        except ValueError as error:  # of torch.distributions
+            raise InputError("x: the likelihood has no density there: divide pixels of 0 to 255 by 255") from error
+        finally:
+            self.train(training)
         return -(terms["nll"] + terms["kl"])
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
@@ -114,11 +159,31 @@ class Architecture(nn.Module, ABC):
 
         Raises:
             UserError: The code has no prior to sample from.
+            InputError: n is no whole number, or the labels have another shape or type.
         """
-        z = self._distribution_of_codes().sample((n,))
+        z = self._distribution_of_codes().sample((whole("n", n),))
         if self.classes and y is None:
             y = torch.randint(self.classes, (n,), device=z.device)
         return self.decode(z, y).mean
+
+    @property
+    def _parameter(self) -> Tensor:
+        """One of the model's: on its device, of its precision."""
+        return next(self.parameters())
+
+    def _batch(self, x: Any, y: Any = None) -> tuple[Tensor, Tensor | None]:
+        """Images and labels as they should be."""
+        wanted = f"images (B, {', '.join(map(str, self.shape))}) in [0, 1]"
+        images = floats("x", x, self.shape, wanted, self._parameter)
+        if images.ndim != 1 + len(self.shape):
+            raise InputError(f"x: {wanted} are needed, not {tuple(images.shape)}")
+        return images, self._labels(y, len(images))
+
+    def _labels(self, y: Any, count: int) -> Tensor | None:
+        if y is None:
+            return None
+        known = range(0 if self.needs_labels else -1, self.classes)
+        return integers("y", y, count, known, self._parameter)
 
     def _distribution_of_codes(self) -> Distribution:
         if self.prior is None:

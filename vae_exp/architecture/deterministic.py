@@ -94,12 +94,12 @@ class AE(Architecture):
         """None: the code is whatever reconstructs best."""
         return None
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """f(x), (B, latent_dim)."""
         code: Tensor = self.encoder(x, x.new_zeros(len(x), 0))
         return code
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+    def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|z) with batch shape (…), for latents (…, latent_dim)."""
         features = self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
         p: Distribution = self.likelihood(features)
@@ -109,9 +109,9 @@ class AE(Architecture):
         """x̃, or x where there is no corruption."""
         return x if self.corruption is None or self.classifies else self.corruption(x)
 
-    def classify(self, x: Tensor) -> Tensor:
+    def _classify(self, x: Tensor) -> Tensor:
         """log p(y|x) of a supervised one, (B, classes)."""
-        return super().classify(x) if self.softmax is None else log_softmax(self.softmax(self.encode(x)), -1)
+        return super()._classify(x) if self.softmax is None else log_softmax(self.softmax(self._encode(x)), -1)
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """`nll` of the clean image and the penalties that have a weight, around the clean image; each (B,).
@@ -119,15 +119,15 @@ class AE(Architecture):
         Supervised: `cross_entropy` −log p(y|x).
         """
         if self.classifies:
-            return class_terms(self.classify(x), y)
+            return class_terms(self._classify(x), y)
         seen = self.corrupt(x) if self.training else x
-        terms = {"nll": -self.decode(self.encode(seen)).log_prob(x)}
+        terms = {"nll": -self._decode(self._encode(seen)).log_prob(x)}
         c = x.new_zeros(len(x), 0)
         if "contraction" in self.weights:
             terms["contraction"] = self.encoder.squared_jacobian_norm(x, c)
         if "stochastic_contraction" in self.weights:
             near = self._near(x)
-            change = self.encode(x) - self.encode(near.flatten(0, 1)).unflatten(0, near.shape[:2])
+            change = self._encode(x) - self._encode(near.flatten(0, 1)).unflatten(0, near.shape[:2])
             terms["stochastic_contraction"] = change.square().sum(-1).mean(0)
         if "higher_order_contraction" in self.weights:
             terms["higher_order_contraction"] = self.encoder.squared_jacobian_change(x, self._near(x), c).mean(0)

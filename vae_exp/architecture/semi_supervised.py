@@ -99,21 +99,21 @@ class M2(Architecture):
         """Let the classification of each labelled image count α/N_l = alpha·N/N_l."""
         self.weights["classification"] = self.alpha * images / labelled if labelled else 0.0
 
-    def classify(self, x: Tensor) -> Tensor:
+    def _classify(self, x: Tensor) -> Tensor:
         """log q(y|x), (B, classes)."""
         logits: Tensor = self.classifier(x, x.new_zeros(len(x), 0))
         return logits.log_softmax(1)
 
     def completed(self, x: Tensor, y: Tensor | None) -> Tensor:
         """The labels (B,), where they are not known the most probable ones of q(y|x)."""
-        guess = self.classify(x).argmax(1)
+        guess = self._classify(x).argmax(1)
         return guess if y is None else torch.where(y >= 0, y, guess)
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of q(z|x, y), (B, latent_dim), y guessed where it is not known."""
         return self._posterior(x, self.every_label[self.completed(x, y)]).mean
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+    def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|y, z) with y (B,): batch shape (…, B), for latents (…, B, latent_dim).
 
         Raises:
@@ -121,7 +121,7 @@ class M2(Architecture):
         """
         if y is None or (y < 0).any():
             raise UserError("M2 decodes a latent together with its label: y (B,) is needed, 0 or more")
-        return self._decode(z, self.every_label[y])
+        return self._decode_with(z, self.every_label[y])
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""
@@ -134,7 +134,7 @@ class M2(Architecture):
         """
         y = torch.full((len(x),), -1, device=x.device) if y is None else y
         known, label = (y >= 0)[:, None], one_hot(y.clamp(min=0), self.classes)
-        log_q = self.classify(x)
+        log_q = self._classify(x)
         classification = -(label * log_q * known).sum(1)
         if self.training:  # a label that is known is certain: q = 1 and log q = 0
             q, log_q = torch.where(known, label, log_q.exp()), torch.where(known, 0.0, log_q)
@@ -156,7 +156,7 @@ class M2(Architecture):
             x.repeat(self.classes, 1, 1, 1),
             lambda _: self._posterior(x, c),
             self.prior,
-            lambda z: self._decode(z, c),
+            lambda z: self._decode_with(z, c),
         )
         nll, kl = (terms[name].unflatten(0, (self.classes, len(x))).T for name in ("nll", "kl"))
         return nll, kl
@@ -166,7 +166,7 @@ class M2(Architecture):
         mean, log_variance = self.encoder(x, c).chunk(2, dim=-1)
         return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
 
-    def _decode(self, z: Tensor, c: Tensor) -> Distribution:
+    def _decode_with(self, z: Tensor, c: Tensor) -> Distribution:
         c = c.expand(*z.shape[:-1], -1)
         features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
         p: Distribution = self.likelihood(features)
@@ -233,21 +233,21 @@ class M1M2(Architecture):
         """As M2's."""
         self.m2.begin(images, labelled)
 
-    def classify(self, x: Tensor) -> Tensor:
+    def _classify(self, x: Tensor) -> Tensor:
         """log q(y|x), at the mean of q(z₁|x), (B, classes)."""
-        return self.m2.classify(self._features(x))
+        return self.m2._classify(self._features(x))
 
     def completed(self, x: Tensor, y: Tensor | None) -> Tensor:
         """The labels (B,), where they are not known the most probable ones of q(y|x)."""
         return self.m2.completed(self._features(x), y)
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of q(z₂|z₁, y) at that of q(z₁|x), (B, latent_dim), y guessed where it is not known."""
-        return self.m2.encode(self._features(x), y)
+        return self.m2._encode(self._features(x), y)
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+    def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|z₁) at the mean of p(z₁|y, z₂), with batch shape (…, B), for latents z₂ (…, B, latent_dim)."""
-        return self.m1.decode(self.m2.decode(z, y).mean.flatten(-3))
+        return self.m1._decode(self.m2._decode(z, y).mean.flatten(-3))
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""
@@ -256,12 +256,12 @@ class M1M2(Architecture):
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """In training M2's, of draws from q(z₁|x); else `nll` and `kl` of the bound on log p(x), `classification`."""
         with torch.no_grad():
-            q = self.m1.posterior(x)
+            q = self.m1._posterior(x)
             z = q.sample()
         terms = self.m2.terms(z.unflatten(-1, self.m2.shape), y)
         if self.training:
             return terms
-        nll = -self.m1.decode(z[None]).log_prob(x)[0]
+        nll = -self.m1._decode(z[None]).log_prob(x)[0]
         return terms | {"nll": nll, "kl": terms["nll"] + terms["kl"] - q.entropy()}
 
     def filters(self) -> Tensor:
@@ -270,5 +270,5 @@ class M1M2(Architecture):
 
     def _features(self, x: Tensor) -> Tensor:
         """The mean of q(z₁|x) as M2's images (B, features, 1, 1)."""
-        features: Tensor = self.m1.encode(x).unflatten(-1, self.m2.shape)
+        features: Tensor = self.m1._encode(x).unflatten(-1, self.m2.shape)
         return features

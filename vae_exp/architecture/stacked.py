@@ -102,11 +102,11 @@ class Stacked(Architecture):
         """None: the code is whatever reconstructs best."""
         return None
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The units of the layer in question, (B, latent_dim)."""
         return self._up(x, self.depth)
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+    def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|z) with batch shape (…), by the way back through every layer below."""
         h = z.flatten(0, -2)
         for layer in reversed(self._layers()[1 : self.depth]):
@@ -115,9 +115,9 @@ class Stacked(Architecture):
         p: Distribution = self.likelihood(features)
         return p
 
-    def classify(self, x: Tensor) -> Tensor:
+    def _classify(self, x: Tensor) -> Tensor:
         """log p(y|x) of a supervised one, (B, classes)."""
-        return super().classify(x) if self.softmax is None else F.log_softmax(self.softmax(self.encode(x)), -1)
+        return super()._classify(x) if self.softmax is None else F.log_softmax(self.softmax(self._encode(x)), -1)
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x̃, or x where there is no corruption, or it is another layer's units that are corrupted."""
@@ -130,9 +130,9 @@ class Stacked(Architecture):
         `cross_entropy` −log p(y|x).
         """
         if self.supervised:
-            return class_terms(self.classify(x), y)
+            return class_terms(self._classify(x), y)
         if not self.training:
-            return {"nll": -self.decode(self.encode(x)).log_prob(x)}
+            return {"nll": -self._decode(self._encode(x)).log_prob(x)}
         layer = self._layers()[self.depth - 1]
         with torch.no_grad():
             h = self._up(x, self.depth - 1)

@@ -85,18 +85,25 @@ class VAE(Architecture):
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
-        """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,)."""
+        """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
+
+        Raises:
+            InputError: Images or labels have another shape or type.
+        """
+        return self._posterior(*self._batch(x, y))
+
+    def _posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
         if self.encoder is None:
             z = posterior_samples(self, x, y)
             return Independent(Normal(z.mean(0), z.std(0) + SMALLEST_STD), 1)
         mean, log_variance = self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1)
         return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The posterior mean, (B, latent_dim)."""
-        return self.posterior(x, y).mean
+        return self._posterior(x, y).mean
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+    def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|z), or p(x|z, y) with y (B,): batch shape (…, B), for latents (…, B, latent_dim)."""
         c = self._context(y, z.shape[-2]).expand(*z.shape[:-1], -1)
         features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
@@ -105,7 +112,7 @@ class VAE(Architecture):
 
     def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float = 1.0) -> Tensor:
         """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim)."""
-        value: Tensor = self.prior.log_prob(z) + beta * self.decode(z, y).log_prob(x)
+        value: Tensor = self.prior.log_prob(z) + beta * self._decode(z, y).log_prob(x)
         return value
 
     def begin(self, images: int, labelled: int) -> None:
@@ -119,7 +126,7 @@ class VAE(Architecture):
         if self.amortized:
             return True
         with frozen(self.decoder), torch.autocast(x.device.type, enabled=False):
-            return self.objective.e_step(x, index, self.prior, lambda z, some: self.decode(z, y[some]))
+            return self.objective.e_step(x, index, self.prior, lambda z, some: self._decode(z, y[some]))
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""
@@ -128,7 +135,7 @@ class VAE(Architecture):
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """In training what the objective asks for, else `nll` and `kl` of the bound; each (B,)."""
         estimate = self.objective if self.training else self.objective.bound
-        return estimate(x, lambda x: self.posterior(x, y), self.prior, lambda z: self.decode(z, y))
+        return estimate(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
 
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w).

@@ -1,8 +1,8 @@
 """Frey Face (Roweis), which may not be redistributed: it is found, downloaded or refused with directions."""
 
 import hashlib
+import secrets
 import shutil
-import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -64,15 +64,15 @@ def _read(path: Path) -> Tensor:
 
 
 def _download(path: Path) -> None:
+    part = path.with_name(f"{FILE}.{secrets.token_hex(4)}.part")  # many jobs may start at once
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
-            try:
-                with urllib.request.urlopen(ADDRESS, timeout=20) as response:
-                    shutil.copyfileobj(response, part)
-                Path(part.name).replace(path)
-            finally:
-                Path(part.name).unlink(missing_ok=True)
+        try:
+            with urllib.request.urlopen(ADDRESS, timeout=20) as response, part.open("wb") as file:
+                shutil.copyfileobj(response, file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
             f"{FILE} is not in paths.data={path.parent} and could not be downloaded ({error}). Get it from {ADDRESS}, "

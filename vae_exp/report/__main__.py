@@ -9,10 +9,10 @@ from vae_exp.report import write_report
 
 def main() -> None:
     """One argument, the directory."""
-    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
-        print("python -m vae_exp.report <directory of a run or a sweep>: write its report.html again")
-        sys.exit(len(sys.argv) != 2)
     with readable_errors(CONFIG_DIR):
+        if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+            print("python -m vae_exp.report <directory of a run or a sweep>: write its report.html again")
+            sys.exit(len(sys.argv) != 2)
         print(write_report(sys.argv[1]))
 
 

@@ -25,7 +25,7 @@ def page_of_run(path: Path) -> Page:
         title=directory.name,
         status=results["status"],
         parts={name: results[name] for name in PARTS if results.get(name) is not None},
-        command=command("python -m vae_exp", _typed(directory, results)),
+        command=command("python -m vae_exp", [*directory.flags, *_typed(directory, results)]),
         notice=results.get("error") or "",
         facts=_facts(results),
         summary=[table for table in (_stages(path, config), _final(results)) if table.rows],

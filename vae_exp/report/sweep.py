@@ -34,7 +34,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     return Page(
         title=sweep.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
-        command=command("python -m vae_exp -m", words) if words else "",
+        command=command("python -m vae_exp -m", [*SweepDirectory(path).flags, *words]) if words else "",
         facts={**_best(path, jobs), "jobs": len(jobs), **counts},
         summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
         charts=charts(path, jobs),
