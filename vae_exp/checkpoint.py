@@ -1,7 +1,9 @@
 """Checkpoint files: written whole or not at all, read without unpickling code."""
 
+import io
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save a checkpoint."""
+        check_states(checkpoint)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
@@ -29,6 +32,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+
+
+def check_states(checkpoint: dict[str, Any]) -> None:
+    """Refuse what a callback adds to a checkpoint if it could not be loaded again, which runs no code.
+
+    Raises:
+        RunError: It holds something else than numbers, texts, tensors, and lists and dicts of these.
+    """
+    ours = ("state_dict", "optimizer_states", "callbacks", STATE)
+    added = {key: value for key, value in checkpoint.items() if key not in ours}
+    for key, value in (added | checkpoint.get("callbacks", {})).items():
+        file = io.BytesIO()
+        torch.save(value, file)
+        file.seek(0)
+        try:
+            torch.load(file, weights_only=True)
+        except pickle.UnpicklingError as error:
+            found = re.search(r"GLOBAL (\S+)", str(error))
+            raise RunError(
+                f"callbacks: {key} saves a {found[1] if found else 'value'} in its state, which a checkpoint may not "
+                "hold: numbers, texts, tensors, and lists and dicts of these"
+            ) from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
