@@ -21,10 +21,8 @@ from vae_exp.run_directory import RunDirectory
 SIZES = ["network.hidden_sizes=[20]", "architecture.latent_dim=2", "dataset.validation_size=100"]
 OFTEN = ["samples=1000", "callbacks.evaluate.per_decade=10", "callbacks.evaluate.decades=0.5"]
 QUICK = [*SIZES, *OFTEN, "logger=none", "callbacks.figures=null"]
-STOP = [
-    "+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping",
-    "+callbacks.stop.monitor=validation/bound",
-]
+EARLY_STOPPING = "+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping"
+STOP = [EARLY_STOPPING, "+callbacks.stop.monitor=validation/bound"]
 IMPATIENT = [*STOP, "+callbacks.stop.min_delta=1e5", "+callbacks.stop.patience=2"]
 STOPPED = "EarlyStopping: validation/bound has not improved for 2 evaluations"
 CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
@@ -105,7 +103,7 @@ class TestEarlyStopping:
     def test_works_as_typed_and_says_what_stopped_a_run(self, run):
         whole = run(*STOP, *QUICK)  # the bound rises, and a higher one is better
         assert (whole.status, whole.results["samples"], whole.results["stopped_by"]) == (0, 1000, None)
-        drawn = ["callbacks.figures.images=20", "callbacks.figures.manifold_side=2"]
+        drawn = ["+callbacks.figures.images=20", "callbacks.figures.manifold_side=2"]
         outcome = run(*IMPATIENT, *[word for word in QUICK if "figures" not in word], *drawn)
         assert outcome.status == 0
         results = outcome.results
@@ -188,9 +186,8 @@ class TestModelCheckpoint:
 
     def test_saves_the_latest_where_nothing_is_monitored(self, run):
         outcome = run(*lightnings("ModelCheckpoint"), *QUICK, "logger=tensorboard")
-        assert [path.name for path in (outcome.directory / "checkpoints" / "mine").iterdir()] == [
-            "epoch=3-step=10.ckpt"
-        ]
+        folder = outcome.directory / "checkpoints" / "mine"
+        assert [path.name for path in folder.iterdir()] == ["epoch=3-step=10.ckpt"]
 
 
 def test_a_timer_stops_a_run_between_two_evaluations_and_there_it_is_evaluated(run):
@@ -248,10 +245,13 @@ def test_no_progress_bar_is_none_and_lightnings_may_take_its_place(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([*STOP[:1], "+callbacks.stop.monitor=test/bound"], "dataset.validation_size=10000 callbacks.stop.monitor=val"),
-        ([*STOP[:1], "+callbacks.stop.monitor=validation/bund"], "Did you mean validation/bound?"),
-        ([*STOP[:1], "+callbacks.stop.monitor=val_loss"], "Did you mean validation/nll?"),
-        ([*STOP[:1], "+callbacks.stop.monitor=train/kl"], "callbacks.stop.mode: a value is needed for train/kl"),
+        (
+            [EARLY_STOPPING, "+callbacks.stop.monitor=test/bound"],
+            "dataset.validation_size=10000 callbacks.stop.monitor=val",
+        ),
+        ([EARLY_STOPPING, "+callbacks.stop.monitor=validation/bund"], "Did you mean validation/bound?"),
+        ([EARLY_STOPPING, "+callbacks.stop.monitor=val_loss"], "Did you mean validation/nll?"),
+        ([EARLY_STOPPING, "+callbacks.stop.monitor=train/kl"], "callbacks.stop.mode: a value is needed for train/kl"),
         ([*STOP, "+callbacks.stop.mode=min"], "a higher validation/bound is better: callbacks.stop.mode=max"),
         ([*STOP, "dataset.validation_size=0"], "there is no validation split: dataset.validation_size=10000"),
         ([*STOP, "~callbacks.evaluate"], "callbacks.evaluate=null leaves nothing to monitor"),
