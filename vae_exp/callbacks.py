@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pydantic import PositiveFloat, PositiveInt
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -17,7 +18,7 @@ from rich.progress import Progress as Bar
 
 from vae_exp.architecture import VAE
 from vae_exp.dataset import DataModule
-from vae_exp.errors import ConfigError, Diverged, Interrupted
+from vae_exp.errors import ConfigError, Diverged, Interrupted, nearest_first
 from vae_exp.evaluation import evaluate
 from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
@@ -137,6 +138,7 @@ class Evaluate(pl.Callback):
         _check_finite(experiment, row)
         trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()})
         _call(trainer, "on_validation_epoch_end")
+        _check_monitored(trainer)
         _call(trainer, "on_validation_end")
 
     def _row(self, experiment: Experiment, data: DataModule) -> dict[str, float]:
@@ -398,6 +400,18 @@ def _call(trainer: pl.Trainer, hook: str) -> None:
         with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
             getattr(callback, hook)(trainer, experiment)
     experiment.architecture.train(training)
+
+
+def _check_monitored(trainer: pl.Trainer) -> None:
+    """Only now is it known what a user's callback logs."""
+    names = trainer.callback_metrics
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.strict and callback.monitor not in names:
+            nearest = nearest_first(callback.monitor, names)
+            raise ConfigError(
+                f"callbacks: nothing logs {callback.monitor}, which EarlyStopping monitors. Did you mean {nearest[0]}? "
+                f"Allowed: {', '.join(nearest)}"
+            )
 
 
 def _check_finite(experiment: Experiment, row: dict[str, float]) -> None:

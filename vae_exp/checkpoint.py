@@ -41,19 +41,27 @@ def check_states(checkpoint: dict[str, Any]) -> None:
         RunError: It holds something else than numbers, texts, tensors, and lists and dicts of these.
     """
     ours = ("state_dict", "optimizer_states", "callbacks", STATE)
-    added = {key: value for key, value in checkpoint.items() if key not in ours}
-    for key, value in (added | checkpoint.get("callbacks", {})).items():
-        file = io.BytesIO()
-        torch.save(value, file)
-        file.seek(0)
-        try:
-            torch.load(file, weights_only=True)
-        except pickle.UnpicklingError as error:
-            found = re.search(r"GLOBAL (\S+)", str(error))
-            raise RunError(
-                f"callbacks: {key} saves a {found[1] if found else 'value'} in its state, which a checkpoint may not "
-                "hold: numbers, texts, tensors, and lists and dicts of these"
-            ) from error
+    added = {key: value for key, value in checkpoint.items() if key not in ours} | checkpoint.get("callbacks", {})
+    if _unloadable(added) is None:
+        return
+    key, kind = next((key, kind) for key, value in added.items() if (kind := _unloadable(value)))
+    raise RunError(
+        f"callbacks: {key} saves a {kind} in its state, which a checkpoint may not hold: numbers, texts, tensors, and "
+        "lists and dicts of these"
+    )
+
+
+def _unloadable(value: Any) -> str | None:
+    """The first class in a value that loading without code does not know."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    try:
+        torch.load(file, weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        return found[1] if found else "value"
+    return None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -83,8 +84,8 @@ def build_callbacks(config: DictConfig, directory: RunDirectory) -> dict[str, pl
     _check_alone(built)
     for name, callback in built.items():
         _check(f"callbacks.{name}", callback, config)
-    order = {Evaluate: -1, Checkpoint: 1}
-    return dict(sorted(built.items(), key=lambda item: order.get(type(item[1]), 0)))
+    order = sorted(built, key=lambda name: isinstance(built[name], Checkpoint) - isinstance(built[name], Evaluate))
+    return {name: built[name] for name in order}
 
 
 def check_monitors(
@@ -127,10 +128,14 @@ def _build(name: str, node: DictConfig, directory: RunDirectory) -> pl.Callback:
             raise ConfigError(f"{path}: {type(callback).__name__} cannot be used: {reason}")
     if isinstance(callback, EarlyStopping | ModelCheckpoint):
         _check_schedule(path, node)
+    if isinstance(callback, ModelCheckpoint) and Path(str(callback.dirpath)) == directory.checkpoints.resolve():
+        raise ConfigError(
+            f"{path}.dirpath: last.ckpt and best.ckpt are there. Leave it out: checkpoints/{name} is used"
+        )
     return callback
 
 
-def _defaults(path: str, node: DictConfig, checkpoints: Any) -> dict[str, Any]:
+def _defaults(path: str, node: DictConfig, checkpoints: Path) -> dict[str, Any]:
     """What Lightning would take from elsewhere, or from habit: where checkpoints go, which way a metric is better."""
     kind = target(node, path)
     accepted = signature(kind).parameters
@@ -206,7 +211,7 @@ def _instead(monitor: str, known: list[str]) -> str:
         return "callbacks.evaluate=null leaves nothing to monitor"
     names = nearest_first(monitor, [name for name in known if name.startswith(("train/", "validation/"))])
     # something else than a misspelling, such as val_loss, means what the model is judged by
-    nearest = get_close_matches(monitor, names, 1, 0.8) or [name for name in names if _mode(name)]
+    nearest = get_close_matches(monitor, names, 1, 0.8) or [name for name in names if _mode(name)] or names
     held_out = any(name.startswith("validation/") for name in names)
     way = "" if held_out else ". dataset.validation_size=10000 gives a validation split"
     return f"no evaluation has it. Did you mean {nearest[0]}? Allowed: {', '.join(names)}{way}"
