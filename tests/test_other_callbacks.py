@@ -49,12 +49,13 @@ class Diary(pl.Callback):
     """A user's own: it writes down what it is called with, draws random numbers, logs, and keeps a state."""
 
     def __init__(self, stop_at=10**9, path="diary.json"):
-        self.stop_at, self.path, self.lines = stop_at, Path(path), []
+        self.stop_at, self.path, self.lines, self.batches = stop_at, Path(path), [], 0
 
     def on_train_start(self, trainer, pl_module):
         self.lines.append(["start", trainer.global_step])
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.batches += 1
         self.log("mine/loss", outputs["loss"])
         trainer.should_stop |= pl_module.samples_seen >= self.stop_at
 
@@ -70,10 +71,10 @@ class Diary(pl.Callback):
         self.path.write_text(json.dumps([*self.lines, ["end", trainer.global_step]]))
 
     def state_dict(self):
-        return {"lines": self.lines}
+        return {"lines": self.lines, "batches": self.batches}
 
     def load_state_dict(self, state_dict):
-        self.lines = state_dict["lines"]
+        self.lines, self.batches = state_dict["lines"], state_dict["batches"]
 
 
 class Unloadable(pl.Callback):
@@ -223,7 +224,7 @@ def test_a_users_callback_works_and_leaves_no_trace(run, tmp_path):
     evaluations = [["evaluation", row["step"], row["test/nll"]] for row in rows]
     diary = json.loads((tmp_path / "diary.json").read_text())
     assert diary == [["start", 0], *evaluations, ["end", 10]]
-    assert state_of(outcome.directory)["callbacks"]["Diary"]["lines"] == diary[:-1]
+    assert state_of(outcome.directory)["callbacks"]["Diary"] == {"lines": diary[:-1], "batches": 5}
 
 
 def test_a_users_callback_may_stop_the_run_and_its_state_is_taken_up(run, tmp_path):

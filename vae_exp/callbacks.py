@@ -227,38 +227,38 @@ class Checkpoint(pl.callbacks.Checkpoint):
     def __init__(self, every_seconds: PositiveFloat = 60.0) -> None:
         self.every_seconds = every_seconds
         self.best = -math.inf
-        self._saved_samples = 0
+        self._evaluated = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that is killed early can be resumed too."""
         experiment, _ = _parts(trainer)
+        self._saved = (experiment.samples_seen, time.monotonic())
         if not experiment.samples_seen:
-            self._save(trainer, "last")
-        self._saved = time.monotonic()
+            self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save what was evaluated."""
+        """Save the best; the last one when the other callbacks are done with this step."""
         experiment, data = _parts(trainer)
+        self._evaluated = True
         _, score = headline(experiment.metrics, "validation" if "validation" in data.splits else "train")
         if score > self.best:
             self.best = score
             self._save(trainer, "best")
-        self._save(trainer, "last")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it is time, or if this was the last update."""
+        """Save if it was evaluated just now, or if it is time."""
         experiment, _ = _parts(trainer)
-        ended = experiment.samples_seen >= experiment.samples and self._saved_samples != experiment.samples_seen
-        if ended or time.monotonic() - self._saved > self.every_seconds:
-            self._save(trainer, "last")
+        ended = experiment.samples_seen >= experiment.samples
+        if self._evaluated or ended or time.monotonic() - self._saved[1] > self.every_seconds:
+            self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save where a callback stopped the run and nothing is evaluated."""
+        """Save where a callback stopped the run between two evaluations."""
         experiment, _ = _parts(trainer)
-        if self._saved_samples != experiment.samples_seen:
-            self._save(trainer, "last")
+        if self._evaluated or self._saved[0] != experiment.samples_seen:
+            self._save_last(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
@@ -268,10 +268,13 @@ class Checkpoint(pl.callbacks.Checkpoint):
         """Take up the best score so far."""
         self.best = state_dict["best"]
 
-    def _save(self, trainer: pl.Trainer, name: str) -> None:
+    def _save_last(self, trainer: pl.Trainer) -> None:
         experiment, _ = _parts(trainer)
+        self._save(trainer, "last")
+        self._evaluated, self._saved = False, (experiment.samples_seen, time.monotonic())
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
         trainer.save_checkpoint(RunDirectory(trainer.default_root_dir).checkpoints / f"{name}.ckpt")
-        self._saved, self._saved_samples = time.monotonic(), experiment.samples_seen
 
 
 class StopOnSignal(pl.Callback):

@@ -193,6 +193,7 @@ class Experiment(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Put the generators where they were, after everything that might have drawn from them."""
+        self.stopped_by = None  # a stopped run goes on
         if hasattr(self, "_generators"):
             torch.set_rng_state(self._generators["generator"].cpu())
             if torch.cuda.is_available():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import (
     BaseFinetuning,
     BasePredictionWriter,
@@ -113,6 +113,12 @@ def check_monitors(
             raise ConfigError(
                 f"callbacks.{name}.mode: a value is needed for {monitor}: +callbacks.{name}.mode=min or max"
             )
+
+
+def others(config: DictConfig) -> dict[str, Any]:
+    """The entries that are not ours, by name."""
+    entries: Any = OmegaConf.to_container(config.callbacks, resolve=True)
+    return {name: entry for name, entry in entries.items() if entry and not entry["_target_"].startswith("vae_exp.")}
 
 
 def _build(name: str, node: DictConfig, directory: RunDirectory) -> pl.Callback:

@@ -30,7 +30,7 @@ from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
 from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
-from vae_exp.other_callbacks import build_callbacks, check_monitors
+from vae_exp.other_callbacks import build_callbacks, check_monitors, others
 from vae_exp.report import try_report
 from vae_exp.run_directory import RunDirectory, typed
 from vae_exp.stages import configs_of, results_of, start_from
@@ -154,13 +154,12 @@ def _checkpoint_to_go_on_from(config: DictConfig, directory: RunDirectory) -> di
 
 
 def _is_trained(checkpoint: dict[str, Any], config: DictConfig) -> bool:
-    """Whether nothing is left to train: the budget is spent, or a callback stopped the run and nothing has changed."""
-    state, now = checkpoint[STATE], OmegaConf.to_container(config, resolve=True)
-    assert isinstance(now, dict)
+    """Whether nothing is left to train: the budget is spent, or a callback stopped the run and is still there."""
+    state = checkpoint[STATE]
     if state.get("stopped_by") is None:
         return bool(state["samples_seen"] == config.samples)
-    began: Any = OmegaConf.to_container(OmegaConf.create(state["config"]))
-    return all(began[key] == now[key] for key in ("samples", "callbacks"))
+    began = OmegaConf.create(state["config"])
+    return bool(began.samples == config.samples) and others(began) == others(config)
 
 
 def _why_it_is_trained(checkpoint: dict[str, Any]) -> str:
