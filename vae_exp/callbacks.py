@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pydantic import PositiveFloat, PositiveInt
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -17,16 +18,20 @@ from rich.progress import Progress as Bar
 
 from vae_exp.architecture import VAE
 from vae_exp.dataset import DataModule
-from vae_exp.errors import ConfigError, Diverged, Interrupted
+from vae_exp.errors import ConfigError, Diverged, Interrupted, nearest_first
 from vae_exp.evaluation import evaluate
 from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
 from vae_exp.metrics import SPLITS, MetricsTable, headline, measure, told
 from vae_exp.run_directory import RunDirectory
+from vae_exp.stopping import begin_again
 
 FEW_IMAGES = 1000
 """Where each image's posterior is sought on its own: as many as in Figure 3 of arXiv 1312.6114."""
+
+COLUMNS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second")
+"""Of a row, beside the metrics of each split."""
 
 
 def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
@@ -43,6 +48,9 @@ def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int
 
 class Evaluate(pl.Callback):
     """Evaluate every split at log-spaced sample counts; write `metrics.csv` and every logger.
+
+    To the other callbacks an evaluation is Lightning's validation: they find its row in `trainer.callback_metrics`
+    and are called as there, without gradients. What they draw leaves no trace in the training.
 
     Args:
         per_decade: Evaluations per tenfold of samples.
@@ -98,11 +106,42 @@ class Evaluate(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Evaluate where a point is reached."""
-        experiment, data = _parts(trainer)
+        experiment, _ = _parts(trainer)
         experiment.seconds = time.perf_counter() - self._started
         if not self._goals or experiment.samples_seen < self._goals[0]:
             return
         self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
+        self._evaluate(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Evaluate where a callback stopped the run between two points."""
+        experiment, _ = _parts(trainer)
+        if trainer.should_stop and experiment.metrics.get("samples") != experiment.samples_seen:
+            self._evaluate(trainer)
+
+    def names(self, experiment: Experiment, data: DataModule) -> list[str]:
+        """Of the metrics of a row, found by evaluating two images of each split."""
+        model, splits = experiment.architecture, data.splits
+        found = [evaluate(model, data.evaluation_batches(split, 2, 2), 0, self.marginal_likelihood) for split in splits]
+        # the first images of a split may have no label
+        of_any_split = dict.fromkeys(name for values in found for name in ("images", *values))
+        return [*COLUMNS, *(f"{split}/{name}" for split in splits for name in of_any_split)]
+
+    def _evaluate(self, trainer: pl.Trainer) -> None:
+        """One row; the callbacks hear of it as of a validation."""
+        experiment, data = _parts(trainer)
+        _call(trainer, "on_validation_start")
+        _call(trainer, "on_validation_epoch_start")
+        row = self._row(experiment, data)
+        self._table.append(row)
+        experiment.log_row(row)
+        _check_finite(experiment, row)
+        trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()})
+        _call(trainer, "on_validation_epoch_end")
+        _check_monitored(trainer)
+        _call(trainer, "on_validation_end")
+
+    def _row(self, experiment: Experiment, data: DataModule) -> dict[str, float]:
         row: dict[str, float] = {}
         model = experiment.architecture
         images = self.images or (None if model.amortized else FEW_IMAGES)
@@ -123,14 +162,13 @@ class Evaluate(pl.Callback):
             "evaluation_seconds": self.evaluation_seconds,
             **row,
         }
-        self._table.append(experiment.metrics)
-        experiment.log_row(experiment.metrics)
-        wrong = [name for name, value in row.items() if not math.isfinite(value)]
-        if wrong:
-            raise Diverged(
-                f"The evaluation is not finite at step {experiment.steps:,} ({experiment.samples_seen:,} samples): "
-                f"{', '.join(wrong)}. {experiment.advice()}"
-            )
+        return experiment.metrics
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let callbacks that count evaluations go on counting."""
+        begin_again(trainer.callbacks, checkpoint)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
         """The clock, so that a resumed run counts all of its time."""
@@ -176,7 +214,7 @@ class DrawFigures(pl.Callback):
         model.train()
 
 
-class Checkpoint(pl.Callback):
+class Checkpoint(pl.callbacks.Checkpoint):
     """Save `last.ckpt` at the start, at every evaluation and every so many seconds; `best.ckpt` beside it.
 
     The best is chosen by the validation split where there is one, else by the training split: never by the test
@@ -189,28 +227,38 @@ class Checkpoint(pl.Callback):
     def __init__(self, every_seconds: PositiveFloat = 60.0) -> None:
         self.every_seconds = every_seconds
         self.best = -math.inf
+        self._evaluated = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that is killed early can be resumed too."""
         experiment, _ = _parts(trainer)
+        self._saved = (experiment.samples_seen, time.monotonic())
         if not experiment.samples_seen:
-            self._save(trainer, "last")
-        self._saved = time.monotonic()
+            self._save_last(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the best; the last one when the other callbacks are done with this step."""
+        experiment, data = _parts(trainer)
+        self._evaluated = True
+        _, score = headline(experiment.metrics, "validation" if "validation" in data.splits else "train")
+        if score > self.best:
+            self.best = score
+            self._save(trainer, "best")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it was evaluated just now, or if it is time."""
-        experiment, data = _parts(trainer)
-        evaluated = experiment.metrics.get("samples") == experiment.samples_seen
-        if evaluated:
-            _, score = headline(experiment.metrics, "validation" if "validation" in data.splits else "train")
-            if score > self.best:
-                self.best = score
-                self._save(trainer, "best")
+        experiment, _ = _parts(trainer)
         ended = experiment.samples_seen >= experiment.samples
-        if evaluated or ended or time.monotonic() - self._saved > self.every_seconds:
-            self._save(trainer, "last")
+        if self._evaluated or ended or time.monotonic() - self._saved[1] > self.every_seconds:
+            self._save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save where a callback stopped the run between two evaluations."""
+        experiment, _ = _parts(trainer)
+        if self._evaluated or self._saved[0] != experiment.samples_seen:
+            self._save_last(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score so far."""
@@ -220,9 +268,13 @@ class Checkpoint(pl.Callback):
         """Take up the best score so far."""
         self.best = state_dict["best"]
 
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        experiment, _ = _parts(trainer)
+        self._save(trainer, "last")
+        self._evaluated, self._saved = False, (experiment.samples_seen, time.monotonic())
+
     def _save(self, trainer: pl.Trainer, name: str) -> None:
         trainer.save_checkpoint(RunDirectory(trainer.default_root_dir).checkpoints / f"{name}.ckpt")
-        self._saved = time.monotonic()
 
 
 class StopOnSignal(pl.Callback):
@@ -313,17 +365,21 @@ class Progress(pl.callbacks.ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar four times a second; print the evaluation if there was one."""
+        """Move the bar four times a second."""
         experiment, _ = _parts(trainer)
         assert self._bar is not None
-        if experiment.metrics.get("samples") == experiment.samples_seen:
-            self._bar.console.print(_line(experiment.metrics), highlight=False, soft_wrap=True)
-            self._bar.update(self._task, score=told(experiment.metrics, "test"))
         now, (then, seen) = time.perf_counter(), self._since
         if now - then > 0.25 or experiment.samples_seen == experiment.samples:
             speed = (experiment.samples_seen - seen) / (now - then)
             self._bar.update(self._task, completed=experiment.samples_seen, speed=f"{speed:,.0f} samples/s")
             self._since = (now, experiment.samples_seen)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the evaluation."""
+        experiment, _ = _parts(trainer)
+        assert self._bar is not None
+        self._bar.console.print(_line(experiment.metrics), highlight=False, soft_wrap=True)
+        self._bar.update(self._task, score=told(experiment.metrics, "test"))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the finished bar where it is."""
@@ -336,6 +392,38 @@ class Progress(pl.callbacks.ProgressBar):
     def _stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def _call(trainer: pl.Trainer, hook: str) -> None:
+    """Call one of the hooks of a validation, as Lightning does around its own."""
+    experiment, _ = _parts(trainer)
+    device, training = experiment.device, experiment.architecture.training
+    experiment.architecture.eval()
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            getattr(callback, hook)(trainer, experiment)
+    experiment.architecture.train(training)
+
+
+def _check_monitored(trainer: pl.Trainer) -> None:
+    """Only now is it known what a user's callback logs."""
+    names = trainer.callback_metrics
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.strict and callback.monitor not in names:
+            nearest = nearest_first(callback.monitor, names)
+            raise ConfigError(
+                f"callbacks: nothing logs {callback.monitor}, which EarlyStopping monitors. Did you mean {nearest[0]}? "
+                f"Allowed: {', '.join(nearest)}"
+            )
+
+
+def _check_finite(experiment: Experiment, row: dict[str, float]) -> None:
+    wrong = [name for name, value in row.items() if not math.isfinite(value)]
+    if wrong:
+        raise Diverged(
+            f"The evaluation is not finite at step {experiment.steps:,} ({experiment.samples_seen:,} samples): "
+            f"{', '.join(wrong)}. {experiment.advice()}"
+        )
 
 
 def _line(metrics: dict[str, float]) -> str:

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save a checkpoint."""
+        check_states(checkpoint)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = io.BytesIO()  # writing to a file that cannot grow, torch does not say why
@@ -35,6 +37,36 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def check_states(checkpoint: dict[str, Any]) -> None:
+    """Refuse what a callback adds to a checkpoint if it could not be loaded again, which runs no code.
+
+    Raises:
+        RunError: It holds something else than numbers, texts, tensors, and lists and dicts of these.
+    """
+    ours = ("state_dict", "optimizer_states", "callbacks", STATE)
+    added = {key: value for key, value in checkpoint.items() if key not in ours} | checkpoint.get("callbacks", {})
+    if _unloadable(added) is None:
+        return
+    key, kind = next((key, kind) for key, value in added.items() if (kind := _unloadable(value)))
+    raise RunError(
+        f"callbacks: {key} saves a {kind} in its state, which a checkpoint may not hold: numbers, texts, tensors, and "
+        "lists and dicts of these"
+    )
+
+
+def _unloadable(value: Any) -> str | None:
+    """The first class in a value that loading without code does not know."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    try:
+        torch.load(file, weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        return found[1] if found else "value"
+    return None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

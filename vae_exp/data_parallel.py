@@ -24,6 +24,9 @@ from vae_exp.errors import RunError, UserError
 PATIENCE = timedelta(days=1)
 """How long the others wait for the process that evaluates."""
 
+OVER = "over"
+"""The file by which the first process tells the others that the run has ended."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -109,6 +112,7 @@ def processes(size: int, device: torch.device, directory: Path, resumed: bool) -
             raise
         finally:
             torch.set_num_threads(threads)
+            (Path(folder) / OVER).touch()
             _part()
             for other in others:
                 other.kill()
@@ -159,6 +163,9 @@ def main() -> None:
         _part()
     except UserError:  # the first process has the same one, and tells it
         sys.exit(1)
+    except RuntimeError:  # the first process has left, as where a signal or a callback stopped the run
+        if not (Path(folder) / OVER).exists():
+            raise
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
 from vae_exp.network.bayesian import gaussian_parameters
 from vae_exp.network.linear import product_library
+from vae_exp.stopping import stopped_by
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ class Experiment(pl.LightningModule):
         self.share = Share()
         """Of every batch, where several processes train."""
         self.stop_requested = False
+        self.stopped_by: str | None = None
+        """Which callback stopped the run before its budget was spent, and why."""
         self.automatic_optimization = False  # a Lightning step runs many updates
 
     def forward(self, x: Tensor, y: Tensor) -> Loss:
@@ -102,8 +105,11 @@ class Experiment(pl.LightningModule):
         float32 = trainer.precision == "32-true"
         self._product = product_library(self, self._batch_size(), self.device) if float32 else "bfloat16"
 
-    def training_step(self, batches: Iterator[TrainingBatch], batch_idx: int) -> None:
+    def training_step(self, batches: Iterator[TrainingBatch], batch_idx: int) -> dict[str, Tensor]:
         """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.
+
+        Returns:
+            The mean `loss` of the updates, for callbacks; empty where there was no update.
 
         Raises:
             Diverged: A loss was not finite.
@@ -131,10 +137,12 @@ class Experiment(pl.LightningModule):
         if batch_idx == 0:
             log.info("Updates by %s, matrix products by %s", *list(self.computation.values())[1:])
         # the device is waited for once per execution, here
-        if losses:
-            updates = torch.stack(losses).double().cpu()
-            speed = (self.samples_seen - seen) / (time.perf_counter() - began)
-            self._report(["loss", *(f"loss/{name}" for name in terms)], updates, speed)
+        if not losses:
+            return {}
+        updates = torch.stack(losses).double().cpu()
+        speed = (self.samples_seen - seen) / (time.perf_counter() - began)
+        self._report(["loss", *(f"loss/{name}" for name in terms)], updates, speed)
+        return {"loss": updates[:, 0].mean()}
 
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.
@@ -161,13 +169,13 @@ class Experiment(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add how far the run is and every generator's state."""
         checkpoint.pop("loops", None)
-        checkpoint["global_step"] = self.steps
         checkpoint[STATE] = {
             "config": self.config,
             "samples_seen": self.samples_seen,
             "steps": self.steps,
             "seconds": self.seconds,
             "metrics": self.metrics,
+            "stopped_by": self._stopped_by(),
             "computation": self.computation,
             "generator": torch.get_rng_state(),
             "cuda_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -179,11 +187,13 @@ class Experiment(pl.LightningModule):
         self.steps = checkpoint[STATE]["steps"]
         self.seconds = checkpoint[STATE]["seconds"]
         self.metrics = checkpoint[STATE]["metrics"]
+        self.stopped_by = checkpoint[STATE].get("stopped_by")
         self.computation |= checkpoint[STATE].get("computation", {})  # older ones have none
         self._generators = checkpoint[STATE]
 
     def on_train_start(self) -> None:
         """Put the generators where they were, after everything that might have drawn from them."""
+        self.stopped_by = None  # a stopped run goes on
         if hasattr(self, "_generators"):
             torch.set_rng_state(self._generators["generator"].cpu())
             if torch.cuda.is_available():
@@ -191,6 +201,13 @@ class Experiment(pl.LightningModule):
         if self.share.rank:  # other images, so other latents than the first process draws
             sequence = np.random.SeedSequence((self.seed, self.share.rank, self.samples_seen))
             torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+    def teardown(self, stage: str) -> None:
+        """Keep for the results what stopped the run; it may have been before the first update."""
+        self.stopped_by = self._stopped_by()
+
+    def _stopped_by(self) -> str | None:
+        return stopped_by(self.trainer) if self.samples_seen < self.samples else None
 
     def _batch_size(self) -> int:
         trainer: Any = self.trainer

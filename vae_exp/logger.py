@@ -112,8 +112,11 @@ class TensorBoard(TensorBoardLogger):
         self._evaluated: Mapping[str, float] = {}
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Scalars against the `samples` that are among them, whatever the step."""
+        """Scalars against the `samples` that are among them, whatever the step; without any against the step."""
         values = dict(metrics)
+        if "samples" not in values:  # a callback of Lightning's logs, or a user's
+            super().log_metrics(values, step)
+            return
         self._samples = int(values.pop("samples"))
         if any(name.startswith("test/") for name in values):
             self._evaluated = values

@@ -29,12 +29,15 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     typed = [argument for argument in arguments if key_of(argument) != "resume"]
     # Hydra's parser wants its flags, and what belongs to them, before the overrides
     first = next((i for i, argument in enumerate(typed) if argument.startswith("-")), len(typed))
-    typed = [*typed[first:], *typed[:first]]
     changed = {key_of(argument) for argument in typed}
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
-    began = [word for word in map(str, OmegaConf.load(overrides)) if key_of(word) not in changed | {"resume"}]
-    return [*typed, *began, f"resume={quoted(path)}", f"hydra.run.dir={quoted(path)}"]
+    recorded = [str(word) for word in OmegaConf.load(overrides)]
+    began = [word for word in recorded if key_of(word) not in changed | {"resume"}]
+    # what is typed now may change or take out what was added then: callbacks.stop.patience=5, callbacks.stop=null
+    added = {key_of(word) for word in recorded if word.startswith("+")}
+    typed = [f"+{word}" if key_of(word) in added and not word.startswith(("+", "~")) else word for word in typed]
+    return [*typed[first:], *began, *typed[:first], f"resume={quoted(path)}", f"hydra.run.dir={quoted(path)}"]
 
 
 def resolve_sweep(arguments: list[str]) -> list[str]:

@@ -39,6 +39,8 @@ def check(
     Raises:
         ConfigError: An unknown or missing key, or a value that its annotation does not allow.
     """
+    if not _has_signature(build):
+        return
     annotations = _annotations(build)
     given = given or {}
     allowed = [name for name in annotations if name not in given.get(path, ())]
@@ -117,6 +119,15 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     if is_dataclass(annotation):
         return TypeAdapter(annotation)
     return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _has_signature(build: Callable[..., Any]) -> bool:
+    """Whether it tells its arguments; what is written in C, such as datetime.timedelta, may not."""
+    try:
+        inspect.signature(build)
+    except ValueError:
+        return False
+    return True
 
 
 def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -7,6 +7,7 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 
 from vae_exp.errors import ConfigError
+from vae_exp.experiment import Experiment
 
 
 class Trainer(pl.Trainer):
@@ -55,6 +56,12 @@ class Trainer(pl.Trainer):
         self.compile = compile
         self.fast_linear = fast_linear
         self.largest_gradient_norm = gradient_clip_val
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer updates so far; Lightning would count none, since it does not make them."""
+        module = self.lightning_module
+        return module.steps if isinstance(module, Experiment) else 0
 
 
 def _processes(devices: Any) -> int:

@@ -30,6 +30,7 @@ from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
 from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
+from vae_exp.other_callbacks import build_callbacks, check_monitors, others
 from vae_exp.report import try_report
 from vae_exp.run_directory import RunDirectory, typed
 from vae_exp.stages import configs_of, results_of, start_from
@@ -37,6 +38,7 @@ from vae_exp.trainer import Trainer
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
+logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # what a callback is asked to print
 
 IDENTITY = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer")
 PARTS = (*IDENTITY, "weight_prior")
@@ -75,8 +77,8 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
             return _train(config, directory, hydra, checkpoint=None)
         check_config(config)
         checkpoint = _checkpoint_to_go_on_from(config, directory)
-        if checkpoint[STATE]["samples_seen"] == config.samples and directory.is_completed():
-            log.info("%s has its %s samples already: samples=… goes on further", path, f"{config.samples:,}")
+        if _is_trained(checkpoint, config) and directory.is_completed():
+            log.info("%s %s", path, _why_it_is_trained(checkpoint))
             return headline(checkpoint[STATE]["metrics"], "test")[1]
         return _train(config, directory, hydra, checkpoint)
 
@@ -118,8 +120,7 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
         directory.write_record(config, hydra)
         experiment, data = _build(config, anew=checkpoint is None)
         _run(config, directory, experiment, data, checkpoint)
-        whole = experiment.samples_seen >= config.samples
-        status, error = ("completed", None) if whole else ("interrupted", "a callback stopped the training")
+        status = "completed"
     except BaseException as exception:
         status, error = _ending(exception)
         raise
@@ -132,6 +133,8 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
     if not experiment.metrics:
         return math.nan
     reached = " ".join(told(experiment.metrics, "test").split())
+    if experiment.stopped_by:
+        log.info("Stopped by %s", experiment.stopped_by)
     log.info("%s after %s samples; all of it in %s", reached, f"{experiment.samples_seen:,}", directory.path)
     return headline(experiment.metrics, "test")[1]
 
@@ -148,6 +151,25 @@ def _checkpoint_to_go_on_from(config: DictConfig, directory: RunDirectory) -> di
     if seen > config.samples:
         raise RunError(f"samples={config.samples}: {directory.path} has seen {seen} already")
     return checkpoint
+
+
+def _is_trained(checkpoint: dict[str, Any], config: DictConfig) -> bool:
+    """Whether nothing is left to train: the budget is spent, or a callback stopped the run and is still there."""
+    state = checkpoint[STATE]
+    if state.get("stopped_by") is None:
+        return bool(state["samples_seen"] == config.samples)
+    began = OmegaConf.create(state["config"])
+    return bool(began.samples == config.samples) and others(began) == others(config)
+
+
+def _why_it_is_trained(checkpoint: dict[str, Any]) -> str:
+    state = checkpoint[STATE]
+    if state.get("stopped_by") is None:
+        return f"has its {state['samples_seen']:,} samples already: samples=… goes on further"
+    return (
+        f"was stopped after {state['samples_seen']:,} samples by {state['stopped_by']}. "
+        "More samples=… go on further, as do other callbacks (callbacks.<name>=null leaves one out)"
+    )
 
 
 def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
@@ -175,9 +197,12 @@ def _run(
     data: DataModule,
     checkpoint: dict[str, Any] | None,
 ) -> None:
-    trainer = _build_trainer(config, directory)
+    callbacks = build_callbacks(config, directory)
+    trainer = _build_trainer(config, directory, [*callbacks.values(), StopOnSignal()])
     _check_shares(experiment.architecture, data, trainer.processes)
     data.load(trainer.strategy.root_device)
+    experiment.to(trainer.strategy.root_device)
+    check_monitors(config, callbacks, lambda evaluate: evaluate.names(experiment, data))
     experiment.trained_on = _device_name(trainer.strategy.root_device)
     if trainer.processes > 1:
         experiment.trained_on += f" × {trainer.processes}"
@@ -186,7 +211,7 @@ def _run(
         resolved = OmegaConf.to_container(config, resolve=True)
         nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
         trainer.loggers = [build(node, directory=directory.path, config=resolved) for node in nodes]
-    if checkpoint is not None and checkpoint[STATE]["samples_seen"] == config.samples:
+    if checkpoint is not None and _is_trained(checkpoint, config):
         _finish(directory, experiment, data, checkpoint, trainer)
     else:
         device, resumed = trainer.strategy.root_device, checkpoint is not None
@@ -210,8 +235,7 @@ def prepare_share(path: Path, share: Share, resumed: bool) -> tuple[torch.device
     assert isinstance(config, DictConfig)
     experiment, data = _build(config, anew=not resumed)
     experiment.share = share
-    config.callbacks, config.trainer.enable_progress_bar = {}, False
-    trainer = _build_trainer(config, directory, share.rank)
+    trainer = _build_trainer(config, directory, [], share.rank)
     data.load(trainer.strategy.root_device)
     return trainer.strategy.root_device, partial(_fit, directory, experiment, data, resumed, trainer)
 
@@ -233,7 +257,6 @@ def _finish(
     """What is left of a run that was killed after its last update."""
     experiment.on_load_checkpoint(checkpoint)
     experiment.load_state_dict(checkpoint["state_dict"])
-    experiment.to(trainer.strategy.root_device)
     for logger in trainer.loggers:  # where the pictures belong
         logger.log_metrics({"samples": experiment.samples_seen}, step=experiment.steps)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -256,25 +279,33 @@ def _fit(
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+        # a resumed run may leave callbacks out, and a ModelCheckpoint finds the files that it made before
+        warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         path = directory.last_checkpoint if resumed else None
-        trainer.fit(experiment, datamodule=data, ckpt_path=path, weights_only=True)
+        try:
+            trainer.fit(experiment, datamodule=data, ckpt_path=path, weights_only=True)
+        except (MisconfigurationException, ModuleNotFoundError) as error:
+            raise ConfigError(f"callbacks: {' '.join(str(error).split())}") from error
 
 
-def _build_trainer(config: DictConfig, directory: RunDirectory, rank: int = 0) -> Trainer:
-    callbacks = [build(node) for node in config.callbacks.values() if node is not None]
-    if not config.trainer.get("enable_progress_bar", True):
-        callbacks = [callback for callback in callbacks if not isinstance(callback, pl.callbacks.ProgressBar)]
+def _build_trainer(config: DictConfig, directory: RunDirectory, callbacks: list[pl.Callback], rank: int = 0) -> Trainer:
     try:
         trainer: Trainer = build(
             config.trainer,
             rank=rank,
-            callbacks=callbacks if rank else [*callbacks, StopOnSignal()],
+            callbacks=callbacks,
             default_root_dir=directory.path,
             # a job of a scheduler is one process like any other, however many tasks it was given
             plugins=[AtomicCheckpointIO(), LightningEnvironment()],
             logger=False,
             max_epochs=1,
-            enable_checkpointing=False,
+            # callbacks are to expect validations within the epoch
+            val_check_interval=1,
+            check_val_every_n_epoch=None,
+            # by what is among the callbacks; Lightning would add its own
+            enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
+            enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
             num_sanity_val_steps=0,
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
@@ -308,6 +339,7 @@ def _results(
         "budget": values["samples"],
     }
     results |= {
+        "stopped_by": experiment.stopped_by if experiment else None,
         "samples": experiment.samples_seen if experiment else 0,
         "step": experiment.steps if experiment else 0,
         "evaluated_at": metrics.pop("samples", None),

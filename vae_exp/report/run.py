@@ -84,6 +84,7 @@ def _facts(results: dict[str, Any]) -> dict[str, Any]:
     facts["samples"] = results.get("samples")
     if results.get("budget") != results.get("samples"):
         facts["budget"] = results.get("budget")
+    facts["stopped by"] = results.get("stopped_by")
     if results.get("train_seconds"):
         seconds = results["train_seconds"]
         facts["training"] = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
