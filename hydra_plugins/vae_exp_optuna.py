@@ -17,7 +17,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from hydra_plugins.vae_exp_grid import Failures, GridSweeper, Runs, Words, identity, told
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
 from vae_exp.jobs import read_job
-from vae_exp.metrics import write_atomically
+from vae_exp.results.files import write_atomically
 from vae_exp.schema import check
 from vae_exp.search import METRICS, best, trials
 from vae_exp.sweep_directory import SweepDirectory

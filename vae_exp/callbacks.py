@@ -23,6 +23,7 @@ from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
 from vae_exp.metrics import SPLITS, MetricsTable, headline, measure, told
+from vae_exp.results.files import replacing
 from vae_exp.run_directory import RunDirectory
 
 FEW_IMAGES = 1000
@@ -160,7 +161,6 @@ class DrawFigures(pl.Callback):
 
     def draw(self, experiment: Experiment, data: DataModule, directory: RunDirectory, loggers: list[Logger]) -> None:
         """Draw from generators of its own, so that drawing leaves no trace."""
-        directory.figures.mkdir(exist_ok=True)
         model = experiment.architecture.eval()
         images = self.images if model.amortized else min(self.images, FEW_IMAGES)
         x, y = next(iter(data.evaluation_batches("test", images)))
@@ -169,7 +169,8 @@ class DrawFigures(pl.Callback):
             torch.manual_seed(experiment.seed)
             for name, figure in portfolio(model, (x, y), title, self.manifold_side):
                 path = directory.figures / f"{name}.png"
-                figure.savefig(path, dpi=150, bbox_inches="tight")
+                with replacing(path) as file:
+                    figure.savefig(file, dpi=150, bbox_inches="tight")
                 for logger in loggers:
                     if hasattr(logger, "log_image"):
                         logger.log_image(f"figures/{name}", [str(path)])

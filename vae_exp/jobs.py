@@ -1,16 +1,15 @@
 """The jobs of a sweep: read from their run directories, grouped over their seeds."""
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from vae_exp import published
 from vae_exp.errors import RunError
-from vae_exp.metrics import measure, read_metrics
+from vae_exp.metrics import history, measure
+from vae_exp.results.files import known, read_words
+from vae_exp.results.summary import known_results
 from vae_exp.run_directory import RunDirectory
 
 METHODS = {"sgvb_a": "aevb", "sgvb_b": "aevb", "wake_sleep": "wake-sleep", "mcem": "mcem"}
@@ -130,24 +129,26 @@ def read_jobs(path: str | Path) -> list[Job]:
 
 
 def read_job(path: Path, number: str = "") -> Job:
-    """One run, however far it is.
+    """One run, however far it is. A file of it that cannot be read counts as missing, with a warning.
 
     Args:
         path: The run directory.
         number: What it is called among the jobs of its sweep.
     """
     directory = RunDirectory(path)
-    results = json.loads(directory.results.read_text()) if directory.results.exists() else {}
-    shown = RunDirectory(directory.path / results.get("stage", ""))
-    history = read_metrics(shown.metrics) if shown.metrics.exists() else []
+    results = known_results(directory.results)
+    rows = known(history, RunDirectory(directory.path / results.get("stage", "")).metrics) or []
     if "samples" not in results:  # it could not write them itself
-        results = (history[-1] if history else {}) | (results or _unfinished(directory))
-    if directory.overrides.exists():
-        words = [str(word) for word in OmegaConf.load(directory.overrides)]
-    else:
-        words = results.get("overrides") or []
+        results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
+    words = typed_for(directory, results)
     overrides = dict(word.lstrip("+~").partition("=")[::2] for word in words)
-    return Job(number, path, overrides, results, history)
+    return Job(number, path, overrides, results, rows)
+
+
+def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
+    """What was typed for a run: its record, else as its results have it."""
+    recorded = known(read_words, directory.overrides) if directory.overrides.exists() else None
+    return [str(word) for word in results.get("overrides") or []] if recorded is None else recorded
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:

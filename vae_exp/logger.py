@@ -1,6 +1,7 @@
 """Weights & Biases and TensorBoard, as this project uses them."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from vae_exp.checkpoint import flat
 from vae_exp.errors import ConfigError
 from vae_exp.metrics import headline
+from vae_exp.results.files import known, read_text, read_words, readable, write_atomically
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -171,8 +173,7 @@ def _called(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    words = [str(word) for word in OmegaConf.load(RunDirectory(directory).overrides)]
-    values = dict(word.lstrip("+~").partition("=")[::2] for word in words)
+    values = dict(word.lstrip("+~").partition("=")[::2] for word in read_words(RunDirectory(directory).overrides))
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
@@ -188,11 +189,18 @@ def _group(directory: Path, name: str) -> str:
 def _run_id(directory: Path) -> str:
     """The W&B id of a run directory: a resumed run goes on under its own."""
     path = directory / "wandb" / "id"
-    return path.read_text() if path.exists() else secrets.token_hex(4)
+    return (known(_read_id, path) if path.exists() else None) or secrets.token_hex(4)
+
+
+def _read_id(path: Path) -> str:
+    found = read_text(path)
+    with readable(path):
+        if not re.fullmatch(r"[^\s/\\#?%:]{1,128}", found):
+            raise ValueError("it holds no id of a W&B run")
+    return found
 
 
 def _keep_id(directory: Path, run_id: str) -> None:
     """The id that W&B took, for when the run is resumed: in the process of a sweep's agent it is the agent's."""
     path = directory / "wandb" / "id"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(run_id)
+    write_atomically(path, run_id)

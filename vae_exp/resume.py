@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from vae_exp.errors import ConfigError, RunError, unknown_key
+from vae_exp.results.files import read_words
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -31,7 +30,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     changed = {key_of(argument) for argument in typed}
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
-    began = [word for word in map(str, OmegaConf.load(overrides)) if key_of(word) not in changed | {"resume"}]
+    began = [word for word in read_words(overrides) if key_of(word) not in changed | {"resume"}]
     return [*typed, *began, f"resume={quoted(path)}", f"hydra.run.dir={quoted(path)}"]
 
 

@@ -11,12 +11,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
-from vae_exp.metrics import SPLITS, write_atomically
+from vae_exp.metrics import SPLITS
+from vae_exp.results.files import known, read_config, replacing, write_atomically
 from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -54,7 +56,8 @@ def report(path: str | Path) -> Path:
     write_atomically(path / "sweep.csv", text.getvalue())
     write_atomically(path / "sweep.md", markdown(path, jobs))
     for name, figure in pictures(path, jobs):
-        figure.savefig(path / name, dpi=150, bbox_inches="tight")
+        with replacing(path / name) as file:
+            figure.savefig(file, dpi=150, bbox_inches="tight")
     try_report(path)
     return path / "sweep.md"
 
@@ -244,16 +247,13 @@ def reported(path: Path) -> Iterator[None]:
 
 def _log(path: Path) -> None:
     """The table and the pictures to the loggers of the jobs."""
-    from omegaconf import DictConfig, OmegaConf
-
     from vae_exp.logger import log_sweep
     from vae_exp.run_directory import RunDirectory
 
     jobs = read_jobs(path)
     recorded = [RunDirectory(job.path).config for job in jobs]
-    for record in [file for file in recorded if file.exists()][:1]:
-        config = OmegaConf.load(record)
-        assert isinstance(config, DictConfig)
+    configs = (config for file in recorded if file.exists() and (config := known(read_config, file)))
+    for config in islice(configs, 1):
         try:
             log_sweep(path, config, rows(jobs), sorted(path.glob("*.png")))
         except Exception as error:  # the sweep's own files are written

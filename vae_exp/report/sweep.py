@@ -11,6 +11,7 @@ from vae_exp import sweep
 from vae_exp.jobs import Job, varied
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.report.run import command
+from vae_exp.results.files import known, read_config
 from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -145,8 +146,6 @@ def _linked(job: Job) -> Link | str:
 
 
 def _multirun(path: Path) -> DictConfig:
-    """Hydra's record of the sweep; empty where a launcher wrote none."""
-    file = path / "multirun.yaml"
-    found = OmegaConf.load(file) if file.exists() else OmegaConf.create()
-    assert isinstance(found, DictConfig)
-    return found
+    """Hydra's record of the sweep; empty where a launcher wrote none, or it cannot be read."""
+    file = SweepDirectory(path).record
+    return (known(read_config, file) if file.exists() else None) or OmegaConf.create()
