@@ -33,6 +33,9 @@ CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 """The paper's curves, what they show against what, and the settings that a run has to share to be held against them."""
 
+COMPARED = ("dataset", "dataset.binarization", "likelihood")
+"""What a number of nats is of: numbers of other images, or of a density and a probability, cannot be compared."""
+
 ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume")
 """Keys that no number depends on; a job that was resumed on another machine may have its own."""
 
@@ -89,6 +92,11 @@ class Job:
     def measure(self, split: str) -> tuple[str, int]:
         """The metric that it is judged by on a split, and its sign where higher shall be better."""
         return measure(self.results, split)
+
+    def compared_by(self, metric: str) -> dict[str, str]:
+        """The metric and what it is of: only jobs that share all of it can be ranked."""
+        of = COMPARED[:1] if metric.endswith("/error") else COMPARED
+        return {"metric": metric} | {key: str(self.results.get(key)) for key in of}
 
 
 class Group(list[Job]):
@@ -172,4 +180,16 @@ def groups(jobs: list[Job]) -> dict[tuple[str, ...], Group]:
     for job in jobs:
         if job.completed:
             found.setdefault(tuple(job.value(key) for key in keys), Group()).append(job)
+    return found
+
+
+def leagues(jobs: list[Job]) -> dict[str, list[Job]]:
+    """The completed jobs that can be ranked with each other, under what tells them from the others."""
+    by = {job.number: job.compared_by(job.measure("test")[0]) for job in jobs if job.completed}
+    differ = [key for key in ("metric", *COMPARED) if len({one.get(key) for one in by.values()}) > 1]
+    found: dict[str, list[Job]] = {}
+    for job in (job for job in jobs if job.completed):
+        one = by[job.number]
+        name = ", ".join([one["metric"], *(f"{key}={one[key]}" for key in differ if key != "metric" and key in one)])
+        found.setdefault(name, []).append(job)
     return found

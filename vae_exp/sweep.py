@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 FIRST = ("samples", "step", "train/bound", "validation/bound", "test/bound")
 NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−nll", "error": "−error"}
+HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in NAMES.items()}
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
@@ -95,11 +96,12 @@ def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     """Columns and a row per setting: its values, the means over its seeds, the paper's number beside them."""
     keys = [key for key in varied(jobs) if key != "seed"]
     splits = [s for s in SPLITS if s != "validation" or any(job.measure(s)[0] in job.results for job in jobs)]
-    columns = [*keys, "runs", "reached", *splits, "paper, test", "test − paper", "steps/s", "minutes"]
+    heads = [f"{split} {HEADS[name]}" for name in measures(jobs) for split in splits]
+    columns = [*keys, "runs", "reached", *heads, "paper, test", "test − paper", "steps/s", "minutes"]
     classifiers = any("test/error" in job.results for job in jobs)
     columns += ["test error, %"] * classifiers
     return columns, [
-        [*values, *_cells(group, splits), *[_percent(group.mean("test/error"))] * classifiers]
+        [*values, *_cells(group, measures(jobs), splits), *[_percent(group.mean("test/error"))] * classifiers]
         for values, group in groups(jobs).items()
     ]
 
@@ -153,7 +155,8 @@ def panels(jobs: list[Job]) -> "list[Panel]":
         job = group[0]
         if not job.history or job.results.get(size) is None:
             continue
-        label = ", ".join(job.value(key) for key in keys)
+        of = [NAMES[job.measure("test")[0].removeprefix("test/")]] if len(measures(jobs)) > 1 else []
+        label = ", ".join([*(job.value(key) for key in keys), *of])
         for split in ("train", "test"):
             name, sign = job.measure(split)
             points = [(n, sign * mean, deviation) for n, mean, deviation in group.curve(name)]
@@ -162,18 +165,20 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     return [Panel(size, lines) for size, lines in sorted(by_size.items())]
 
 
-def _cells(group: Group, splits: list[str]) -> list[str]:
+def _cells(group: Group, shown: list[str], splits: list[str]) -> list[str]:
+    """A group's numbers; those of each measure in columns of their own."""
     job = group[0]
     samples = job.results["samples"]
     curve = job.published("test")
     theirs = None if curve is None else curve.at(samples)
-    reached = {split: _signed(group, *job.measure(split)) for split in splits}
-    test = reached["test"]
+    own = {split: job.measure(split) for split in splits}
+    reached = {name: _signed(group, name, sign) for name, sign in own.values()}
+    test = reached[own["test"][0]]
     speed, seconds = group.mean("steps_per_second"), group.mean("train_seconds")
     return [
         str(len(group)),
         f"{samples:,}",
-        *map(_number, reached.values()),
+        *(_number(reached.get(f"{split}/{name}")) for name in shown for split in splits),
         f"{theirs:.1f}" if theirs is not None else "",
         f"{test[0] - theirs:+.1f}" if theirs is not None and test else "",
         f"{speed[0]:.0f}" if speed else "",
