@@ -161,16 +161,16 @@ class OptunaSweeper(GridSweeper):
 
     def _unranked(self, job: Job, ranked: list[Trial]) -> str:
         """Why a completed job cannot be held against the others."""
-        has = ", ".join(metric for metric in METRICS if job.results.get(metric) is not None)
         metric = self.metric or measure(job.results, "validation")[0]
-        if job.results.get(metric) is None:
-            return f"hydra.sweeper.metric={self.metric}: job {job.number} has none. Allowed here: {has}"
-        first, theirs, ours = ranked[0].job.number, ranked[0].compared_by, job.compared_by(metric)
+        if not job.has(metric):
+            has = ", ".join(filter(job.has, METRICS))
+            return f"hydra.sweeper.metric={metric}: job {job.number} has none. Allowed here: {has}"
+        first, theirs, ours = ranked[0].job, ranked[0].compared_by, job.compared_by(metric)
         differ = [f"{key} is {ours[key]} here and {theirs[key]} there" for key in ours if ours[key] != theirs.get(key)]
-        return (
-            f"hydra.sweeper.metric={self.metric}: job {job.number} cannot be ranked with job {first}: "
-            f"{', '.join(differ)}. Search among what can be compared, or name a metric that every job has: {has}"
-        )
+        both = [name for name in METRICS if first.has(name) and job.has(name)]
+        ranking = [name for name in both if first.compared_by(name) == job.compared_by(name)]
+        way = f"hydra.sweeper.metric={ranking[0]}" if ranking else "search among what can be compared"
+        return f"job {job.number} cannot be ranked with job {first.number}: {', '.join(differ)}: {way}"
 
     def _propose(self, overrides: list[Override], known: list[tuple[Values, float | None]], first: int) -> list[Values]:
         """The values of the next jobs, from those before them and the number of the first: stopped or not, the same."""

@@ -93,6 +93,10 @@ class Job:
         """The metric that it is judged by on a split, and its sign where higher shall be better."""
         return measure(self.results, split)
 
+    def has(self, metric: str) -> bool:
+        """Whether it has a value of a metric."""
+        return self.results.get(metric) is not None
+
     def compared_by(self, metric: str) -> dict[str, str]:
         """The metric and what it is of: only jobs that share all of it can be ranked."""
         of = COMPARED[:1] if metric.endswith("/error") else COMPARED

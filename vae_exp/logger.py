@@ -195,7 +195,7 @@ def _run_id(directory: Path) -> str:
 def _read_id(path: Path) -> str:
     found = read_text(path)
     with readable(path):
-        if not re.fullmatch(r"[^\s/\\#?%:]{1,128}", found):
+        if not re.fullmatch(r"[^\s/\\#?%:]{1,128}", found) or not found.isprintable():
             raise ValueError("it holds no id of a W&B run")
     return found
 

@@ -37,7 +37,7 @@ def trials(directory: SweepDirectory, jobs: list[Job]) -> list[Trial]:
     found: list[Trial] = []
     for job in jobs:
         metric = asked or measure(job.results, "validation")[0]
-        if job.completed and job.results.get(metric) is not None:
+        if job.completed and job.has(metric):
             trial = Trial(job, metric, job.results[metric])
             if not found or trial.compared_by == found[0].compared_by:
                 found.append(trial)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
 from vae_exp.metrics import SPLITS
-from vae_exp.results.files import known, read_config, replacing, write_atomically
+from vae_exp.results.files import known, read_config, readable, replacing, write_atomically
 from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -120,8 +120,6 @@ def title(path: Path) -> str:
 
 def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
     """The paper's Figure 2 of these jobs, or what a search has tried; and their own pictures beside each other."""
-    from matplotlib.image import imread
-
     from vae_exp.figures.curves import bound_curves
     from vae_exp.figures.images import collage
     from vae_exp.figures.search import slices
@@ -139,9 +137,20 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
         yield name, bound_curves(curves, title(path), SIZES[size_key(jobs)], ylabel)
     for name in PICTURES:
         files = {", ".join(values): group[0].figures / name for values, group in groups(jobs).items()}
-        drawn = {setting: imread(file) for setting, file in files.items() if file.exists()}
+        drawn = {setting: image for setting, file in files.items() if (image := _picture(file)) is not None}
         if len(drawn) > 1:
             yield name, collage(drawn, title(path))
+
+
+def _picture(path: Path) -> Any | None:
+    """A job's picture, (H, W, C); None where there is none that can be read."""
+    from matplotlib.image import imread
+
+    def read(path: Path) -> Any:
+        with readable(path):
+            return imread(path)
+
+    return known(read, path) if path.exists() else None
 
 
 def panels(jobs: list[Job]) -> "list[Panel]":

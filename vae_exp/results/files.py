@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """What a file system says that has nothing to flush."""
 
+DAMAGE = (OSError, ValueError, RecursionError, SyntaxError, YAMLError, OmegaConfBaseException, csv.Error)
+"""What damaged text, JSON, YAML, CSV and pictures raise."""
+
 KINDS: dict[type, str] = {
     dict: "names with values",
     DictConfig: "names with values",
@@ -135,7 +138,7 @@ def readable(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException, csv.Error) as error:
+    except DAMAGE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"{path}: cannot be read: {' '.join(reason.split())}") from error
 
