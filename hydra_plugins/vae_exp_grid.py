@@ -1,5 +1,6 @@
 """The sweeper of this project: Hydra's grid of jobs, which can be resumed and which tells of every failure."""
 
+import json
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -18,6 +20,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
 from vae_exp.jobs import ELSEWHERE
+from vae_exp.results.files import write_atomically
+from vae_exp.results.folders import Values, check_apart, read_values
+from vae_exp.results.summary import known_results
 from vae_exp.resume import key_of, quoted
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep import reported
@@ -61,9 +66,15 @@ class GridSweeper(Sweeper):
             Interrupted: A signal asked for the end.
         """
         directory = self._directory()
-        jobs = self._jobs(self.params, arguments)
+        overrides = self._overrides(self.params, arguments)
+        jobs = self._jobs(directory, overrides)
         runs = self._runs(directory, jobs)
-        with self._begun(directory, lambda began: self._check_same(directory, began, jobs)):
+
+        def begin() -> None:
+            check_free([RunDirectory(directory.path), *runs])
+            write_atomically(directory.jobs, json.dumps([_varied(overrides, words) for words in jobs], indent=2) + "\n")
+
+        with self._begun(directory, lambda began: self._check_same(directory, began, jobs), begin):
             returns, failures = self._run(directory, runs)
             self._check_failures(directory, runs, failures)
             return returns
@@ -72,7 +83,9 @@ class GridSweeper(Sweeper):
         return SweepDirectory(RunDirectory(self.config.hydra.sweep.dir).path)
 
     @contextmanager
-    def _begun(self, directory: SweepDirectory, check_same: Callable[[DictConfig], None]) -> Iterator[None]:
+    def _begun(
+        self, directory: SweepDirectory, check_same: Callable[[DictConfig], None], begin: Callable[[], None]
+    ) -> Iterator[None]:
         """Take the directory, which is new or this sweep's own; however what follows ends, the table is written."""
         with directory.taken():
             if directory.record.exists():
@@ -82,23 +95,41 @@ class GridSweeper(Sweeper):
                     raise self._another(directory, f"it is of hydra/sweeper={theirs}, not {ours}")
                 check_same(began)
             else:
-                OmegaConf.save(self.config, directory.record)
+                begin()
+                write_atomically(directory.record, OmegaConf.to_yaml(self.config))
             with reported(directory.path):
                 yield
 
-    def _runs(self, directory: SweepDirectory, jobs: list[Words], first: int = 0) -> Runs:
-        """Each job's words by its own directory; the jobs are numbered from the first on."""
-        paths = [directory.path / self._subdirectory(i, words) for i, words in enumerate(jobs, first)]
-        return dict(zip(map(RunDirectory, paths), jobs, strict=True))
+    def _runs(self, directory: SweepDirectory, jobs: list[Words], before: Runs | None = None) -> Runs:
+        """Each job's words by its own directory, those of the jobs before them first.
 
-    def _jobs(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Words]:
+        Raises:
+            ConfigError: Two would share one.
+        """
+        runs = list((before or {}).items())
+        for number, words in enumerate(jobs, len(runs)):
+            runs.append((RunDirectory(directory.path / self._subdirectory(number, words)), words))
+        check_apart({number: run.path for number, (run, _) in enumerate(runs)}, directory.path, self._subdir())
+        return dict(runs)
+
+    def _jobs(self, directory: SweepDirectory, overrides: list[Override]) -> list[Words]:
+        """Each job's words: what was drawn when the sweep began, else every combination."""
+        jobs = BasicSweeper.split_arguments(overrides, None)[0]
+        if not (directory.record.exists() and directory.jobs.exists()):
+            return jobs
+        if _swept(overrides) != _swept(self._overrides(directory.hydra().sweeper.params, directory.task())):
+            return jobs
+        drawn = read_values(directory.jobs, _swept(overrides))
+        return [_with_values(jobs[0], values) for values in drawn]
+
+    def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
         parser = OverridesParser.create(config_loader=self.loader)
         words = [f"{key}={value}" for key, value in (params or {}).items()]
         overrides = parser.parse_overrides([*words, *arguments])
         for override in overrides:
             if override.is_interval_sweep():
                 raise ConfigError(f"{override.input_line}: a grid is of single values; hydra/sweeper=optuna searches")
-        return BasicSweeper.split_arguments(overrides, None)[0]
+        return list({override.get_key_element(): override for override in overrides}.values())
 
     def _subdirectory(self, number: int, words: Words) -> str:
         """A job's folder; what cannot be composed is found before the first job starts."""
@@ -107,8 +138,14 @@ class GridSweeper(Sweeper):
             config.hydra.job.num = number
         return str(config.hydra.sweep.subdir)
 
+    def _subdir(self) -> str:
+        """`hydra.sweep.subdir`, as it was typed."""
+        raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
+        return str(raw["subdir"])
+
     def _check_same(self, directory: SweepDirectory, began: DictConfig, jobs: list[Words]) -> None:
-        theirs = [identity(words) for words in self._jobs(began.sweeper.params, began.overrides.task)]
+        overrides = self._overrides(began.sweeper.params, directory.task())
+        theirs = [identity(words) for words in self._jobs(directory, overrides)]
         ours = [identity(words) for words in jobs]
         if len(theirs) != len(ours):
             raise self._another(directory, f"it has {len(theirs)} jobs, not {len(ours)}")
@@ -167,8 +204,32 @@ class GridSweeper(Sweeper):
 
 def _record(run: RunDirectory, words: Words, error: BaseException) -> None:
     """What a job that was killed could not write itself."""
-    if not run.results.exists() and not run.is_taken():
+    if not known_results(run.results) and not run.is_taken():
         run.write_results({"status": "failed", "error": str(error), "overrides": words})
+
+
+def check_free(runs: list[RunDirectory]) -> None:
+    """A new sweep writes over no run, and takes none for a job of its own."""
+    for run in runs:
+        if run.holds_a_run() or run.holds_results():
+            raise RunError(f"{run.path}: holds a run already, not one of this sweep. Name another hydra.sweep.dir=…")
+
+
+def _swept(overrides: list[Override]) -> dict[str, str]:
+    """The overrides that vary, by key, as they were typed."""
+    return {o.get_key_element(): o.input_line or "" for o in overrides if o.is_sweep_override()}
+
+
+def _varied(overrides: list[Override], words: Words) -> Values:
+    """A job's own values."""
+    keys = _swept(overrides)
+    return {key: value for key, _, value in (word.partition("=") for word in words) if key in keys}
+
+
+def _with_values(words: Words, values: Values) -> Words:
+    """A job's words, with other values."""
+    keys = [word.partition("=")[0] for word in words]
+    return [f"{key}={values[key]}" if key in values else word for key, word in zip(keys, words, strict=True)]
 
 
 def identity(words: Words) -> Words:

@@ -3,32 +3,32 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import NonNegativeInt, PositiveInt
 
-from hydra_plugins.vae_exp_grid import Failures, GridSweeper, Runs, Words, identity, told
+from hydra_plugins.vae_exp_grid import Failures, GridSweeper, Runs, Words, check_free, identity, told
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
-from vae_exp.jobs import read_job
-from vae_exp.metrics import write_atomically
+from vae_exp.jobs import Job, read_job
+from vae_exp.metrics import measure
+from vae_exp.results.files import write_atomically
+from vae_exp.results.folders import Values, read_values, shared
 from vae_exp.schema import check
-from vae_exp.search import METRICS, best, trials
+from vae_exp.search import METRICS, Trial, best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 log = logging.getLogger(__name__)
-
-Values = dict[str, str]
-"""By key, as they are typed."""
 
 
 class OptunaSweeper(GridSweeper):
@@ -79,7 +79,8 @@ class OptunaSweeper(GridSweeper):
         overrides = _overrides(self.params, arguments)
         self._check(overrides)
         directory = self._directory()
-        with self._begun(directory, lambda began: self._check_same_search(directory, began, overrides)):
+        check_same = partial(self._check_same_search, directory, overrides=overrides)
+        with self._begun(directory, check_same, begin=lambda: None):
             return self._search(directory, overrides)
 
     def _check(self, overrides: list[Override]) -> None:
@@ -96,7 +97,10 @@ class OptunaSweeper(GridSweeper):
                 f"hydra.sweeper.metric={self.metric}: no such choice. Did you mean {names[0]}? "
                 f"Allowed: {', '.join(names)}"
             )
-        composed = self.loader.load_sweep_config(self.config, _words(overrides, self._propose(overrides, [], 0)[0]))
+        words = _words(overrides, self._propose(overrides, [], 0)[0])
+        if self._subdirectory(0, words) == self._subdirectory(1, words):
+            raise ConfigError(shared(self._subdir(), "two jobs with the same values would share a folder"))
+        composed = self.loader.load_sweep_config(self.config, words)
         with open_dict(composed):
             del composed["hydra"]
         try:
@@ -113,7 +117,7 @@ class OptunaSweeper(GridSweeper):
             raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna has then nothing to judge by")
 
     def _check_same_search(self, directory: SweepDirectory, began: DictConfig, overrides: list[Override]) -> None:
-        theirs = [(o.input_line or "") for o in _overrides(began.sweeper.get("params"), began.overrides.task)]
+        theirs = [(o.input_line or "") for o in _overrides(began.sweeper.get("params"), directory.task())]
         ours = [(o.input_line or "") for o in overrides]
         if identity(theirs) != identity(ours):
             raise self._another(directory, f"it is of {told(identity(theirs))}, not {told(identity(ours))}")
@@ -121,7 +125,8 @@ class OptunaSweeper(GridSweeper):
             raise self._another(directory, f"its jobs are judged by {began.sweeper.metric}, not {self.metric}")
 
     def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
-        proposed: list[Values] = json.loads(directory.proposals.read_text()) if directory.is_search else []
+        keys = [override.get_key_element() for override in overrides if override.is_sweep_override()]
+        proposed = read_values(directory.proposals, keys) if directory.is_search else []
         jobs = self._runs(directory, [_words(overrides, values) for values in proposed])
         returns: list[JobReturn] = []
         failures: Failures = {}
@@ -134,7 +139,8 @@ class OptunaSweeper(GridSweeper):
                 scores = self._scores(directory, jobs)
                 known = [(proposed[i], score) for i, score in sorted(scores.items())]
                 new = self._propose(overrides, known, len(proposed))
-                jobs |= self._runs(directory, [_words(overrides, values) for values in new], len(proposed))
+                before, jobs = jobs, self._runs(directory, [_words(overrides, values) for values in new], jobs)
+                check_free([run for run in jobs if run not in before])
                 proposed += new
                 write_atomically(directory.proposals, json.dumps(proposed, indent=2) + "\n")
             else:
@@ -146,12 +152,25 @@ class OptunaSweeper(GridSweeper):
     def _scores(self, directory: SweepDirectory, jobs: Runs) -> dict[int, float | None]:
         """By the numbers of the jobs how they did; None of one that diverged, which is worse than any."""
         ended = [read_job(run.path, str(i)) for i, run in enumerate(jobs) if run.results.exists()]
-        found = {int(trial.job.number): trial.score for trial in trials(directory, ended)}
+        ranked = trials(directory, ended)
+        found = {int(trial.job.number): trial.score for trial in ranked}
         for job in ended:
             if job.completed and int(job.number) not in found:
-                has = ", ".join(metric for metric in METRICS if metric in job.results)
-                raise ConfigError(f"hydra.sweeper.metric={self.metric}: job {job.number} has none. Allowed here: {has}")
+                raise ConfigError(self._unranked(job, ranked))
         return found | {int(job.number): None for job in ended if job.results["status"] == "diverged"}
+
+    def _unranked(self, job: Job, ranked: list[Trial]) -> str:
+        """Why a completed job cannot be held against the others."""
+        metric = self.metric or measure(job.results, "validation")[0]
+        if not job.has(metric):
+            has = ", ".join(filter(job.has, METRICS))
+            return f"hydra.sweeper.metric={metric}: job {job.number} has none. Allowed here: {has}"
+        first, theirs, ours = ranked[0].job, ranked[0].compared_by, job.compared_by(metric)
+        differ = [f"{key} is {ours[key]} here and {theirs[key]} there" for key in ours if ours[key] != theirs.get(key)]
+        both = [name for name in METRICS if first.has(name) and job.has(name)]
+        ranking = [name for name in both if first.compared_by(name) == job.compared_by(name)]
+        way = f"hydra.sweeper.metric={ranking[0]}" if ranking else "search among what can be compared"
+        return f"job {job.number} cannot be ranked with job {first.number}: {', '.join(differ)}: {way}"
 
     def _propose(self, overrides: list[Override], known: list[tuple[Values, float | None]], first: int) -> list[Values]:
         """The values of the next jobs, from those before them and the number of the first: stopped or not, the same."""
@@ -183,6 +202,9 @@ def _overrides(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> li
     """What was typed or a yaml gives, the last word for each key."""
     words = [f"{key}={value}" for key, value in (params or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*words, *arguments])
+    for override in parsed:
+        if isinstance(sweep := override.value(), ChoiceSweep | RangeSweep):
+            sweep.shuffle = False  # the order of what can be proposed has no meaning, and has to stay
     return list({override.get_key_element(): override for override in parsed}.values())
 
 

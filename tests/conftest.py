@@ -57,6 +57,12 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def never_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test cuts the power, and to wait for a busy disk takes longer than everything else."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture
 def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of MNIST's real images, so that a test of behaviour need not wait for 70,000."""

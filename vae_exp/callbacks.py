@@ -24,6 +24,7 @@ from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
 from vae_exp.metrics import SPLITS, MetricsTable, headline, measure, told
+from vae_exp.results.files import replacing
 from vae_exp.run_directory import RunDirectory
 from vae_exp.stopping import begin_again
 
@@ -198,7 +199,6 @@ class DrawFigures(pl.Callback):
 
     def draw(self, experiment: Experiment, data: DataModule, directory: RunDirectory, loggers: list[Logger]) -> None:
         """Draw from generators of its own, so that drawing leaves no trace."""
-        directory.figures.mkdir(exist_ok=True)
         model = experiment.architecture.eval()
         images = self.images if model.amortized else min(self.images, FEW_IMAGES)
         x, y = next(iter(data.evaluation_batches("test", images)))
@@ -207,7 +207,8 @@ class DrawFigures(pl.Callback):
             torch.manual_seed(experiment.seed)
             for name, figure in portfolio(model, (x, y), title, self.manifold_side):
                 path = directory.figures / f"{name}.png"
-                figure.savefig(path, dpi=150, bbox_inches="tight")
+                with replacing(path) as file:
+                    figure.savefig(file, dpi=150, bbox_inches="tight")
                 for logger in loggers:
                     if hasattr(logger, "log_image"):
                         logger.log_image(f"figures/{name}", [str(path)])

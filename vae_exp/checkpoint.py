@@ -1,7 +1,7 @@
-"""Checkpoint files: written whole or not at all, read without unpickling code."""
+"""Checkpoint files: written whole or not at all, with a checksum; read without unpickling code."""
 
 import io
-import os
+import logging
 import pickle
 import re
 from pathlib import Path
@@ -13,30 +13,30 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vae_exp.errors import RunError
 from vae_exp.experiment import STATE
+from vae_exp.results.checksum import add_checksum, has_checksum
+from vae_exp.results.files import replacing
+
+log = logging.getLogger(__name__)
 
 # what a resumed run may change: none of it touches the numbers of the images it has seen
 FREE = ("samples", "resume", "start_from", "paths", "trainer", "callbacks", "logger", "name", "dataset.source.root")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write beside the final place, flush to the disk, rename: a kill leaves the old file or the new one."""
+    """Write whole checkpoints or none, and read those alone that are as they were written."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save a checkpoint."""
         check_states(checkpoint)
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         whole = io.BytesIO()  # writing to a file that cannot grow, torch does not say why
         torch.save(checkpoint, whole)
-        part = path.with_name(f"{path.name}.part")
-        try:
-            with part.open("wb") as file:
-                file.write(whole.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        add_checksum(whole)
+        with replacing(Path(path)) as file:
+            file.write(whole.getbuffer())
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
+        """Load a checkpoint that `read_checkpoint` has looked at before, and warned of where it has no checksum."""
+        return _loaded(Path(path))[0]
 
 
 def check_states(checkpoint: dict[str, Any]) -> None:
@@ -73,17 +73,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of this project, its tensors on the CPU.
 
     Raises:
-        RunError: There is none, it cannot be read, or another program made it.
+        RunError: There is none, its bytes are not those that were written, or another program made it.
     """
     if not path.exists():
         raise RunError(f"{path}: there is no checkpoint to go on from")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise RunError(f"{path}: is damaged or not a checkpoint ({str(error).splitlines()[0]})") from error
-    if not isinstance(checkpoint, dict) or STATE not in checkpoint or "state_dict" not in checkpoint:
+    checkpoint, checked = _loaded(path)
+    if not isinstance(checkpoint, dict) or not {STATE, "state_dict"} <= checkpoint.keys():
         raise RunError(f"{path}: is a checkpoint of another program: it has no {STATE!r} entry")
+    if not checked:
+        log.warning("%s: has no checksum, an earlier version wrote it: damage to it would not be noticed", path)
     return checkpoint
+
+
+def _loaded(path: Path) -> tuple[Any, bool]:
+    """What is in a file, and whether it has a checksum."""
+    try:
+        with path.open("rb") as file:
+            checked = has_checksum(file)
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True), checked
+    except Exception as error:  # damaged bytes can make torch raise anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise RunError(f"{path}: is damaged or not a checkpoint ({reason})") from error
 
 
 def check_same_config(checkpoint: dict[str, Any], config: DictConfig, path: Path) -> None:

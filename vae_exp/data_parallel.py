@@ -1,7 +1,7 @@
 """One run on several devices: each process takes its share of every batch, and their gradients are summed.
 
 The process that the user started saves, evaluates and draws. The others only train beside it, from the config that it
-left in the run directory: `python -m vae_exp.data_parallel` is one of those.
+hands them: `python -m vae_exp.data_parallel` is one of those.
 """
 
 import os
@@ -20,6 +20,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from vae_exp.errors import RunError, UserError
+
+CONFIG = "config.yaml"
 
 PATIENCE = timedelta(days=1)
 """How long the others wait for the process that evaluates."""
@@ -78,13 +80,14 @@ class Share:
 
 
 @contextmanager
-def processes(size: int, device: torch.device, directory: Path, resumed: bool) -> Iterator[Share]:
+def processes(size: int, device: torch.device, directory: Path, config: str, resumed: bool) -> Iterator[Share]:
     """Have so many processes train; the others end when this one leaves.
 
     Args:
         size: How many, with this one.
         device: Of this one.
-        directory: The run directory, which holds the config.
+        directory: The run directory.
+        config: What all of them run, as YAML.
         resumed: Whether the run goes on from its last checkpoint.
 
     Raises:
@@ -96,6 +99,7 @@ def processes(size: int, device: torch.device, directory: Path, resumed: bool) -
     threads = torch.get_num_threads()
     each = max(1, threads // size)
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / CONFIG).write_text(config, encoding="utf-8")
         command = [sys.executable, "-m", "vae_exp.data_parallel", str(directory), str(int(resumed)), folder, str(size)]
         environment = os.environ | {"OMP_NUM_THREADS": str(each), "MKL_NUM_THREADS": str(each)}
         # in a session of its own: Ctrl-C is for the process that saves
@@ -156,7 +160,7 @@ def main() -> None:
     directory, resumed, folder, size, rank = sys.argv[1:]
     share = Share(int(rank), int(size))
     try:
-        device, fit = prepare_share(Path(directory), share, resumed=resumed == "1")
+        device, fit = prepare_share(Path(directory), Path(folder) / CONFIG, share, resumed=resumed == "1")
         (Path(folder) / f"ready{rank}").touch()
         _meet(share, device, folder)
         fit()

@@ -13,7 +13,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from vae_exp.arguments import run_as_command
 from vae_exp.errors import ConfigError
-from vae_exp.metrics import write_atomically
+from vae_exp.results.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,16 +1,15 @@
 """The jobs of a sweep: read from their run directories, grouped over their seeds."""
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from vae_exp import published
 from vae_exp.errors import RunError
-from vae_exp.metrics import measure, read_metrics
+from vae_exp.metrics import history, measure
+from vae_exp.results.files import known, read_words
+from vae_exp.results.summary import known_results
 from vae_exp.run_directory import RunDirectory
 
 METHODS = {"sgvb_a": "aevb", "sgvb_b": "aevb", "wake_sleep": "wake-sleep", "mcem": "mcem"}
@@ -33,6 +32,9 @@ CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("mnist", LOG_LIKELIHOOD, MNIST | {"network.hidden_sizes": [100], "architecture.latent_dim": 3}),
 ]
 """The paper's curves, what they show against what, and the settings that a run has to share to be held against them."""
+
+COMPARED = ("dataset", "dataset.binarization", "likelihood")
+"""What a number of nats is of: numbers of other images, or of a density and a probability, cannot be compared."""
 
 ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume")
 """Keys that no number depends on; a job that was resumed on another machine may have its own."""
@@ -91,6 +93,15 @@ class Job:
         """The metric that it is judged by on a split, and its sign where higher shall be better."""
         return measure(self.results, split)
 
+    def has(self, metric: str) -> bool:
+        """Whether it has a value of a metric."""
+        return self.results.get(metric) is not None
+
+    def compared_by(self, metric: str) -> dict[str, str]:
+        """The metric and what it is of: only jobs that share all of it can be ranked."""
+        of = COMPARED[:1] if metric.endswith("/error") else COMPARED
+        return {"metric": metric} | {key: str(self.results.get(key)) for key in of}
+
 
 class Group(list[Job]):
     """The completed jobs of one setting: they differ in their seeds alone."""
@@ -130,24 +141,26 @@ def read_jobs(path: str | Path) -> list[Job]:
 
 
 def read_job(path: Path, number: str = "") -> Job:
-    """One run, however far it is.
+    """One run, however far it is. A file of it that cannot be read counts as missing, with a warning.
 
     Args:
         path: The run directory.
         number: What it is called among the jobs of its sweep.
     """
     directory = RunDirectory(path)
-    results = json.loads(directory.results.read_text()) if directory.results.exists() else {}
-    shown = RunDirectory(directory.path / results.get("stage", ""))
-    history = read_metrics(shown.metrics) if shown.metrics.exists() else []
+    results = known_results(directory.results)
+    rows = known(history, RunDirectory(directory.path / results.get("stage", "")).metrics) or []
     if "samples" not in results:  # it could not write them itself
-        results = (history[-1] if history else {}) | (results or _unfinished(directory))
-    if directory.overrides.exists():
-        words = [str(word) for word in OmegaConf.load(directory.overrides)]
-    else:
-        words = results.get("overrides") or []
+        results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
+    words = typed_for(directory, results)
     overrides = dict(word.lstrip("+~").partition("=")[::2] for word in words)
-    return Job(number, path, overrides, results, history)
+    return Job(number, path, overrides, results, rows)
+
+
+def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
+    """What was typed for a run: its record, else as its results have it."""
+    recorded = known(read_words, directory.overrides) if directory.overrides.exists() else None
+    return [str(word) for word in results.get("overrides") or []] if recorded is None else recorded
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:
@@ -171,4 +184,16 @@ def groups(jobs: list[Job]) -> dict[tuple[str, ...], Group]:
     for job in jobs:
         if job.completed:
             found.setdefault(tuple(job.value(key) for key in keys), Group()).append(job)
+    return found
+
+
+def leagues(jobs: list[Job]) -> dict[str, list[Job]]:
+    """The completed jobs that can be ranked with each other, under what tells them from the others."""
+    by = {job.number: job.compared_by(job.measure("test")[0]) for job in jobs if job.completed}
+    differ = [key for key in ("metric", *COMPARED) if len({one.get(key) for one in by.values()}) > 1]
+    found: dict[str, list[Job]] = {}
+    for job in (job for job in jobs if job.completed):
+        one = by[job.number]
+        name = ", ".join([one["metric"], *(f"{key}={one[key]}" for key in differ if key != "metric" and key in one)])
+        found.setdefault(name, []).append(job)
     return found

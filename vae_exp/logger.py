@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from vae_exp.checkpoint import flat
 from vae_exp.errors import ConfigError
 from vae_exp.metrics import headline
+from vae_exp.results.files import known, read_text, read_words, readable, write_atomically
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -185,8 +187,7 @@ def _called(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    words = [str(word) for word in OmegaConf.load(RunDirectory(directory).overrides)]
-    values = dict(word.lstrip("+~").partition("=")[::2] for word in words)
+    values = dict(word.lstrip("+~").partition("=")[::2] for word in read_words(RunDirectory(directory).overrides))
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
@@ -210,13 +211,22 @@ def _run_id(directory: Path) -> str:
     A sweep and a run in stages are several runs to W&B, which cannot share one.
     """
     path = directory / "wandb" / "id"
-    if path.exists():
-        return path.read_text()
+    kept = known(_read_id, path) if path.exists() else None
+    if kept is not None:
+        return kept
     asked = _from_environment("RUN_ID")
     if asked and (SweepDirectory(directory).record.exists() or _sweep_of(directory) or _is_stage(directory)):
         log.warning("WANDB_RUN_ID=%s: is the id of one run; the jobs of a sweep and stages have their own", asked)
         asked = None
     return asked or secrets.token_hex(4)
+
+
+def _read_id(path: Path) -> str:
+    found = read_text(path)
+    with readable(path):
+        if not re.fullmatch(r"[^\s/\\#?%:]{1,128}", found) or not found.isprintable():
+            raise ValueError("it holds no id of a W&B run")
+    return found
 
 
 def _is_stage(directory: Path) -> bool:
@@ -226,5 +236,4 @@ def _is_stage(directory: Path) -> bool:
 def _keep_id(directory: Path, run_id: str) -> None:
     """The id that W&B took, for when the run is resumed: in the process of a sweep's agent it is the agent's."""
     path = directory / "wandb" / "id"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(run_id)
+    write_atomically(path, run_id)

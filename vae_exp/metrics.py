@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vae_exp.results.files import append, readable, write_atomically
+
 SPLITS = ("train", "validation", "test")
 MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
 """What a model can be judged by, the most telling first; −1 where lower is better."""
@@ -21,8 +23,7 @@ class MetricsTable:
 
     def __init__(self, path: Path, until: int = 0) -> None:
         self.path = path
-        rows = read_metrics(path) if path.exists() else []
-        kept = [row for row in rows if row["samples"] <= until]
+        kept = [row for row in history(path) if row["samples"] <= until]
         self._columns = list(kept[0]) if kept else []
         if path.exists():
             write_atomically(path, _csv(self._columns, kept, header=bool(kept)))
@@ -31,18 +32,27 @@ class MetricsTable:
         """Add one row."""
         header = not self._columns
         self._columns = self._columns or list(row)
-        with self.path.open("a", newline="") as file:
-            file.write(_csv(self._columns, [row], header))
+        append(self.path, _csv(self._columns, [row], header))
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The complete rows of a metrics.csv."""
-    rows = []
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if None not in row and None not in row.values() and "" not in row.values():
-                rows.append({name: _number(value) for name, value in row.items()})
-    return rows
+    """The complete rows of a metrics.csv.
+
+    Raises:
+        RunError: It cannot be read, or holds something other than numbers.
+    """
+    with readable(path):
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]  # a row without its end may have lost digits
+        rows = [row for row in csv.DictReader(io.StringIO(whole)) if _is_complete(row)]
+        if rows and "samples" not in rows[0]:
+            raise ValueError("it has no column samples")
+        return [{name: _number(value) for name, value in row.items()} for row in rows]
+
+
+def history(path: Path) -> list[dict[str, float]]:
+    """The same of a run that may not have been evaluated yet: then there are none."""
+    return read_metrics(path) if path.exists() else []
 
 
 def by_measure(names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -77,13 +87,6 @@ def told(metrics: Mapping[str, float], split: str) -> str:
     return f"{split}/error {-value:8.2%}" if name == f"-{split}/error" else f"{name} {value:9.2f}"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that there is never half of it."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
 def _csv(columns: list[str], rows: list[dict[str, float]], header: bool) -> str:
     text = io.StringIO()
     # a run that an earlier version began keeps its columns
@@ -92,6 +95,10 @@ def _csv(columns: list[str], rows: list[dict[str, float]], header: bool) -> str:
         writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _is_complete(row: Mapping[str | None, Any]) -> bool:
+    return None not in row and None not in row.values() and "" not in row.values()
 
 
 def _number(text: str) -> float:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from vae_exp.cli.config_dir import check_flags
 from vae_exp.errors import ConfigError, RunError, unknown_key
+from vae_exp.results.files import read_words
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -32,7 +31,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     changed = {key_of(argument) for argument in typed}
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
-    recorded = [str(word) for word in OmegaConf.load(overrides)]
+    recorded = read_words(overrides)
     began = [word for word in recorded if key_of(word) not in changed | {"resume"}]
     # what is typed now may change or take out what was added then: callbacks.stop.patience=5, callbacks.stop=null
     added = {key_of(word) for word in recorded if word.startswith("+")}

@@ -1,18 +1,19 @@
 """A finished run as an object."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_exp.architecture import Architecture
-from vae_exp.assembly import build_architecture, build_data
+from vae_exp.assembly import build_architecture, build_data, check_config
 from vae_exp.checkpoint import read_checkpoint
-from vae_exp.errors import RunError
-from vae_exp.metrics import read_metrics
+from vae_exp.errors import ConfigError, RunError
+from vae_exp.metrics import history
+from vae_exp.results.files import read_config
+from vae_exp.results.summary import read_results
 from vae_exp.run_directory import RunDirectory
 
 
@@ -44,30 +45,38 @@ def load_run(path: str | Path, checkpoint: str = "last") -> Run:
         checkpoint: `last`, which the results are of, or `best`.
 
     Raises:
-        RunError: It is no run directory, it has not ended, or its checkpoint cannot be used.
+        RunError: It is no run directory, it has not ended, or a file in it is damaged.
     """
     directory = RunDirectory(path)
     if not directory.config.exists():
         raise RunError(f"run={path}: is not a run directory: {directory.config} is missing")
     if not directory.results.exists():
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
-    config = OmegaConf.load(directory.config)
-    assert isinstance(config, DictConfig)
+    config, results = read_config(directory.config), read_results(directory.results)
     if config.get("stages"):
-        results = json.loads(directory.results.read_text())
-        if results["status"] != "completed":
-            raise RunError(f"run={path}: {results['status']} in stage {results['stage']} (go on with resume={path})")
-        return load_run(directory.path / results["stage"], checkpoint)
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
-        model = build_architecture(config, build_data(config))
+        stage = results.get("stage")
+        if results["status"] != "completed" or not stage:
+            raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
+        return load_run(directory.path / stage, checkpoint)
+    model = _built(config, directory.config)
     _load_weights(model, read_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt"), directory)
     return Run(
         directory.path,
         config,
-        json.loads(directory.results.read_text()),
-        read_metrics(directory.metrics) if directory.metrics.exists() else [],
+        results,
+        history(directory.metrics),
         model.eval().requires_grad_(False),
     )
+
+
+def _built(config: DictConfig, path: Path) -> Architecture:
+    """The model that a stored config describes, with the first weights."""
+    try:
+        check_config(config)
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
+            return build_architecture(config, build_data(config))
+    except ConfigError as error:
+        raise RunError(f"{path}: {error}") from error
 
 
 def _load_weights(model: Architecture, checkpoint: dict[str, Any], directory: RunDirectory) -> None:

@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
-from vae_exp.metrics import write_atomically
+from vae_exp.results.files import write_atomically
 from vae_exp.results.flags import recorded_flags
+from vae_exp.results.summary import known_results
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,24 @@ class RunDirectory:
         """Claim a new run's directory. A run that failed before there was anything to go on from may be run anew.
 
         Raises:
-            RunError: It holds a run already.
+            RunError: It holds a run already, or its results, or a sweep.
         """
-        if self.holds_a_run():
+        if (self.path / "multirun.yaml").exists():
+            raise RunError(f"{self.path}: holds a sweep. Name another folder (hydra.run.dir=…)")
+        if self.holds_results() and not self.holds_a_run():
+            raise RunError(
+                f"{self.path}: holds the results of a run already, which has no checkpoint to go on from. Name another "
+                "folder (hydra.run.dir=…)"
+            )
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Claim the directory of a sweep's job: without a checkpoint it may be run anew until it is completed.
+
+        Raises:
+            RunError: There is something to go on from, or it is completed.
+        """
+        if self.holds_a_run() or self.is_completed():
             raise RunError(
                 f"{self.path}: holds a run already. Go on with it (resume={self.path}) or name another folder"
             )
@@ -115,9 +131,15 @@ class RunDirectory:
         stages = self.path.glob("*/checkpoints/last.ckpt") if self.config.exists() else []
         return self.last_checkpoint.exists() or any(stages)
 
+    def holds_results(self) -> bool:
+        """Whether it was evaluated or has ended with something, whatever there is to go on from."""
+        results = known_results(self.results)
+        evaluated = self.metrics.exists() and self.metrics.stat().st_size > 0
+        return evaluated or results.get("status") == "completed" or bool(results.get("samples"))
+
     def is_completed(self) -> bool:
         """Whether the results say so."""
-        return self.results.exists() and json.loads(self.results.read_text())["status"] == "completed"
+        return known_results(self.results).get("status") == "completed"
 
     def write_record(self, config: DictConfig, hydra: DictConfig) -> None:
         """The record of what runs: the config, interpolations resolved, the command line, and Hydra's own config."""

@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 
 from vae_exp.arguments import run_as_command
 from vae_exp.errors import ConfigError
+from vae_exp.results.files import replacing
 
 USAGE = "python -m vae_exp.sample run=<run directory> [n=64] [output=<picture>] [seed=0] [label=<class>]"
 
@@ -50,8 +51,8 @@ def sample(
     figure = samples(model.sample(n, y), f"{n} samples from the prior", columns=max(1, round(n**0.5)))
     path = Path(output) if output else Path(run) / "figures" / f"samples_{n}.png"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150, bbox_inches="tight")
+        with replacing(path) as file:
+            figure.savefig(file, format=path.suffix.removeprefix(".") or "png", dpi=150, bbox_inches="tight")
     except (OSError, ValueError) as error:
         raise ConfigError(f"output={path}: cannot be written: {error}") from error
     return path

@@ -18,19 +18,29 @@ class Trial:
     value: float
 
     @property
+    def compared_by(self) -> dict[str, str]:
+        """What two trials share that can be ranked."""
+        return self.job.compared_by(self.metric)
+
+    @property
     def score(self) -> float:
         """The value, its sign such that higher is better."""
         return MEASURES[self.metric.partition("/")[2]] * self.value
 
 
 def trials(directory: SweepDirectory, jobs: list[Job]) -> list[Trial]:
-    """The completed jobs that have the metric: the search's own, else what their model is judged by."""
-    asked = directory.hydra().sweeper.metric
-    found = []
+    """The completed jobs that have the metric, the search's own or what their model is judged by.
+
+    They can be ranked: all are compared by the same as the first.
+    """
+    asked = directory.hydra().sweeper.get("metric")
+    found: list[Trial] = []
     for job in jobs:
         metric = asked or measure(job.results, "validation")[0]
-        if job.completed and job.results.get(metric) is not None:
-            found.append(Trial(job, metric, job.results[metric]))
+        if job.completed and job.has(metric):
+            trial = Trial(job, metric, job.results[metric])
+            if not found or trial.compared_by == found[0].compared_by:
+                found.append(trial)
     return found
 
 

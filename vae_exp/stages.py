@@ -1,10 +1,8 @@
 """A run in stages: each an ordinary run in a folder of the run directory, beginning where an earlier one ended."""
 
-import json
 import logging
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra import compose
@@ -15,6 +13,7 @@ from vae_exp.assembly import build_architecture, build_data, check_config
 from vae_exp.checkpoint import read_checkpoint
 from vae_exp.config.relative import make_absolute
 from vae_exp.errors import ConfigError, RunError, UserError
+from vae_exp.experiment import STATE
 from vae_exp.resume import key_of
 from vae_exp.run_directory import RunDirectory, typed
 
@@ -45,7 +44,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
         stage_config, _ = found[name]
         stage_config.resume = str(path / name)
         if name != begun[-1]:  # what came after it was built on it
-            stage_config.samples = OmegaConf.load(RunDirectory(path / name).config).samples
+            stage_config.samples = read_checkpoint(RunDirectory(path / name).last_checkpoint)[STATE]["samples_seen"]
     return found
 
 
@@ -85,13 +84,6 @@ def _holds(config: DictConfig, key: str) -> bool:
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     return isinstance(node, DictConfig) and leaf in node
-
-
-def results_of(path: Path) -> dict[str, Any]:
-    """The results of a stage; empty where it has none."""
-    file = RunDirectory(path).results
-    results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return results
 
 
 def start_from(architecture: Architecture, path: str) -> None:

@@ -11,12 +11,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
-from vae_exp.metrics import SPLITS, write_atomically
+from vae_exp.metrics import SPLITS
+from vae_exp.results.files import known, read_config, readable, replacing, write_atomically
 from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 FIRST = ("samples", "step", "train/bound", "validation/bound", "test/bound")
 NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−nll", "error": "−error"}
+HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in NAMES.items()}
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
@@ -54,7 +57,8 @@ def report(path: str | Path) -> Path:
     write_atomically(path / "sweep.csv", text.getvalue())
     write_atomically(path / "sweep.md", markdown(path, jobs))
     for name, figure in pictures(path, jobs):
-        figure.savefig(path / name, dpi=150, bbox_inches="tight")
+        with replacing(path / name) as file:
+            figure.savefig(file, dpi=150, bbox_inches="tight")
     try_report(path)
     return path / "sweep.md"
 
@@ -92,11 +96,12 @@ def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     """Columns and a row per setting: its values, the means over its seeds, the paper's number beside them."""
     keys = [key for key in varied(jobs) if key != "seed"]
     splits = [s for s in SPLITS if s != "validation" or any(job.measure(s)[0] in job.results for job in jobs)]
-    columns = [*keys, "runs", "reached", *splits, "paper, test", "test − paper", "steps/s", "minutes"]
+    heads = [f"{split} {HEADS[name]}" for name in measures(jobs) for split in splits]
+    columns = [*keys, "runs", "reached", *heads, "paper, test", "test − paper", "steps/s", "minutes"]
     classifiers = any("test/error" in job.results for job in jobs)
     columns += ["test error, %"] * classifiers
     return columns, [
-        [*values, *_cells(group, splits), *[_percent(group.mean("test/error"))] * classifiers]
+        [*values, *_cells(group, measures(jobs), splits), *[_percent(group.mean("test/error"))] * classifiers]
         for values, group in groups(jobs).items()
     ]
 
@@ -115,8 +120,6 @@ def title(path: Path) -> str:
 
 def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
     """The paper's Figure 2 of these jobs, or what a search has tried; and their own pictures beside each other."""
-    from matplotlib.image import imread
-
     from vae_exp.figures.curves import bound_curves
     from vae_exp.figures.images import collage
     from vae_exp.figures.search import slices
@@ -134,9 +137,20 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
         yield name, bound_curves(curves, title(path), SIZES[size_key(jobs)], ylabel)
     for name in PICTURES:
         files = {", ".join(values): group[0].figures / name for values, group in groups(jobs).items()}
-        drawn = {setting: imread(file) for setting, file in files.items() if file.exists()}
+        drawn = {setting: image for setting, file in files.items() if (image := _picture(file)) is not None}
         if len(drawn) > 1:
             yield name, collage(drawn, title(path))
+
+
+def _picture(path: Path) -> Any | None:
+    """A job's picture, (H, W, C); None where there is none that can be read."""
+    from matplotlib.image import imread
+
+    def read(path: Path) -> Any:
+        with readable(path):
+            return imread(path)
+
+    return known(read, path) if path.exists() else None
 
 
 def panels(jobs: list[Job]) -> "list[Panel]":
@@ -150,7 +164,8 @@ def panels(jobs: list[Job]) -> "list[Panel]":
         job = group[0]
         if not job.history or job.results.get(size) is None:
             continue
-        label = ", ".join(job.value(key) for key in keys)
+        of = [NAMES[job.measure("test")[0].removeprefix("test/")]] if len(measures(jobs)) > 1 else []
+        label = ", ".join([*(job.value(key) for key in keys), *of])
         for split in ("train", "test"):
             name, sign = job.measure(split)
             points = [(n, sign * mean, deviation) for n, mean, deviation in group.curve(name)]
@@ -159,18 +174,20 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     return [Panel(size, lines) for size, lines in sorted(by_size.items())]
 
 
-def _cells(group: Group, splits: list[str]) -> list[str]:
+def _cells(group: Group, shown: list[str], splits: list[str]) -> list[str]:
+    """A group's numbers; those of each measure in columns of their own."""
     job = group[0]
     samples = job.results["samples"]
     curve = job.published("test")
     theirs = None if curve is None else curve.at(samples)
-    reached = {split: _signed(group, *job.measure(split)) for split in splits}
-    test = reached["test"]
+    own = {split: job.measure(split) for split in splits}
+    reached = {name: _signed(group, name, sign) for name, sign in own.values()}
+    test = reached[own["test"][0]]
     speed, seconds = group.mean("steps_per_second"), group.mean("train_seconds")
     return [
         str(len(group)),
         f"{samples:,}",
-        *map(_number, reached.values()),
+        *(_number(reached.get(f"{split}/{name}")) for name in shown for split in splits),
         f"{theirs:.1f}" if theirs is not None else "",
         f"{test[0] - theirs:+.1f}" if theirs is not None and test else "",
         f"{speed[0]:.0f}" if speed else "",
@@ -244,16 +261,13 @@ def reported(path: Path) -> Iterator[None]:
 
 def _log(path: Path) -> None:
     """The table and the pictures to the loggers of the jobs."""
-    from omegaconf import DictConfig, OmegaConf
-
     from vae_exp.logger import log_sweep
     from vae_exp.run_directory import RunDirectory
 
     jobs = read_jobs(path)
     recorded = [RunDirectory(job.path).config for job in jobs]
-    for record in [file for file in recorded if file.exists()][:1]:
-        config = OmegaConf.load(record)
-        assert isinstance(config, DictConfig)
+    configs = (config for file in recorded if file.exists() and (config := known(read_config, file)))
+    for config in islice(configs, 1):
         try:
             log_sweep(path, config, rows(jobs), sorted(path.glob("*.png")))
         except Exception as error:  # the sweep's own files are written

@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vae_exp.errors import RunError, nearest_first
 from vae_exp.lock import alone
+from vae_exp.results.files import read_config, readable
 from vae_exp.results.flags import recorded_flags
+
+NEEDED = ("hydra.overrides.hydra", "hydra.overrides.task", "hydra.sweeper", "hydra.runtime.choices")
+"""What a sweep is resumed by."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class SweepDirectory:
     def proposals(self) -> Path:
         """Of a search the values of every job that was proposed so far."""
         return self.path / "proposals.json"
+
+    @property
+    def jobs(self) -> Path:
+        """Of a grid the values of every job: some are drawn, as in `seed=shuffle(range(3))`."""
+        return self.path / "jobs.json"
 
     @property
     def is_search(self) -> bool:
@@ -49,14 +59,19 @@ class SweepDirectory:
         """Hydra's own config, as it began.
 
         Raises:
-            RunError: There is no sweep in it.
+            RunError: There is no sweep in it, or its record is damaged.
         """
         if not self.record.exists():
             beside = [str(record.parent) for record in self.path.parent.glob(f"*/{self.record.name}")]
             nearest = "".join(f". Did you mean {name}?" for name in nearest_first(str(self.path), beside)[:1])
             missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
             raise RunError(missing + nearest)
-        hydra: DictConfig = OmegaConf.load(self.record).hydra
+        record = read_config(self.record)
+        with readable(self.record):
+            for key in NEEDED:
+                if OmegaConf.select(record, key) is None:
+                    raise ValueError(f"it has no {key}")
+        hydra: DictConfig = record.hydra
         return hydra
 
     def words(self) -> list[str]:
@@ -65,8 +80,15 @@ class SweepDirectory:
         Raises:
             RunError: There is no sweep in it.
         """
-        overrides = self.hydra().overrides
-        return [str(word) for word in [*overrides.hydra, *overrides.task]]
+        return [*_raw(self.hydra().overrides.hydra), *self.task()]
+
+    def task(self) -> list[str]:
+        """The part of the command line that is not about Hydra.
+
+        Raises:
+            RunError: There is no sweep in it.
+        """
+        return _raw(self.hydra().overrides.task)
 
     def varied(self) -> list[str]:
         """The keys that are given several values, as they were typed.
@@ -76,7 +98,7 @@ class SweepDirectory:
         """
         hydra = self.hydra()
         words = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *hydra.overrides.task])
+        parsed = OverridesParser.create().parse_overrides([*words, *self.task()])
         last = {override.get_key_element(): override for override in parsed}
         return [key.lstrip("+~") for key, override in last.items() if override.is_sweep_override()]
 
@@ -89,3 +111,9 @@ class SweepDirectory:
         """
         with alone(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
             yield
+
+
+def _raw(words: ListConfig) -> list[str]:
+    """Words as they were typed: an interpolation in one is for each job to resolve."""
+    raw: Any = OmegaConf.to_container(words, resolve=False)
+    return [str(word) for word in raw]

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.types import RunMode
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import LambdaCallback
 
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
@@ -28,12 +30,15 @@ from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
-from vae_exp.metrics import headline, told
+from vae_exp.metrics import headline, history, told
 from vae_exp.network.linear import fast_linear
 from vae_exp.other_callbacks import build_callbacks, check_monitors, others
 from vae_exp.report import try_report
+from vae_exp.results.files import read_config
+from vae_exp.results.start import Start
+from vae_exp.results.summary import known_results
 from vae_exp.run_directory import RunDirectory, typed
-from vae_exp.stages import configs_of, results_of, start_from
+from vae_exp.stages import configs_of, start_from
 from vae_exp.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -71,31 +76,45 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
     if config.get("stages"):
         check_config(config)
         return _train_stages(config, directory, hydra)
+    return _train_alone(Start(config, directory, hydra))
+
+
+def _train_alone(start: Start) -> float:
+    """A run, or a stage of one, that is new or goes on."""
+    config, directory = start.config, start.directory
     with directory.taken():
         if config.resume is None:
-            directory.begin()
-            return _train(config, directory, hydra, checkpoint=None)
+            _begin(start)
+            return _train(start, checkpoint=None)
         check_config(config)
         checkpoint = _checkpoint_to_go_on_from(config, directory)
         if _is_trained(checkpoint, config) and directory.is_completed():
-            log.info("%s %s", path, _why_it_is_trained(checkpoint))
-            return headline(checkpoint[STATE]["metrics"], "test")[1]
-        return _train(config, directory, hydra, checkpoint)
+            log.info("%s %s", directory.path, _why_it_is_trained(checkpoint))
+            return _value(checkpoint[STATE]["metrics"])
+        return _train(start, checkpoint)
+
+
+def _begin(start: Start) -> None:
+    """Claim a new run's directory; a sweep's job may be there already, without a checkpoint."""
+    if start.hydra.mode == RunMode.MULTIRUN:
+        start.directory.begin_again()
+    else:
+        start.directory.begin()
 
 
 def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig) -> float:
     """One run after another, each in its folder; the results are those of the last."""
     names = [str(name) for name in config.stages]
     name, status, error = names[0], "failed", None
+    start = Start(config, directory, hydra)
     with directory.taken():
         if config.resume is None:
-            directory.begin()
-        directory.results.unlink(missing_ok=True)
-        directory.write_record(config, hydra)
+            _begin(start)
+            start()
         try:
             for name, (stage, of_stage) in configs_of(config, directory.path, hydra).items():
                 log.info("Stage %s (%d of %d)", name, names.index(name) + 1, len(names))
-                value = train(stage, directory.path / name, of_stage)
+                value = _train_alone(Start(stage, RunDirectory(directory.path / name), of_stage, whole=start))
             status = "completed"
         except Interrupted as exception:
             status = "interrupted"
@@ -105,38 +124,45 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             status, error = _ending(exception)
             raise
         finally:
-            reached = results_of(directory.path / name) or _results(config, hydra, None, status, error)
-            own = {"status": status, "error": error, "stage": name, "overrides": typed(hydra)}
-            directory.write_results(reached | own)
-            try_report(directory.path)
+            if start.made or status == "completed":
+                reached = known_results(RunDirectory(directory.path / name).results)
+                own = {"status": status, "error": error, "stage": name, "overrides": typed(hydra)}
+                directory.write_results((reached or _results(config, hydra, None, status, error)) | own)
+                try_report(directory.path)
     return value
 
 
-def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, checkpoint: dict[str, Any] | None) -> float:
-    directory.results.unlink(missing_ok=True)
+def _train(start: Start, checkpoint: dict[str, Any] | None) -> float:
+    config, directory, hydra = start.config, start.directory, start.hydra
     experiment, status, error = None, "failed", None
     try:
-        check_config(config)
-        directory.write_record(config, hydra)
+        if checkpoint is None:
+            check_config(config)
+            start()
         experiment, data = _build(config, anew=checkpoint is None)
-        _run(config, directory, experiment, data, checkpoint)
+        _run(start, experiment, data, checkpoint)
         status = "completed"
     except BaseException as exception:
         status, error = _ending(exception)
         raise
     finally:
         try:
-            directory.write_results(_results(config, hydra, experiment, status, error))
-            try_report(directory.path)
+            if start.made or checkpoint is None:
+                directory.write_results(_results(config, hydra, experiment, status, error))
+                try_report(directory.path)
         finally:
             finish(exit_code=int(status != "completed"))
-    if not experiment.metrics:
-        return math.nan
-    reached = " ".join(told(experiment.metrics, "test").split())
-    if experiment.stopped_by:
-        log.info("Stopped by %s", experiment.stopped_by)
-    log.info("%s after %s samples; all of it in %s", reached, f"{experiment.samples_seen:,}", directory.path)
-    return headline(experiment.metrics, "test")[1]
+    if experiment.metrics:
+        reached = " ".join(told(experiment.metrics, "test").split())
+        if experiment.stopped_by:
+            log.info("Stopped by %s", experiment.stopped_by)
+        log.info("%s after %s samples; all of it in %s", reached, f"{experiment.samples_seen:,}", directory.path)
+    return _value(experiment.metrics)
+
+
+def _value(metrics: dict[str, float]) -> float:
+    """What `train` returns; NaN where nothing was evaluated."""
+    return headline(metrics, "test")[1] if metrics else math.nan
 
 
 def _ending(exception: BaseException) -> tuple[str, str]:
@@ -145,6 +171,7 @@ def _ending(exception: BaseException) -> tuple[str, str]:
 
 
 def _checkpoint_to_go_on_from(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
+    history(directory.metrics)  # its rows are kept, so they have to be readable
     checkpoint = read_checkpoint(directory.last_checkpoint)
     check_same_config(checkpoint, config, directory.last_checkpoint)
     seen = checkpoint[STATE]["samples_seen"]
@@ -190,15 +217,11 @@ def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
     return experiment, data
 
 
-def _run(
-    config: DictConfig,
-    directory: RunDirectory,
-    experiment: Experiment,
-    data: DataModule,
-    checkpoint: dict[str, Any] | None,
-) -> None:
+def _run(start: Start, experiment: Experiment, data: DataModule, checkpoint: dict[str, Any] | None) -> None:
+    config, directory = start.config, start.directory
     callbacks = build_callbacks(config, directory)
-    trainer = _build_trainer(config, directory, [*callbacks.values(), StopOnSignal()])
+    begin = LambdaCallback(on_train_start=lambda *_: start())
+    trainer = _build_trainer(config, directory, [begin, *callbacks.values(), StopOnSignal()])
     _check_shares(experiment.architecture, data, trainer.processes)
     data.load(trainer.strategy.root_device)
     experiment.to(trainer.strategy.root_device)
@@ -212,18 +235,20 @@ def _run(
         nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
         trainer.loggers = [build(node, directory=directory.path, config=resolved) for node in nodes]
     if checkpoint is not None and _is_trained(checkpoint, config):
+        start()
         _finish(directory, experiment, data, checkpoint, trainer)
     else:
         device, resumed = trainer.strategy.root_device, checkpoint is not None
-        with processes(trainer.processes, device, directory.path, resumed) as experiment.share:
+        with processes(trainer.processes, device, directory.path, experiment.config, resumed) as experiment.share:
             _fit(directory, experiment, data, resumed, trainer)
 
 
-def prepare_share(path: Path, share: Share, resumed: bool) -> tuple[torch.device, Callable[[], None]]:
+def prepare_share(path: Path, record: Path, share: Share, resumed: bool) -> tuple[torch.device, Callable[[], None]]:
     """What one of several processes does beside the one that the user started.
 
     Args:
         path: The run directory.
+        record: The config of that process, resolved: the run directory's may be replaced later.
         share: Of every batch.
         resumed: Whether to go on from the last checkpoint.
 
@@ -231,8 +256,7 @@ def prepare_share(path: Path, share: Share, resumed: bool) -> tuple[torch.device
         Its device, and what is to be called when all processes have met.
     """
     directory = RunDirectory(path)
-    config = OmegaConf.load(directory.config)
-    assert isinstance(config, DictConfig)
+    config = read_config(record)
     experiment, data = _build(config, anew=not resumed)
     experiment.share = share
     trainer = _build_trainer(config, directory, [], share.rank)

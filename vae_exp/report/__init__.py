@@ -5,9 +5,9 @@ from pathlib import Path
 
 from vae_exp.errors import RunError
 from vae_exp.jobs import MARKS, read_jobs
-from vae_exp.metrics import write_atomically
 from vae_exp.report.run import page_of_run
 from vae_exp.report.sweep import page_of_sweep
+from vae_exp.results.files import write_atomically
 
 log = logging.getLogger(__name__)
 

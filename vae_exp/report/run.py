@@ -4,11 +4,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from vae_exp.jobs import read_job
+from vae_exp.jobs import read_job, typed_for
 from vae_exp.metrics import SPLITS, by_measure, measure
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
+from vae_exp.results.files import known, read_config
 from vae_exp.run_directory import RunDirectory
 
 PARTS = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
@@ -20,15 +19,15 @@ def page_of_run(path: Path) -> Page:
     """The page of one run, however far it is; of a run in stages what the last of them reached, and links to all."""
     directory, job = RunDirectory(path), read_job(path)
     results = job.results
-    config = directory.config.read_text(encoding="utf-8") if directory.config.exists() else ""
+    config = directory.config.read_text(encoding="utf-8", errors="replace") if directory.config.exists() else ""
     return Page(
         title=directory.name,
         status=results["status"],
         parts={name: results[name] for name in PARTS if results.get(name) is not None},
-        command=command("python -m vae_exp", [*directory.flags, *_typed(directory, results)]),
+        command=command("python -m vae_exp", [*directory.flags, *typed_for(directory, results)]),
         notice=results.get("error") or "",
         facts=_facts(results),
-        summary=[table for table in (_stages(path, config), _final(results)) if table.rows],
+        summary=[table for table in (_stages(directory), _final(results)) if table.rows],
         charts=charts(job.history),
         pictures=[Picture.read(file) for file in sorted(job.figures.glob("*.png"))],
         tables=[_evaluations(job.history)] if job.history else [],
@@ -68,12 +67,6 @@ def _points(history: list[dict[str, float]], name: str) -> list[tuple[float, flo
     return finite([(row["samples"], row[name], 0.0) for row in history if name in row])
 
 
-def _typed(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
-    if not directory.overrides.exists():
-        return results.get("overrides") or []
-    return [str(word) for word in OmegaConf.load(directory.overrides)]
-
-
 def _facts(results: dict[str, Any]) -> dict[str, Any]:
     name, _ = measure(results, "test")
     names = (name, name.replace("test/", "train/"))
@@ -106,10 +99,12 @@ def _evaluations(history: list[dict[str, float]]) -> Table:
     return Table("Evaluations", columns, [[row.get(name) for name in columns] for row in history])
 
 
-def _stages(path: Path, config: str) -> Table:
+def _stages(directory: RunDirectory) -> Table:
     """The stages that have begun."""
+    path = directory.path
     rows: list[list[Any]] = []
-    for name in OmegaConf.select(OmegaConf.create(config), "stages") or []:
+    config = known(read_config, directory.config) if directory.config.exists() else None
+    for name in map(str, config.get("stages") or [] if config else []):
         if (path / name).exists():
             results = read_job(path / name).results
             of, _ = measure(results, "test")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp import sweep
-from vae_exp.jobs import Job, varied
+from vae_exp.jobs import Job, leagues, varied
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.report.run import command
+from vae_exp.results.files import known, read_config
 from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -110,20 +111,21 @@ def _by_job(jobs: list[Job]) -> list[Chart]:
 
 
 def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
-    """The best of a search; of a grid that of the completed jobs that are judged by the same as the first of them."""
+    """The best of a search; of a grid the best of all that can be ranked with each other."""
     directory = SweepDirectory(path)
     if directory.is_search and (found := trials(directory, jobs)):
         trial = best(found)
         return {f"best {trial.metric}": trial.value, "best job": trial.job.number}
-    completed = [job for job in jobs if job.completed]
-    if not completed:
-        return {}
-    name, sign = completed[0].measure("test")
-    values = {job.number: sign * job.results[name] for job in completed if job.results.get(name) is not None}
-    if not values:
-        return {}
-    number = max(values, key=lambda number: values[number])
-    return {f"best {name}": sign * values[number], "best job": number}
+    facts: dict[str, Any] = {}
+    ranked = leagues(jobs)
+    for league, members in ranked.items():
+        name, sign = members[0].measure("test")
+        values = {job.number: job.results[name] for job in members if job.results.get(name) is not None}
+        if values:
+            number = max(values, key=lambda number: sign * values[number])
+            best_job = "best job" if len(ranked) == 1 else f"best job by {league}"
+            facts |= {f"best {league}": values[number], best_job: number}
+    return facts
 
 
 def _every_job(jobs: list[Job]) -> Table:
@@ -145,8 +147,6 @@ def _linked(job: Job) -> Link | str:
 
 
 def _multirun(path: Path) -> DictConfig:
-    """Hydra's record of the sweep; empty where a launcher wrote none."""
-    file = path / "multirun.yaml"
-    found = OmegaConf.load(file) if file.exists() else OmegaConf.create()
-    assert isinstance(found, DictConfig)
-    return found
+    """Hydra's record of the sweep; empty where a launcher wrote none, or it cannot be read."""
+    file = SweepDirectory(path).record
+    return (known(read_config, file) if file.exists() else None) or OmegaConf.create()

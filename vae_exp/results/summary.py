@@ -1,0 +1,32 @@
+"""`results.json`: how a run ended, and its numbers."""
+
+from pathlib import Path
+from typing import Any
+
+from vae_exp.metrics import SPLITS
+from vae_exp.results.files import known, read_json, readable
+
+NUMBERS = ("samples", *(f"{split}/" for split in SPLITS))
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The results of a run.
+
+    Raises:
+        RunError: They are missing, cut off, or something else.
+    """
+    results: dict[str, Any] = read_json(path, dict)
+    with readable(path):
+        if not isinstance(results.get("status"), str) or not isinstance(results.get("stage", ""), str):
+            raise ValueError("it has no status")
+        if results["status"] == "completed" and results.get("samples") is None:
+            raise ValueError("it has no samples")
+        for name, value in results.items():
+            if name.startswith(NUMBERS) and not isinstance(value, int | float | None):
+                raise ValueError(f"{name} is no number")
+    return results
+
+
+def known_results(path: Path) -> dict[str, Any]:
+    """The same where a run may have none: empty then. A file that cannot be read counts as missing, with a warning."""
+    return (known(read_results, path) if path.exists() else None) or {}
