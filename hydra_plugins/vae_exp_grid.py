@@ -72,12 +72,12 @@ class GridSweeper(Sweeper):
         return SweepDirectory(RunDirectory(self.config.hydra.sweep.dir).path)
 
     @contextmanager
-    def _begun(self, directory: SweepDirectory, check_same: Callable[[DictConfig], None]) -> Iterator[None]:
+    def _begun(self, directory: SweepDirectory, check_same: Callable[[dict[str, Any]], None]) -> Iterator[None]:
         """Take the directory, which is new or this sweep's own; however what follows ends, the table is written."""
         with directory.taken():
             if directory.record.exists():
                 began = directory.hydra()
-                theirs, ours = (hydra.runtime.choices["hydra/sweeper"] for hydra in (began, self.config.hydra))
+                theirs, ours = (hydra["runtime"]["choices"]["hydra/sweeper"] for hydra in (began, self.config.hydra))
                 if theirs != ours:
                     raise self._another(directory, f"it is of hydra/sweeper={theirs}, not {ours}")
                 check_same(began)
@@ -87,8 +87,15 @@ class GridSweeper(Sweeper):
                 yield
 
     def _runs(self, directory: SweepDirectory, jobs: list[Words], first: int = 0) -> Runs:
-        """Each job's words by its own directory; the jobs are numbered from the first on."""
+        """Each job's words by its own directory; the jobs are numbered from the first on.
+
+        Raises:
+            RunError: A job's directory does not lie in the sweep's.
+        """
         paths = [directory.path / self._subdirectory(i, words) for i, words in enumerate(jobs, first)]
+        for path in paths:
+            if not path.resolve().is_relative_to(directory.path.resolve()):
+                raise RunError(f"hydra.sweep.subdir={path}: leads out of the sweep's directory, {directory.path}")
         return dict(zip(map(RunDirectory, paths), jobs, strict=True))
 
     def _jobs(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Words]:
@@ -107,8 +114,8 @@ class GridSweeper(Sweeper):
             config.hydra.job.num = number
         return str(config.hydra.sweep.subdir)
 
-    def _check_same(self, directory: SweepDirectory, began: DictConfig, jobs: list[Words]) -> None:
-        theirs = [identity(words) for words in self._jobs(began.sweeper.params, began.overrides.task)]
+    def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Words]) -> None:
+        theirs = [identity(words) for words in self._jobs(began["sweeper"].get("params"), directory.typed())]
         ours = [identity(words) for words in jobs]
         if len(theirs) != len(ours):
             raise self._another(directory, f"it has {len(theirs)} jobs, not {len(ours)}")

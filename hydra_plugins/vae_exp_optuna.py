@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.utils import JobReturn
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 from pydantic import NonNegativeInt, PositiveInt
 
 from hydra_plugins.vae_exp_grid import Failures, GridSweeper, Runs, Words, identity, told
@@ -112,16 +112,16 @@ class OptunaSweeper(GridSweeper):
         if not composed.callbacks.get("evaluate"):
             raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna has then nothing to judge by")
 
-    def _check_same_search(self, directory: SweepDirectory, began: DictConfig, overrides: list[Override]) -> None:
-        theirs = [(o.input_line or "") for o in _overrides(began.sweeper.get("params"), began.overrides.task)]
+    def _check_same_search(self, directory: SweepDirectory, began: dict[str, Any], overrides: list[Override]) -> None:
+        theirs = [(o.input_line or "") for o in _overrides(began["sweeper"].get("params"), directory.typed())]
         ours = [(o.input_line or "") for o in overrides]
         if identity(theirs) != identity(ours):
             raise self._another(directory, f"it is of {told(identity(theirs))}, not {told(identity(ours))}")
-        if began.sweeper.get("metric") != self.metric:
-            raise self._another(directory, f"its jobs are judged by {began.sweeper.metric}, not {self.metric}")
+        if (metric := began["sweeper"].get("metric")) != self.metric:
+            raise self._another(directory, f"its jobs are judged by {metric}, not {self.metric}")
 
     def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
-        proposed: list[Values] = json.loads(directory.proposals.read_text()) if directory.is_search else []
+        proposed = directory.proposed() if directory.is_search else []
         jobs = self._runs(directory, [_words(overrides, values) for values in proposed])
         returns: list[JobReturn] = []
         failures: Failures = {}

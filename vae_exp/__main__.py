@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -10,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_exp.config.paths import CONFIG_DIR as CONFIG_DIR
 from vae_exp.errors import UserError
 from vae_exp.explain import readable_errors
 from vae_exp.resume import resolve_resume, resolve_sweep
@@ -17,9 +17,6 @@ from vae_exp.run_directory import RunDirectory
 from vae_exp.usage import asks_for_help, usage
 
 log = logging.getLogger(__name__)
-
-PACKAGED = Path(__file__).parent / "conf"
-CONFIG_DIR = PACKAGED if PACKAGED.exists() else Path(__file__).parents[1] / "conf"
 
 
 def by_choice(group: str, values: DictConfig) -> Any:

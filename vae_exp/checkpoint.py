@@ -9,11 +9,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from vae_exp.config.stored import parse, resolved
 from vae_exp.errors import RunError
 from vae_exp.experiment import STATE
 
 # what a resumed run may change: none of it touches the numbers of the images it has seen
-FREE = ("samples", "resume", "start_from", "paths", "trainer", "callbacks", "logger", "name", "dataset.source.root")
+FREE = (
+    "samples",
+    "resume",
+    "trust",
+    "start_from",
+    "paths",
+    "trainer",
+    "callbacks",
+    "logger",
+    "name",
+    "dataset.source.root",
+)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -54,7 +66,7 @@ def check_same_config(checkpoint: dict[str, Any], config: DictConfig, path: Path
     Raises:
         RunError: They differ in something that the numbers depend on.
     """
-    theirs, ours = flat(OmegaConf.create(checkpoint[STATE]["config"])), flat(config)
+    theirs, ours = flat(resolved(parse(checkpoint[STATE]["config"], path), path)), flat(config)
     for key in sorted(theirs.keys() | ours.keys()):
         if key.startswith(FREE) or theirs.get(key) == ours.get(key):
             continue

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from vae_exp import published
+from vae_exp.config.stored import folder
 from vae_exp.errors import RunError
 from vae_exp.metrics import measure, read_metrics
 from vae_exp.run_directory import RunDirectory
@@ -34,7 +33,7 @@ CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 """The paper's curves, what they show against what, and the settings that a run has to share to be held against them."""
 
-ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume")
+ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume", "trust")
 """Keys that no number depends on; a job that was resumed on another machine may have its own."""
 
 MARKS = ("results.json", "checkpoints", ".hydra")
@@ -67,7 +66,7 @@ class Job:
     @property
     def figures(self) -> Path:
         """Its pictures; of a run in stages the last one's."""
-        return RunDirectory(self.path / self.results.get("stage", "")).figures
+        return _shown(RunDirectory(self.path), self.results).figures
 
     @property
     def has_report(self) -> bool:
@@ -138,16 +137,19 @@ def read_job(path: Path, number: str = "") -> Job:
     """
     directory = RunDirectory(path)
     results = json.loads(directory.results.read_text()) if directory.results.exists() else {}
-    shown = RunDirectory(directory.path / results.get("stage", ""))
+    shown = _shown(directory, results)
     history = read_metrics(shown.metrics) if shown.metrics.exists() else []
     if "samples" not in results:  # it could not write them itself
         results = (history[-1] if history else {}) | (results or _unfinished(directory))
-    if directory.overrides.exists():
-        words = [str(word) for word in OmegaConf.load(directory.overrides)]
-    else:
-        words = results.get("overrides") or []
+    words = directory.words() if directory.overrides.exists() else results.get("overrides") or []
     overrides = dict(word.lstrip("+~").partition("=")[::2] for word in words)
     return Job(number, path, overrides, results, history)
+
+
+def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:
+    """Where what it shows lies: of a run in stages in the last one's folder."""
+    stage = results.get("stage")
+    return directory if stage is None else RunDirectory(directory.path / folder(stage, f"stage in {directory.results}"))
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Weights & Biases and TensorBoard, as this project uses them."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -13,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from vae_exp.checkpoint import flat
-from vae_exp.errors import ConfigError
+from vae_exp.config.stored import printable
+from vae_exp.errors import ConfigError, RunError
 from vae_exp.metrics import headline
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
@@ -171,8 +173,7 @@ def _called(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    words = [str(word) for word in OmegaConf.load(RunDirectory(directory).overrides)]
-    values = dict(word.lstrip("+~").partition("=")[::2] for word in words)
+    values = dict(word.lstrip("+~").partition("=")[::2] for word in RunDirectory(directory).words())
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
@@ -186,9 +187,16 @@ def _group(directory: Path, name: str) -> str:
 
 
 def _run_id(directory: Path) -> str:
-    """The W&B id of a run directory: a resumed run goes on under its own."""
+    """The W&B id of a run directory: a resumed run goes on under its own.
+
+    Raises:
+        RunError: What the directory holds is none; it goes into addresses and names of files.
+    """
     path = directory / "wandb" / "id"
-    return path.read_text() if path.exists() else secrets.token_hex(4)
+    found = path.read_text(errors="replace") if path.exists() else secrets.token_hex(4)
+    if not re.fullmatch(r"[\w-]{1,128}", found, re.ASCII):
+        raise RunError(f"{path}: is no id of a W&B run: {printable(found[:100])!r}. Without the file a new one is made")
+    return found
 
 
 def _keep_id(directory: Path, run_id: str) -> None:

@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
+from vae_exp.config.replay import check_words
+from vae_exp.config.trust import Trust, check_directory, named_by, trusted
 from vae_exp.errors import ConfigError, RunError, unknown_key
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
+
+CONFIG_DIR_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
 
 
 def resolve_resume(arguments: list[str]) -> list[str]:
     """Put the run's own overrides before what was typed, and its directory where the output goes.
 
     Raises:
-        RunError: There is no run in that directory.
+        RunError: There is no run in that directory, or it names what is not trusted.
         ConfigError: What was typed cannot go with it.
     """
     path = _value(arguments, "resume")
@@ -21,9 +23,11 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         return arguments
     if {"-m", "--multirun"} & set(arguments):
         raise ConfigError("resume: goes on with one run, so without -m")
-    overrides = RunDirectory(path).overrides
-    if not overrides.exists():
-        raise RunError(f"resume={path}: is not a run directory: {overrides} is missing")
+    directory = RunDirectory(path)
+    if not directory.overrides.exists():
+        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing")
+    trust = _trust(arguments)
+    check_directory(directory.path, trust)
     typed = [argument for argument in arguments if key_of(argument) != "resume"]
     # Hydra's parser wants its flags, and what belongs to them, before the overrides
     first = next((i for i, argument in enumerate(typed) if argument.startswith("-")), len(typed))
@@ -31,7 +35,8 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     changed = {key_of(argument) for argument in typed}
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
-    began = [word for word in map(str, OmegaConf.load(overrides)) if key_of(word) not in changed | {"resume"}]
+    began = [word for word in directory.words() if key_of(word) not in changed | {"resume", "trust"}]
+    check_words(began, trust, str(directory.overrides))
     return [*typed, *began, f"resume={quoted(path)}", f"hydra.run.dir={quoted(path)}"]
 
 
@@ -41,7 +46,7 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
     Naming the directory of an earlier sweep again is the same.
 
     Raises:
-        RunError: There is no sweep in that directory.
+        RunError: There is no sweep in that directory, or it names what is not trusted.
         ConfigError: What was typed cannot go with it.
     """
     for key in map(key_of, arguments):
@@ -57,10 +62,15 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
         raise ConfigError(f"hydra.sweep.dir: a resumed sweep stays where it is, in {asked}")
     path = Path(asked or named or "")
     own = {key_of(word): word for word in SweepDirectory(path).words()}
+    own.pop("trust", None)
     flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument.lstrip("~")]
     typed = {key_of(argument): argument for argument in arguments if argument not in flags}
     if "hydra/launcher" in typed:  # another may not have the keys of the first
         own = {key: word for key, word in own.items() if not key.startswith("hydra.launcher.")}
+    trust = _trust(arguments)
+    check_directory(path, trust)
+    replayed = [word for key, word in own.items() if key not in {*typed, "hydra.sweep.dir", "hydra.mode"}]
+    check_words(replayed, trust, str(SweepDirectory(path).record), sweep=True)
     words = own | typed | {"hydra.sweep.dir": f"hydra.sweep.dir={quoted(path)}"}
     words.pop("hydra.mode", None)
     return [*flags, *([] if multirun else ["-m"]), *words.values()]
@@ -77,6 +87,14 @@ def _value(arguments: list[str], key: str) -> str | None:
     typed = [argument for argument in arguments if key_of(argument) == key]
     value = typed[-1].partition("=")[2].strip("'\"") if typed else ""
     return value if value not in ("", "null") else None
+
+
+def _trust(arguments: list[str]) -> Trust:
+    """What the command line lets the directory name: what `trust=` says, and what it names itself."""
+    words = [word.partition("=")[::2] for word in arguments]
+    pairs = zip(words, [*arguments[1:], ""], strict=False)
+    folders = [Path(value or after) for (flag, value), after in pairs if flag in CONFIG_DIR_FLAGS]
+    return Trust(trusted(_value(arguments, "trust")), named_by(arguments, folders))
 
 
 def key_of(override: str) -> str:

@@ -25,7 +25,7 @@ class Trial:
 
 def trials(directory: SweepDirectory, jobs: list[Job]) -> list[Trial]:
     """The completed jobs that have the metric: the search's own, else what their model is judged by."""
-    asked = directory.hydra().sweeper.metric
+    asked = directory.hydra()["sweeper"].get("metric")
     found = []
     for job in jobs:
         metric = asked or measure(job.results, "validation")[0]

@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build_architecture, build_data, check_config
 from vae_exp.checkpoint import read_checkpoint
+from vae_exp.config.stored import folder, read_config
+from vae_exp.config.trust import Trust, check_directory
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.resume import key_of
 from vae_exp.run_directory import RunDirectory, typed
@@ -31,9 +33,11 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
     """
     found: dict[str, tuple[DictConfig, DictConfig]] = {}
     for stage, words in config.stages.items():
+        folder(stage, "stages")
         own = [_with_directories(word, {name: path / name for name in found}) for word in words]
         try:
             found[str(stage)] = _composed(own, config, typed(hydra))
+            found[str(stage)][0].trust = config.get("trust")
             check_config(found[str(stage)][0])
             build_architecture(found[str(stage)][0], build_data(found[str(stage)][0]))
         except UserError as error:
@@ -43,7 +47,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
         stage_config, _ = found[name]
         stage_config.resume = str(path / name)
         if name != begun[-1]:  # what came after it was built on it
-            stage_config.samples = OmegaConf.load(RunDirectory(path / name).config).samples
+            stage_config.samples = read_config(RunDirectory(path / name).config).samples
     return found
 
 
@@ -92,13 +96,15 @@ def results_of(path: Path) -> dict[str, Any]:
     return results
 
 
-def start_from(architecture: Architecture, path: str) -> None:
+def start_from(architecture: Architecture, path: str, trust: Trust) -> None:
     """Take over the weights of another run's model that have the same names.
 
     Raises:
-        RunError: There is no such run, a weight has another size there, or none has the same name.
+        RunError: There is no such run, it names what is not trusted, a weight has another size there, or none has the
+            same name.
     """
     trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
+    check_directory(Path(path), trust)
     theirs = {
         name.removeprefix("architecture."): value for name, value in trained.items() if isinstance(value, torch.Tensor)
     }

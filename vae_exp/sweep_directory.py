@@ -1,16 +1,23 @@
 """Where everything of a sweep lies: a run directory per job, and what was typed for all of them."""
 
+import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
 
+from vae_exp.config.replay import check_words
+from vae_exp.config.stored import Damaged, read_yaml
+from vae_exp.config.trust import Trust, trust_words
 from vae_exp.errors import RunError, nearest_first
 from vae_exp.lock import alone
+
+READ = ("overrides", "runtime", "sweeper")
+"""What is read of the record, of Hydra's own config."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,22 @@ class SweepDirectory:
     @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
-        return f"python -m vae_exp -m {shlex.quote(f'sweep.resume={self.path}')}"
+        own = trust_words(self.words()) if self.record.exists() else []
+        return f"python -m vae_exp -m {shlex.join([f'sweep.resume={self.path}', *own])}"
 
-    def hydra(self) -> DictConfig:
-        """Hydra's own config, as it began.
+    def recorded(self) -> dict[str, Any]:
+        """The composed config that it began with, as plain values, with interpolations as text; empty without one.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        found = read_yaml(self.record) if self.record.exists() else {}
+        if not isinstance(found, dict):
+            raise Damaged(f"{self.record}: is not a config")
+        return found
+
+    def hydra(self) -> dict[str, Any]:
+        """Hydra's own config, as it began: plain values, with interpolations as text.
 
         Raises:
             RunError: There is no sweep in it.
@@ -50,7 +69,9 @@ class SweepDirectory:
             nearest = "".join(f". Did you mean {name}?" for name in nearest_first(str(self.path), beside)[:1])
             missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
             raise RunError(missing + nearest)
-        hydra: DictConfig = OmegaConf.load(self.record).hydra
+        hydra = self.recorded().get("hydra")
+        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in READ):
+            raise Damaged(f"{self.record}: is not the record of a sweep")
         return hydra
 
     def words(self) -> list[str]:
@@ -59,8 +80,39 @@ class SweepDirectory:
         Raises:
             RunError: There is no sweep in it.
         """
-        overrides = self.hydra().overrides
-        return [str(word) for word in [*overrides.hydra, *overrides.task]]
+        return [*self._words("hydra"), *self._words("task")]
+
+    def typed(self) -> list[str]:
+        """The same without what was for Hydra itself.
+
+        Raises:
+            RunError: There is no sweep in it.
+        """
+        return self._words("task")
+
+    def _words(self, of: str) -> list[str]:
+        words = self.hydra()["overrides"].get(of)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise Damaged(f"{self.record}: hydra.overrides.{of} is not a list of words")
+        return words
+
+    def proposed(self) -> list[dict[str, str]]:
+        """Of a search the values of every job that was proposed so far, as they are typed.
+
+        Raises:
+            RunError: The file is none of a search, or a value does more than to be one.
+        """
+        try:
+            found = json.loads(self.proposals.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise Damaged(f"{self.proposals}: cannot be read ({error})") from error
+        if not isinstance(found, list) or not all(isinstance(values, dict) for values in found):
+            raise Damaged(f"{self.proposals}: is not a list of values")
+        words = [f"{key}={value}" for values in found for key, value in values.items()]
+        if not all(isinstance(value, str) for values in found for value in values.values()):
+            raise Damaged(f"{self.proposals}: its values are not words")
+        check_words(words, Trust(), str(self.proposals))
+        return found
 
     def varied(self) -> list[str]:
         """The keys that are given several values, as they were typed.
@@ -69,8 +121,8 @@ class SweepDirectory:
             RunError: There is no sweep in it.
         """
         hydra = self.hydra()
-        words = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *hydra.overrides.task])
+        words = [f"{key}={value}" for key, value in (hydra["sweeper"]["params"] or {}).items()]
+        parsed = OverridesParser.create().parse_overrides([*words, *self.typed()])
         last = {override.get_key_element(): override for override in parsed}
         return [key.lstrip("+~") for key, override in last.items() if override.is_sweep_override()]
 

@@ -22,6 +22,8 @@ from vae_exp.architecture import Architecture
 from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
 from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
+from vae_exp.config.stored import read_config
+from vae_exp.config.trust import Trust, targets, trusted
 from vae_exp.data_parallel import Share, processes
 from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
@@ -156,7 +158,7 @@ def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
     data = build_data(config)
     architecture = build_architecture(config, data)
     if config.start_from is not None and anew:
-        start_from(architecture, config.start_from)
+        start_from(architecture, config.start_from, Trust(trusted(config.get("trust")), targets(config)))
     experiment = Experiment(
         architecture,
         build_later(config.optimizer),
@@ -206,8 +208,7 @@ def prepare_share(path: Path, share: Share, resumed: bool) -> tuple[torch.device
         Its device, and what is to be called when all processes have met.
     """
     directory = RunDirectory(path)
-    config = OmegaConf.load(directory.config)
-    assert isinstance(config, DictConfig)
+    config = read_config(directory.config)
     experiment, data = _build(config, anew=not resumed)
     experiment.share = share
     config.callbacks, config.trainer.enable_progress_bar = {}, False

@@ -4,8 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from vae_exp.config.stored import folder, read_config
 from vae_exp.jobs import read_job
 from vae_exp.metrics import SPLITS, by_measure, measure
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
@@ -28,7 +27,7 @@ def page_of_run(path: Path) -> Page:
         command=command("python -m vae_exp", _typed(directory, results)),
         notice=results.get("error") or "",
         facts=_facts(results),
-        summary=[table for table in (_stages(path, config), _final(results)) if table.rows],
+        summary=[table for table in (_stages(directory), _final(results)) if table.rows],
         charts=charts(job.history),
         pictures=[Picture.read(file) for file in sorted(job.figures.glob("*.png"))],
         tables=[_evaluations(job.history)] if job.history else [],
@@ -71,7 +70,7 @@ def _points(history: list[dict[str, float]], name: str) -> list[tuple[float, flo
 def _typed(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     if not directory.overrides.exists():
         return results.get("overrides") or []
-    return [str(word) for word in OmegaConf.load(directory.overrides)]
+    return directory.words()
 
 
 def _facts(results: dict[str, Any]) -> dict[str, Any]:
@@ -105,10 +104,12 @@ def _evaluations(history: list[dict[str, float]]) -> Table:
     return Table("Evaluations", columns, [[row.get(name) for name in columns] for row in history])
 
 
-def _stages(path: Path, config: str) -> Table:
+def _stages(directory: RunDirectory) -> Table:
     """The stages that have begun."""
     rows: list[list[Any]] = []
-    for name in OmegaConf.select(OmegaConf.create(config), "stages") or []:
+    path, config = directory.path, read_config(directory.config) if directory.config.exists() else {}
+    for name in config.get("stages") or []:
+        folder(name, f"stages in {directory.config}")
         if (path / name).exists():
             results = read_job(path / name).results
             of, _ = measure(results, "test")

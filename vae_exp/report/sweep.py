@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from vae_exp import sweep
 from vae_exp.jobs import Job, varied
@@ -25,9 +25,9 @@ PICTURES = ("figure2.png", "figure3.png", "search.png", *sweep.PICTURES)
 
 def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """The page of a sweep: its settings, curves, pictures and every job."""
-    record = _multirun(path)
+    record = SweepDirectory(path).recorded()
     words = [word for word in SweepDirectory(path).words() if not word.startswith(OF_HYDRA)] if record else []
-    record.pop("hydra", None)
+    settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
     columns, rows = sweep.summary(jobs)
     settings = Table.filled("Settings", columns, rows, sweep.unit(jobs))
     counts = Counter(job.results["status"] for job in jobs)
@@ -41,7 +41,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
         pictures=[Picture.read(path / name) for name in PICTURES if (path / name).exists()],
         wide_pictures=True,
         tables=[_every_job(jobs)],
-        config=OmegaConf.to_yaml(record) if record else "",
+        config=OmegaConf.to_yaml(settings_of_all) if record else "",
         origin=sweep.origin(jobs),
     )
 
@@ -142,11 +142,3 @@ def _not_completed(jobs: list[Job]) -> Table:
 
 def _linked(job: Job) -> Link | str:
     return Link.to(job.number, f"{job.number}/report.html") if job.has_report else job.number
-
-
-def _multirun(path: Path) -> DictConfig:
-    """Hydra's record of the sweep; empty where a launcher wrote none."""
-    file = path / "multirun.yaml"
-    found = OmegaConf.load(file) if file.exists() else OmegaConf.create()
-    assert isinstance(found, DictConfig)
-    return found
