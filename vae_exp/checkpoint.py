@@ -55,7 +55,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise RunError(f"{path}: is damaged or not a checkpoint ({str(error).splitlines()[0]})") from error
-    if not isinstance(checkpoint, dict) or STATE not in checkpoint or "state_dict" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(k), dict) for k in (STATE, "state_dict")):
         raise RunError(f"{path}: is a checkpoint of another program: it has no {STATE!r} entry")
     return checkpoint
 
