@@ -84,13 +84,13 @@ class GridSweeper(Sweeper):
 
     @contextmanager
     def _begun(
-        self, directory: SweepDirectory, check_same: Callable[[DictConfig], None], begin: Callable[[], None]
+        self, directory: SweepDirectory, check_same: Callable[[dict[str, Any]], None], begin: Callable[[], None]
     ) -> Iterator[None]:
         """Take the directory, which is new or this sweep's own; however what follows ends, the table is written."""
         with directory.taken():
             if directory.record.exists():
                 began = directory.hydra()
-                theirs, ours = (hydra.runtime.choices["hydra/sweeper"] for hydra in (began, self.config.hydra))
+                theirs, ours = (hydra["runtime"]["choices"]["hydra/sweeper"] for hydra in (began, self.config.hydra))
                 if theirs != ours:
                     raise self._another(directory, f"it is of hydra/sweeper={theirs}, not {ours}")
                 check_same(began)
@@ -117,7 +117,7 @@ class GridSweeper(Sweeper):
         jobs = BasicSweeper.split_arguments(overrides, None)[0]
         if not (directory.record.exists() and directory.jobs.exists()):
             return jobs
-        if _swept(overrides) != _swept(self._overrides(directory.hydra().sweeper.params, directory.task())):
+        if _swept(overrides) != _swept(self._overrides(directory.hydra()["sweeper"].get("params"), directory.task())):
             return jobs
         drawn = read_values(directory.jobs, _swept(overrides))
         return [_with_values(jobs[0], values) for values in drawn]
@@ -143,8 +143,8 @@ class GridSweeper(Sweeper):
         raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
         return str(raw["subdir"])
 
-    def _check_same(self, directory: SweepDirectory, began: DictConfig, jobs: list[Words]) -> None:
-        overrides = self._overrides(began.sweeper.params, directory.task())
+    def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Words]) -> None:
+        overrides = self._overrides(began["sweeper"].get("params"), directory.task())
         theirs = [identity(words) for words in self._jobs(directory, overrides)]
         ours = [identity(words) for words in jobs]
         if len(theirs) != len(ours):

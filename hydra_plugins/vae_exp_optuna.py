@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.core.utils import JobReturn
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 from pydantic import NonNegativeInt, PositiveInt
 
 from hydra_plugins.vae_exp_grid import Failures, GridSweeper, Runs, Words, check_free, identity, told
@@ -116,13 +116,13 @@ class OptunaSweeper(GridSweeper):
         if not composed.callbacks.get("evaluate"):
             raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna has then nothing to judge by")
 
-    def _check_same_search(self, directory: SweepDirectory, began: DictConfig, overrides: list[Override]) -> None:
-        theirs = [(o.input_line or "") for o in _overrides(began.sweeper.get("params"), directory.task())]
+    def _check_same_search(self, directory: SweepDirectory, began: dict[str, Any], overrides: list[Override]) -> None:
+        theirs = [(o.input_line or "") for o in _overrides(began["sweeper"].get("params"), directory.task())]
         ours = [(o.input_line or "") for o in overrides]
         if identity(theirs) != identity(ours):
             raise self._another(directory, f"it is of {told(identity(theirs))}, not {told(identity(ours))}")
-        if began.sweeper.get("metric") != self.metric:
-            raise self._another(directory, f"its jobs are judged by {began.sweeper.metric}, not {self.metric}")
+        if (metric := began["sweeper"].get("metric")) != self.metric:
+            raise self._another(directory, f"its jobs are judged by {metric}, not {self.metric}")
 
     def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
         keys = [override.get_key_element() for override in overrides if override.is_sweep_override()]

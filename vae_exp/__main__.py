@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.cli.interruption import interruptible
 from vae_exp.cli.output import lasting_output
+from vae_exp.config.paths import CONFIG_DIR as CONFIG_DIR
 from vae_exp.config.relative import make_absolute
 from vae_exp.errors import UserError
 from vae_exp.explain import readable_errors
@@ -20,9 +21,6 @@ from vae_exp.run_directory import RunDirectory
 from vae_exp.usage import asks_for_help, usage
 
 log = logging.getLogger(__name__)
-
-PACKAGED = Path(__file__).parent / "conf"
-CONFIG_DIR = PACKAGED if PACKAGED.exists() else Path(__file__).parents[1] / "conf"
 
 
 def by_choice(group: str, values: DictConfig) -> Any:

@@ -43,6 +43,7 @@ class Root:
     optimizer: Node
     trainer: Node
     callbacks: Nodes
+    trust: str | list[str] | None = None
     logger: Nodes | None = None  # or one
     objective: Node | None = None
 

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from vae_exp.config.stored import parse, resolved
 from vae_exp.errors import RunError
 from vae_exp.experiment import STATE
 from vae_exp.results.checksum import add_checksum, has_checksum
@@ -19,7 +20,18 @@ from vae_exp.results.files import replacing
 log = logging.getLogger(__name__)
 
 # what a resumed run may change: none of it touches the numbers of the images it has seen
-FREE = ("samples", "resume", "start_from", "paths", "trainer", "callbacks", "logger", "name", "dataset.source.root")
+FREE = (
+    "samples",
+    "resume",
+    "trust",
+    "start_from",
+    "paths",
+    "trainer",
+    "callbacks",
+    "logger",
+    "name",
+    "dataset.source.root",
+)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -78,7 +90,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise RunError(f"{path}: there is no checkpoint to go on from")
     checkpoint, checked = _loaded(path)
-    if not isinstance(checkpoint, dict) or not {STATE, "state_dict"} <= checkpoint.keys():
+    if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(k), dict) for k in (STATE, "state_dict")):
         raise RunError(f"{path}: is a checkpoint of another program: it has no {STATE!r} entry")
     if not checked:
         log.warning("%s: has no checksum, an earlier version wrote it: damage to it would not be noticed", path)
@@ -103,7 +115,7 @@ def check_same_config(checkpoint: dict[str, Any], config: DictConfig, path: Path
     Raises:
         RunError: They differ in something that the numbers depend on.
     """
-    theirs, ours = flat(OmegaConf.create(checkpoint[STATE]["config"])), flat(config)
+    theirs, ours = flat(resolved(parse(checkpoint[STATE]["config"], path), path)), flat(config)
     for key in sorted(theirs.keys() | ours.keys()):
         if key.startswith(FREE) or theirs.get(key) == ours.get(key):
             continue

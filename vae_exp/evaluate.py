@@ -30,7 +30,7 @@ AT_ONCE = 100
 USAGE = """\
 python -m vae_exp.evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
                            [ais_images=100] [chains=16] [temperatures=500] [hmc_images=100] [hmc_samples=50]
-                           [hmc_begin_at=prior|encoder] [seed=0]
+                           [hmc_begin_at=prior|encoder] [seed=0] [trust=<package>]
 """
 
 
@@ -46,6 +46,7 @@ def evaluate(
     hmc_samples: Annotated[int, Interval(ge=8)] = 50,
     hmc_begin_at: Literal["prior", "encoder"] = "prior",
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
+    trust: str | list[str] | None = None,
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
 
@@ -68,6 +69,7 @@ def evaluate(
         hmc_samples: Posterior samples of that estimator.
         hmc_begin_at: Where its chains begin: at draws from the prior that explain an image, or at the encoder's.
         seed: Of all draws.
+        trust: Packages that the run may name parts of.
 
     Returns:
         What is written: each estimate's mean and standard error, the settings, the seconds.
@@ -86,7 +88,7 @@ def evaluate(
 
     started = time.perf_counter()
     settings = {name: value for name, value in locals().items() if name in evaluate.__annotations__}
-    loaded = load_run(run)
+    loaded = load_run(run, trust=trust)
     model = loaded.model
     data = build_data(loaded.config)
     data.load(torch.device("cpu"))

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_exp import published
+from vae_exp.config.stored import folder, read_words
 from vae_exp.errors import RunError
 from vae_exp.metrics import history, measure
-from vae_exp.results.files import known, read_words
+from vae_exp.results.files import known
 from vae_exp.results.summary import known_results
 from vae_exp.run_directory import RunDirectory
 
@@ -36,7 +37,7 @@ CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 COMPARED = ("dataset", "dataset.binarization", "likelihood")
 """What a number of nats is of: numbers of other images, or of a density and a probability, cannot be compared."""
 
-ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume")
+ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume", "trust")
 """Keys that no number depends on; a job that was resumed on another machine may have its own."""
 
 MARKS = ("results.json", "checkpoints", ".hydra")
@@ -69,7 +70,7 @@ class Job:
     @property
     def figures(self) -> Path:
         """Its pictures; of a run in stages the last one's."""
-        return RunDirectory(self.path / self.results.get("stage", "")).figures
+        return _shown(RunDirectory(self.path), self.results).figures
 
     @property
     def has_report(self) -> bool:
@@ -149,7 +150,7 @@ def read_job(path: Path, number: str = "") -> Job:
     """
     directory = RunDirectory(path)
     results = known_results(directory.results)
-    rows = known(history, RunDirectory(directory.path / results.get("stage", "")).metrics) or []
+    rows = known(history, _shown(directory, results).metrics) or []
     if "samples" not in results:  # it could not write them itself
         results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
     words = typed_for(directory, results)
@@ -161,6 +162,12 @@ def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """What was typed for a run: its record, else as its results have it."""
     recorded = known(read_words, directory.overrides) if directory.overrides.exists() else None
     return [str(word) for word in results.get("overrides") or []] if recorded is None else recorded
+
+
+def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:
+    """Where what it shows lies: of a run in stages in the last one's folder."""
+    stage = results.get("stage")
+    return directory if stage is None else RunDirectory(directory.path / folder(stage, f"stage in {directory.results}"))
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from vae_exp.checkpoint import flat
 from vae_exp.errors import ConfigError
 from vae_exp.metrics import headline
-from vae_exp.results.files import known, read_text, read_words, readable, write_atomically
+from vae_exp.results.files import known, read_text, readable, write_atomically
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -187,7 +187,7 @@ def _called(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    values = dict(word.lstrip("+~").partition("=")[::2] for word in read_words(RunDirectory(directory).overrides))
+    values = dict(word.lstrip("+~").partition("=")[::2] for word in RunDirectory(directory).words())
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
@@ -224,7 +224,7 @@ def _run_id(directory: Path) -> str:
 def _read_id(path: Path) -> str:
     found = read_text(path)
     with readable(path):
-        if not re.fullmatch(r"[^\s/\\#?%:]{1,128}", found) or not found.isprintable():
+        if not re.fullmatch(r"[\w-]{1,128}", found, re.ASCII):
             raise ValueError("it holds no id of a W&B run")
     return found
 

@@ -3,17 +3,20 @@
 from pathlib import Path
 
 from vae_exp.cli.config_dir import check_flags
+from vae_exp.config.replay import check_words
+from vae_exp.config.trust import Trust, check_directory, named_by, trusted
 from vae_exp.errors import ConfigError, RunError, unknown_key
-from vae_exp.results.files import read_words
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory
+
+CONFIG_DIR_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
 
 
 def resolve_resume(arguments: list[str]) -> list[str]:
     """Put the run's own overrides before what was typed, and its directory where the output goes.
 
     Raises:
-        RunError: There is no run in that directory.
+        RunError: There is no run in that directory, or it names what is not trusted.
         ConfigError: What was typed cannot go with it.
     """
     path = _value(arguments, "resume")
@@ -21,18 +24,21 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         return arguments
     if {"-m", "--multirun"} & set(arguments):
         raise ConfigError("resume: goes on with one run, so without -m")
-    overrides = RunDirectory(path).overrides
-    if not overrides.exists():
-        raise RunError(f"resume={path}: is not a run directory: {overrides} is missing")
-    check_flags(arguments, RunDirectory(path).flags, RunDirectory(path).go_on)
+    directory = RunDirectory(path)
+    if not directory.overrides.exists():
+        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing")
+    check_flags(arguments, directory.flags, directory.go_on)
+    trust = _trust(arguments)
+    check_directory(directory.path, trust)
     typed = [argument for argument in arguments if key_of(argument) != "resume"]
     # Hydra's parser wants its flags, and what belongs to them, before the overrides
     first = next((i for i, argument in enumerate(typed) if argument.startswith("-")), len(typed))
     changed = {key_of(argument) for argument in typed}
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
-    recorded = read_words(overrides)
-    began = [word for word in recorded if key_of(word) not in changed | {"resume"}]
+    recorded = directory.words()
+    began = [word for word in recorded if key_of(word) not in changed | {"resume", "trust"}]
+    check_words(began, trust, str(directory.overrides))
     # what is typed now may change or take out what was added then: callbacks.stop.patience=5, callbacks.stop=null
     added = {key_of(word) for word in recorded if word.startswith("+")}
     typed = [f"+{word}" if key_of(word) in added and not word.startswith(("+", "~")) else word for word in typed]
@@ -45,7 +51,7 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
     Naming the directory of an earlier sweep again is the same.
 
     Raises:
-        RunError: There is no sweep in that directory.
+        RunError: There is no sweep in that directory, or it names what is not trusted.
         ConfigError: What was typed cannot go with it.
     """
     for key in map(key_of, arguments):
@@ -61,11 +67,16 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
         raise ConfigError(f"hydra.sweep.dir: a resumed sweep stays where it is, in {asked}")
     path = Path(asked or named or "")
     own = {key_of(word): word for word in SweepDirectory(path).words()}
+    own.pop("trust", None)
     check_flags(arguments, SweepDirectory(path).flags, SweepDirectory(path).go_on)
     flags = [argument for argument in arguments if argument.startswith("-") or "=" not in argument.lstrip("~")]
     typed = {key_of(argument): argument for argument in arguments if argument not in flags}
     if "hydra/launcher" in typed:  # another may not have the keys of the first
         own = {key: word for key, word in own.items() if not key.startswith("hydra.launcher.")}
+    trust = _trust(arguments)
+    check_directory(path, trust)
+    replayed = [word for key, word in own.items() if key not in {*typed, "hydra.sweep.dir", "hydra.mode"}]
+    check_words(replayed, trust, str(SweepDirectory(path).record), sweep=True)
     words = own | typed | {"hydra.sweep.dir": f"hydra.sweep.dir={quoted(path)}"}
     words.pop("hydra.mode", None)
     return [*flags, *([] if multirun else ["-m"]), *words.values()]
@@ -82,6 +93,14 @@ def _value(arguments: list[str], key: str) -> str | None:
     typed = [argument for argument in arguments if key_of(argument) == key]
     value = typed[-1].partition("=")[2].strip("'\"") if typed else ""
     return value if value not in ("", "null") else None
+
+
+def _trust(arguments: list[str]) -> Trust:
+    """What the command line lets the directory name: what `trust=` says, and what it names itself."""
+    words = [word.partition("=")[::2] for word in arguments]
+    pairs = zip(words, [*arguments[1:], ""], strict=False)
+    folders = [Path(value or after) for (flag, value), after in pairs if flag in CONFIG_DIR_FLAGS]
+    return Trust(trusted(_value(arguments, "trust")), named_by(arguments, folders))
 
 
 def key_of(override: str) -> str:

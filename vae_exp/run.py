@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build_architecture, build_data, check_config
 from vae_exp.checkpoint import read_checkpoint
+from vae_exp.config.stored import folder, read_config
+from vae_exp.config.trust import Packages, Trust, check_directory, trusted
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.metrics import history
-from vae_exp.results.files import read_config
 from vae_exp.results.summary import read_results
 from vae_exp.run_directory import RunDirectory
 
@@ -37,27 +38,31 @@ class Run:
     model: Architecture
 
 
-def load_run(path: str | Path, checkpoint: str = "last") -> Run:
+def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None) -> Run:
     """Load a run that has ended; of one in stages the last of them.
+
+    A run directory is data: it builds our own parts alone, whoever sent it, unless you trust others.
 
     Args:
         path: The run directory.
         checkpoint: `last`, which the results are of, or `best`.
+        trust: Packages that the run may name parts of, such as `("my_package",)`.
 
     Raises:
-        RunError: It is no run directory, it has not ended, or a file in it is damaged.
+        RunError: It is no run directory, it has not ended, it names what is not trusted, or a file in it is damaged.
     """
     directory = RunDirectory(path)
     if not directory.config.exists():
         raise RunError(f"run={path}: is not a run directory: {directory.config} is missing")
     if not directory.results.exists():
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
+    check_directory(directory.path, Trust(trusted(trust)))
     config, results = read_config(directory.config), read_results(directory.results)
     if config.get("stages"):
         stage = results.get("stage")
         if results["status"] != "completed" or not stage:
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
-        return load_run(directory.path / stage, checkpoint)
+        return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
     model = _built(config, directory.config)
     _load_weights(model, read_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt"), directory)
     return Run(

@@ -10,6 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_exp.config.stored import read_words
+from vae_exp.config.trust import trust_words
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
 from vae_exp.results.files import write_atomically
@@ -34,7 +36,8 @@ class RunDirectory:
     @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
-        return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}"])
+        own = trust_words(self.words()) if self.overrides.exists() else []
+        return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *own])
 
     @property
     def flags(self) -> list[str]:
@@ -80,6 +83,14 @@ class RunDirectory:
     def report(self) -> Path:
         """All of it as a page."""
         return self.path / "report.html"
+
+    def words(self) -> list[str]:
+        """The command line that it began with.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        return read_words(self.overrides)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -154,5 +165,5 @@ class RunDirectory:
 
 
 def typed(hydra: DictConfig) -> list[str]:
-    """The overrides of a job, but for the order to resume it."""
-    return [word for word in hydra.overrides.task if not word.startswith("resume=")]
+    """The overrides of a job, but for the order to resume it and whom to trust in that."""
+    return [word for word in hydra.overrides.task if not word.lstrip("+").startswith(("resume=", "trust="))]

@@ -10,7 +10,9 @@ from vae_exp.arguments import run_as_command
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import replacing
 
-USAGE = "python -m vae_exp.sample run=<run directory> [n=64] [output=<picture>] [seed=0] [label=<class>]"
+USAGE = (
+    "python -m vae_exp.sample run=<run directory> [n=64] [output=<picture>] [seed=0] [label=<class>] [trust=<package>]"
+)
 
 
 def sample(
@@ -19,6 +21,7 @@ def sample(
     output: str | None = None,
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
     label: Annotated[int, Interval(ge=0)] | None = None,
+    trust: str | list[str] | None = None,
 ) -> Path:
     """Draw n images from a run's prior into one picture.
 
@@ -28,6 +31,7 @@ def sample(
         output: The picture; by default `figures/samples_<n>.png` of the run.
         seed: Of the draw.
         label: Of which class, where the model is conditioned on it; by default any.
+        trust: Packages that the run may name parts of.
 
     Returns:
         Where the picture is.
@@ -40,7 +44,7 @@ def sample(
     from vae_exp.figures import samples
     from vae_exp.run import load_run
 
-    model = load_run(run).model
+    model = load_run(run, trust=trust).model
     if label is not None and label >= model.classes:
         raise ConfigError(
             f"label={label}: is not allowed: "

@@ -33,7 +33,7 @@ def trials(directory: SweepDirectory, jobs: list[Job]) -> list[Trial]:
 
     They can be ranked: all are compared by the same as the first.
     """
-    asked = directory.hydra().sweeper.get("metric")
+    asked = directory.hydra()["sweeper"].get("metric")
     found: list[Trial] = []
     for job in jobs:
         metric = asked or measure(job.results, "validation")[0]

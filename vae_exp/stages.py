@@ -12,6 +12,8 @@ from vae_exp.architecture import Architecture
 from vae_exp.assembly import build_architecture, build_data, check_config
 from vae_exp.checkpoint import read_checkpoint
 from vae_exp.config.relative import make_absolute
+from vae_exp.config.stored import folder
+from vae_exp.config.trust import Trust, check_directory
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.experiment import STATE
 from vae_exp.resume import key_of
@@ -31,10 +33,12 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
     """
     found: dict[str, tuple[DictConfig, DictConfig]] = {}
     for stage, words in config.stages.items():
+        folder(stage, "stages")
         own = [_with_directories(word, {name: path / name for name in found}) for word in words]
         try:
             found[str(stage)] = _composed(own, config, typed(hydra))
             make_absolute(found[str(stage)][0], Path(hydra.runtime.cwd))
+            found[str(stage)][0].trust = config.get("trust")
             check_config(found[str(stage)][0])
             build_architecture(found[str(stage)][0], build_data(found[str(stage)][0]))
         except UserError as error:
@@ -86,13 +90,15 @@ def _holds(config: DictConfig, key: str) -> bool:
     return isinstance(node, DictConfig) and leaf in node
 
 
-def start_from(architecture: Architecture, path: str) -> None:
+def start_from(architecture: Architecture, path: str, trust: Trust) -> None:
     """Take over the weights of another run's model that have the same names.
 
     Raises:
-        RunError: There is no such run, a weight has another size there, or none has the same name.
+        RunError: There is no such run, it names what is not trusted, a weight has another size there, or none has the
+            same name.
     """
     trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
+    check_directory(Path(path), trust)
     theirs = {
         name.removeprefix("architecture."): value for name, value in trained.items() if isinstance(value, torch.Tensor)
     }

@@ -8,17 +8,17 @@ each other; `report.html` has all of it.
 import csv
 import io
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vae_exp.config.stored import read_config
 from vae_exp.errors import RunError
 from vae_exp.jobs import Group, Job, groups, read_jobs, varied
 from vae_exp.metrics import SPLITS
-from vae_exp.results.files import known, read_config, readable, replacing, write_atomically
+from vae_exp.results.files import known, readable, replacing, write_atomically
 from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -34,6 +34,7 @@ NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−n
 HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in NAMES.items()}
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
+USAGE = "python -m vae_exp.sweep <directory of a sweep> [trust=<package>]: write its tables, pictures and report again"
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 
 
@@ -51,9 +52,8 @@ def report(path: str | Path) -> Path:
     path, jobs = Path(path), read_jobs(path)
     table = rows(jobs)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_inert(cell) for cell in cells] for cells in (table[0], *(row.values() for row in table)))
     write_atomically(path / "sweep.csv", text.getvalue())
     write_atomically(path / "sweep.md", markdown(path, jobs))
     for name, figure in pictures(path, jobs):
@@ -80,7 +80,8 @@ def rows(jobs: list[Job]) -> list[dict[str, Any]]:
 def markdown(path: Path, jobs: list[Job]) -> str:
     """`sweep.md`: the means over the seeds, beside the paper's bound at the same number of samples; the failures."""
     columns, cells = summary(jobs)
-    lines = [f"# {title(path)}", "", f"{sum(j.completed for j in jobs)} of {len(jobs)} jobs completed. {origin(jobs)}"]
+    completed = sum(job.completed for job in jobs)
+    lines = [f"# {_text(title(path))}", "", f"{completed} of {len(jobs)} jobs completed. {_text(origin(jobs))}"]
     if cells:
         lines += ["", _line(*columns), f"|{'---|' * len(columns)}", *(_line(*row) for row in cells), "", unit(jobs)]
     rest = [job for job in jobs if not job.completed]
@@ -229,8 +230,26 @@ def _percent(values: tuple[float, float] | None) -> str:
 
 
 def _line(*cells: str) -> str:
-    escaped = [" ".join(str(cell).split()).replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"
+    return f"| {' | '.join(_text(cell) for cell in cells)} |"
+
+
+def _text(value: Any) -> str:
+    """What was typed or stored, in Markdown: one line that holds no markup, link or picture."""
+    text = "".join(character for character in " ".join(str(value).split()) if character.isprintable())
+    for markup, escaped in {"\\": "\\\\", "|": "\\|", "<": "&lt;", "](": "]\\("}.items():
+        text = text.replace(markup, escaped)
+    return text
+
+
+def _inert(cell: Any) -> Any:
+    """A cell of a CSV file: a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def origin(jobs: list[Job]) -> str:
@@ -277,13 +296,14 @@ def _log(path: Path) -> None:
 def main() -> None:
     """`python -m vae_exp.sweep <dir>`."""
     from vae_exp.__main__ import CONFIG_DIR
+    from vae_exp.arguments import directory_argument
+    from vae_exp.config.trust import check_directory
     from vae_exp.explain import readable_errors
 
     with readable_errors(CONFIG_DIR):
-        if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
-            print("python -m vae_exp.sweep <directory of a sweep>: write its tables, pictures and report again")
-            sys.exit(len(sys.argv) != 2)
-        print(report(sys.argv[1]).read_text(encoding="utf-8"))
+        path, trust = directory_argument(USAGE)
+        check_directory(path, trust)
+        print(report(path).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

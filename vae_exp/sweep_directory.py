@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from vae_exp.config.stored import Damaged, read_yaml
+from vae_exp.config.trust import trust_words
 from vae_exp.errors import RunError, nearest_first
 from vae_exp.lock import alone
-from vae_exp.results.files import read_config, readable
 from vae_exp.results.flags import recorded_flags
 
-NEEDED = ("hydra.overrides.hydra", "hydra.overrides.task", "hydra.sweeper", "hydra.runtime.choices")
-"""What a sweep is resumed by."""
+READ = ("overrides", "runtime", "sweeper")
+"""What is read of the record, of Hydra's own config."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,27 @@ class SweepDirectory:
     @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
-        return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}"])
+        own = trust_words(self.words()) if self.record.exists() else []
+        return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}", *own])
 
     @property
     def flags(self) -> list[str]:
         """The flags that it was begun with, as far as its config depends on them."""
         return recorded_flags(self.record)
 
-    def hydra(self) -> DictConfig:
-        """Hydra's own config, as it began.
+    def recorded(self) -> dict[str, Any]:
+        """The composed config that it began with, as plain values, with interpolations as text; empty without one.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        found = read_yaml(self.record) if self.record.exists() else {}
+        if not isinstance(found, dict):
+            raise Damaged(f"{self.record}: cannot be read: it is no config")
+        return found
+
+    def hydra(self) -> dict[str, Any]:
+        """Hydra's own config, as it began: plain values, with interpolations as text.
 
         Raises:
             RunError: There is no sweep in it, or its record is damaged.
@@ -66,12 +78,9 @@ class SweepDirectory:
             nearest = "".join(f". Did you mean {name}?" for name in nearest_first(str(self.path), beside)[:1])
             missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
             raise RunError(missing + nearest)
-        record = read_config(self.record)
-        with readable(self.record):
-            for key in NEEDED:
-                if OmegaConf.select(record, key) is None:
-                    raise ValueError(f"it has no {key}")
-        hydra: DictConfig = record.hydra
+        hydra = self.recorded().get("hydra")
+        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in READ):
+            raise Damaged(f"{self.record}: cannot be read: it is no record of a sweep")
         return hydra
 
     def words(self) -> list[str]:
@@ -80,7 +89,7 @@ class SweepDirectory:
         Raises:
             RunError: There is no sweep in it.
         """
-        return [*_raw(self.hydra().overrides.hydra), *self.task()]
+        return [*self._words("hydra"), *self.task()]
 
     def task(self) -> list[str]:
         """The part of the command line that is not about Hydra.
@@ -88,7 +97,13 @@ class SweepDirectory:
         Raises:
             RunError: There is no sweep in it.
         """
-        return _raw(self.hydra().overrides.task)
+        return self._words("task")
+
+    def _words(self, of: str) -> list[str]:
+        words = self.hydra()["overrides"].get(of)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise Damaged(f"{self.record}: cannot be read: hydra.overrides.{of} is no list of words")
+        return words
 
     def varied(self) -> list[str]:
         """The keys that are given several values, as they were typed.
@@ -97,7 +112,7 @@ class SweepDirectory:
             RunError: There is no sweep in it.
         """
         hydra = self.hydra()
-        words = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
+        words = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
         parsed = OverridesParser.create().parse_overrides([*words, *self.task()])
         last = {override.get_key_element(): override for override in parsed}
         return [key.lstrip("+~") for key, override in last.items() if override.is_sweep_override()]
@@ -111,9 +126,3 @@ class SweepDirectory:
         """
         with alone(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
             yield
-
-
-def _raw(words: ListConfig) -> list[str]:
-    """Words as they were typed: an interpolation in one is for each job to resolve."""
-    raw: Any = OmegaConf.to_container(words, resolve=False)
-    return [str(word) for word in raw]

@@ -24,6 +24,8 @@ from vae_exp.architecture import Architecture
 from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
 from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
+from vae_exp.config.stored import read_config
+from vae_exp.config.trust import Trust, targets, trusted
 from vae_exp.data_parallel import Share, processes
 from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
@@ -34,7 +36,6 @@ from vae_exp.metrics import headline, history, told
 from vae_exp.network.linear import fast_linear
 from vae_exp.other_callbacks import build_callbacks, check_monitors, others
 from vae_exp.report import try_report
-from vae_exp.results.files import read_config
 from vae_exp.results.start import Start
 from vae_exp.results.summary import known_results
 from vae_exp.run_directory import RunDirectory, typed
@@ -205,7 +206,7 @@ def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
     data = build_data(config)
     architecture = build_architecture(config, data)
     if config.start_from is not None and anew:
-        start_from(architecture, config.start_from)
+        start_from(architecture, config.start_from, Trust(trusted(config.get("trust")), targets(config)))
     experiment = Experiment(
         architecture,
         build_later(config.optimizer),

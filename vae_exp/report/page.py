@@ -1,6 +1,7 @@
 """What a report shows, and the page made of it: `page.html`, `page.css` and `page.js` with the content as JSON."""
 
 import base64
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -123,10 +124,13 @@ class Page:
 
     def html(self) -> str:
         """The whole page in one file."""
+        script = (FOLDER / "page.js").read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         return Template((FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
             title=escape(self.title),
             style=(FOLDER / "page.css").read_text(encoding="utf-8"),
-            script=(FOLDER / "page.js").read_text(encoding="utf-8"),
+            script=script,
+            script_hash=f"sha256-{digest}",  # the browser runs no other
             data=as_json(asdict(self)),
         )
 

@@ -4,10 +4,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from vae_exp.config.stored import folder, read_config
 from vae_exp.jobs import read_job, typed_for
 from vae_exp.metrics import SPLITS, by_measure, measure
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
-from vae_exp.results.files import known, read_config
+from vae_exp.results.files import known
 from vae_exp.run_directory import RunDirectory
 
 PARTS = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
@@ -105,6 +106,7 @@ def _stages(directory: RunDirectory) -> Table:
     rows: list[list[Any]] = []
     config = known(read_config, directory.config) if directory.config.exists() else None
     for name in map(str, config.get("stages") or [] if config else []):
+        folder(name, f"stages in {directory.config}")
         if (path / name).exists():
             results = read_job(path / name).results
             of, _ = measure(results, "test")

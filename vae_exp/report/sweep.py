@@ -5,13 +5,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from vae_exp import sweep
 from vae_exp.jobs import Job, leagues, varied
 from vae_exp.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.report.run import command
-from vae_exp.results.files import known, read_config
 from vae_exp.search import best, trials
 from vae_exp.sweep_directory import SweepDirectory
 
@@ -26,9 +25,9 @@ PICTURES = ("figure2.png", "figure3.png", "search.png", *sweep.PICTURES)
 
 def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """The page of a sweep: its settings, curves, pictures and every job."""
-    record = _multirun(path)
+    record = SweepDirectory(path).recorded()
     words = [word for word in SweepDirectory(path).words() if not word.startswith(OF_HYDRA)] if record else []
-    record.pop("hydra", None)
+    settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
     columns, rows = sweep.summary(jobs)
     settings = Table.filled("Settings", columns, rows, sweep.unit(jobs))
     counts = Counter(job.results["status"] for job in jobs)
@@ -42,7 +41,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
         pictures=[Picture.read(path / name) for name in PICTURES if (path / name).exists()],
         wide_pictures=True,
         tables=[_every_job(jobs)],
-        config=OmegaConf.to_yaml(record) if record else "",
+        config=OmegaConf.to_yaml(settings_of_all) if record else "",
         origin=sweep.origin(jobs),
     )
 
@@ -144,9 +143,3 @@ def _not_completed(jobs: list[Job]) -> Table:
 
 def _linked(job: Job) -> Link | str:
     return Link.to(job.number, f"{job.number}/report.html") if job.has_report else job.number
-
-
-def _multirun(path: Path) -> DictConfig:
-    """Hydra's record of the sweep; empty where a launcher wrote none, or it cannot be read."""
-    file = SweepDirectory(path).record
-    return (known(read_config, file) if file.exists() else None) or OmegaConf.create()

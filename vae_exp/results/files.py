@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -26,13 +25,7 @@ UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 DAMAGE = (OSError, ValueError, RecursionError, SyntaxError, YAMLError, OmegaConfBaseException, csv.Error)
 """What damaged text, JSON, YAML, CSV and pictures raise."""
 
-KINDS: dict[type, str] = {
-    dict: "names with values",
-    DictConfig: "names with values",
-    list: "a list",
-    ListConfig: "a list",
-    str: "text",
-}
+KINDS: dict[type, str] = {dict: "names with values", list: "a list"}
 
 
 @contextmanager
@@ -109,26 +102,6 @@ def read_json(path: Path, kind: type[T]) -> T:
         return _of_kind(json.loads(text), kind)
 
 
-def read_config(path: Path) -> DictConfig:
-    """The config in a YAML file.
-
-    Raises:
-        RunError: It is missing, cut off, or something else.
-    """
-    return _read_yaml(path, DictConfig)
-
-
-def read_words(path: Path) -> list[str]:
-    """A command line, as a YAML file lists it.
-
-    Raises:
-        RunError: It is missing, cut off, or no list of words.
-    """
-    words: Any = OmegaConf.to_container(_read_yaml(path, ListConfig), resolve=False)
-    with readable(path):
-        return [_of_kind(word, str) for word in words]
-
-
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Name the file in whatever goes wrong while it is read.
@@ -150,12 +123,6 @@ def known(read: Callable[[Path], T], path: Path) -> T | None:
     except RunError as error:
         _warn_once(f"{error}. It counts as missing")
         return None
-
-
-def _read_yaml(path: Path, kind: type[T]) -> T:
-    text = read_text(path)
-    with readable(path):
-        return _of_kind(OmegaConf.create(text), kind)
 
 
 @cache

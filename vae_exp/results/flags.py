@@ -1,10 +1,9 @@
 """The flags that a run or a sweep was begun with, as far as its config depends on them."""
 
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
-from yaml import YAMLError
+from vae_exp.config.stored import read_yaml
+from vae_exp.errors import RunError
 
 
 def recorded_flags(record: Path) -> list[str]:
@@ -14,10 +13,9 @@ def recorded_flags(record: Path) -> list[str]:
         record: A file with Hydra's own config: `.hydra/hydra.yaml` of a run, `multirun.yaml` of a sweep.
     """
     try:
-        config: Any = OmegaConf.load(record)
-        sources = OmegaConf.select(config, "hydra.runtime.config_sources") or []
-        name = OmegaConf.select(config, "hydra.job.config_name")
+        hydra = read_yaml(record)["hydra"]
+        sources, name = hydra["runtime"]["config_sources"], hydra["job"]["config_name"]
         flags = [f"--config-dir={source['path']}" for source in sources if source["provider"] == "command-line"]
-    except (OSError, ValueError, TypeError, KeyError, YAMLError):  # damaged, or of something else
+    except (RunError, ValueError, TypeError, KeyError):  # damaged, or of something else
         return []
     return flags if name in (None, "config") else [*flags, f"--config-name={name}"]

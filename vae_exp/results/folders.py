@@ -4,6 +4,8 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from vae_exp.config.replay import check_words
+from vae_exp.config.trust import Trust
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import read_json, readable
 
@@ -44,7 +46,7 @@ def read_values(path: Path, keys: Collection[str]) -> list[Values]:
     """What every job of a sweep has of the keys that vary.
 
     Raises:
-        RunError: The file is missing, cut off, or of other keys.
+        RunError: The file is missing, cut off, or of other keys, or a value does more than to be one.
     """
     jobs = read_json(path, list)
     with readable(path):
@@ -52,4 +54,5 @@ def read_values(path: Path, keys: Collection[str]) -> list[Values]:
             raise ValueError(f"every job should have {', '.join(keys) or 'nothing'}")
         if not all(isinstance(value, str) for job in jobs for value in job.values()):
             raise ValueError("every value should be text")
+    check_words([f"{key}={value}" for job in jobs for key, value in job.items()], Trust(), str(path))
     return jobs
