@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,7 +62,7 @@ def command(monkeypatch, capfd):
 
 def one_line(text, *words):
     """The first line says it all."""
-    message = [line for line in text.splitlines() if line and "Error executing job" not in line][0]
+    message = next(line for line in text.splitlines() if line and "Error executing job" not in line)
     assert "Traceback" not in text
     assert all(word in message for word in words), text
 
@@ -172,7 +173,7 @@ class TestWrites:
         flushed = []
 
         def recorded(descriptor):
-            flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            flushed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
 
         monkeypatch.setattr(os, "fsync", recorded)
         assert (

@@ -173,7 +173,8 @@ def _called(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    values = dict(word.lstrip("+~").partition("=")[::2] for word in read_words(RunDirectory(directory).overrides))
+    words = known(read_words, RunDirectory(directory).overrides) or []
+    values = dict(word.lstrip("+~").partition("=")[::2] for word in words)
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
