@@ -16,6 +16,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from vae_exp.checkpoint import flat
+from vae_exp.config.stored import read_words
 from vae_exp.errors import ConfigError
 from vae_exp.metrics import headline
 from vae_exp.results.files import known, read_text, readable, write_atomically
@@ -187,7 +188,8 @@ def _called(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    values = dict(word.lstrip("+~").partition("=")[::2] for word in RunDirectory(directory).words())
+    words = known(read_words, RunDirectory(directory).overrides) or []
+    values = dict(word.lstrip("+~").partition("=")[::2] for word in words)
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
