@@ -17,7 +17,9 @@ def recorded_flags(record: Path) -> list[str]:
         config: Any = OmegaConf.load(record)
         sources = OmegaConf.select(config, "hydra.runtime.config_sources") or []
         name = OmegaConf.select(config, "hydra.job.config_name")
-        flags = [f"--config-dir={source['path']}" for source in sources if source["provider"] == "command-line"]
+        # the flag itself, or hydra.searchpath on the command line
+        folders = [source["path"] for source in sources if source["provider"].endswith("command-line")]
+        flags = [f"--config-dir={folder}" for folder in folders[:1]]
     except (OSError, ValueError, TypeError, KeyError, YAMLError):  # damaged, or of something else
         return []
     return flags if name in (None, "config") else [*flags, f"--config-name={name}"]
