@@ -31,6 +31,7 @@ NETWORK = {"mlp": ["network.hidden_sizes=[8]"], "conv": ["network.channels=[4,6]
 
 SIZES = {"stacked": ["architecture.sizes=[5,3]"]}
 LIKELIHOODS = {("stacked", "gaussian"): ["likelihood.variance=fixed"]}
+LOGGING = {"hydra/hydra_logging", "hydra/job_logging"}
 OF_LABELS = {"cvae", "m2", "m1_m2"}
 
 
@@ -46,7 +47,7 @@ def composed(*overrides: str):
 
 def test_the_groups_are_known():
     groups = "dataset architecture architecture/corruption likelihood network objective optimizer trainer logger"
-    assert {*groups.split(), "callbacks", "experiment", "hydra/launcher", "hydra/sweeper"} == GROUPS
+    assert {*groups.split(), "callbacks", "experiment", "hydra/launcher", "hydra/sweeper", *LOGGING} == GROUPS
 
 
 @pytest.mark.parametrize(

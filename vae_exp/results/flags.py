@@ -15,7 +15,9 @@ def recorded_flags(record: Path) -> list[str]:
     try:
         hydra = read_yaml(record)["hydra"]
         sources, name = hydra["runtime"]["config_sources"], hydra["job"]["config_name"]
-        flags = [f"--config-dir={source['path']}" for source in sources if source["provider"] == "command-line"]
+        # the flag itself, or hydra.searchpath on the command line
+        folders = [source["path"] for source in sources if source["provider"].endswith("command-line")]
+        flags = [f"--config-dir={folder}" for folder in folders[:1]]
     except (RunError, ValueError, TypeError, KeyError):  # damaged, or of something else
         return []
     return flags if name in (None, "config") else [*flags, f"--config-name={name}"]
