@@ -9,6 +9,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -98,6 +99,7 @@ class GridSweeper(Sweeper):
         for override in overrides:
             if override.is_interval_sweep():
                 raise ConfigError(f"{override.input_line}: a grid is of single values; hydra/sweeper=optuna searches")
+        check_not_empty(overrides)
         return BasicSweeper.split_arguments(overrides, None)[0]
 
     def _subdirectory(self, number: int, words: Words) -> str:
@@ -163,6 +165,18 @@ class GridSweeper(Sweeper):
             choice = self.config.hydra.runtime.choices["hydra/launcher"]
             message = f"hydra/launcher={choice}: gave up: {type(error).__name__}: {error}"
             raise RunError("\n".join([message, *_directions(directory)])) from error
+
+
+def check_not_empty(overrides: Sequence[Override]) -> None:
+    """Refuse a sweep over no value, which has no job.
+
+    Raises:
+        ConfigError: There is one; the message names it.
+    """
+    for override in overrides:
+        of_values = override.is_sweep_override() and not override.is_interval_sweep()
+        if of_values and not list(override.sweep_string_iterator()):
+            raise ConfigError(f"{override.input_line}: has no value, so there is no job")
 
 
 def _record(run: RunDirectory, words: Words, error: BaseException) -> None:

@@ -21,7 +21,7 @@ class RunError(UserError):
 
 
 class Diverged(UserError):
-    """The loss is no longer finite."""
+    """The loss is no longer finite, or the last evaluation is absurd."""
 
 
 class Interrupted(BaseException):

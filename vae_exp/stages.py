@@ -14,6 +14,7 @@ from vae_exp.architecture import Architecture
 from vae_exp.assembly import build_architecture, build_data, check_config
 from vae_exp.checkpoint import read_checkpoint
 from vae_exp.errors import ConfigError, RunError, UserError
+from vae_exp.memory import check_memory
 from vae_exp.resume import key_of
 from vae_exp.run_directory import RunDirectory, typed
 
@@ -35,6 +36,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
         try:
             found[str(stage)] = _composed(own, config, typed(hydra))
             check_config(found[str(stage)][0])
+            check_memory(found[str(stage)][0])
             build_architecture(found[str(stage)][0], build_data(found[str(stage)][0]))
         except UserError as error:
             raise ConfigError(f"stages.{stage}: {error}") from error
@@ -96,9 +98,13 @@ def start_from(architecture: Architecture, path: str) -> None:
     """Take over the weights of another run's model that have the same names.
 
     Raises:
-        RunError: There is no such run, a weight has another size there, or none has the same name.
+        RunError: There is no such run, its checkpoint cannot be read, a weight has another size there, or none has the
+            same name.
     """
-    trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
+    try:
+        trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
+    except RunError as error:
+        raise RunError(f"start_from={path}: {error}") from error
     theirs = {
         name.removeprefix("architecture."): value for name, value in trained.items() if isinstance(value, torch.Tensor)
     }

@@ -15,19 +15,22 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.loggers import Logger
 
 from vae_exp.architecture import Architecture
-from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
+from vae_exp.assembly import build, build_architecture, build_data, build_later, build_part, check_config, check_pixels
 from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
+from vae_exp.config.overrides import check_overrides
 from vae_exp.data_parallel import Share, processes
 from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
+from vae_exp.memory import check_memory, readable_shortage
 from vae_exp.metrics import headline, told
 from vae_exp.network.linear import fast_linear
 from vae_exp.report import try_report
@@ -67,13 +70,13 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
     """
     directory = RunDirectory(path)
     if config.get("stages"):
-        check_config(config)
+        _check(config, hydra)
         return _train_stages(config, directory, hydra)
     with directory.taken():
         if config.resume is None:
             directory.begin()
             return _train(config, directory, hydra, checkpoint=None)
-        check_config(config)
+        _check(config, hydra)
         checkpoint = _checkpoint_to_go_on_from(config, directory)
         if checkpoint[STATE]["samples_seen"] == config.samples and directory.is_completed():
             log.info("%s has its %s samples already: samples=… goes on further", path, f"{config.samples:,}")
@@ -114,10 +117,11 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
     directory.results.unlink(missing_ok=True)
     experiment, status, error = None, "failed", None
     try:
-        check_config(config)
+        _check(config, hydra)
         directory.write_record(config, hydra)
         experiment, data = _build(config, anew=checkpoint is None)
-        _run(config, directory, experiment, data, checkpoint)
+        with readable_shortage():
+            _run(config, directory, experiment, data, checkpoint)
         whole = experiment.samples_seen >= config.samples
         status, error = ("completed", None) if whole else ("interrupted", "a callback stopped the training")
     except BaseException as exception:
@@ -136,6 +140,11 @@ def _train(config: DictConfig, directory: RunDirectory, hydra: DictConfig, check
     return headline(experiment.metrics, "test")[1]
 
 
+def _check(config: DictConfig, hydra: DictConfig) -> None:
+    check_overrides(config, typed(hydra))
+    check_config(config)
+
+
 def _ending(exception: BaseException) -> tuple[str, str]:
     """The status and the reason, for the results."""
     return ENDINGS.get(type(exception), "failed"), str(exception) or type(exception).__name__
@@ -152,9 +161,12 @@ def _checkpoint_to_go_on_from(config: DictConfig, directory: RunDirectory) -> di
 
 def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
     """What is trained, and on what; nothing is read yet but the weights that a new run starts from."""
+    check_memory(config)
     pl.seed_everything(config.seed, verbose=False)
     data = build_data(config)
     architecture = build_architecture(config, data)
+    if anew:
+        check_pixels(architecture, data)
     if config.start_from is not None and anew:
         start_from(architecture, config.start_from)
     experiment = Experiment(
@@ -185,7 +197,8 @@ def _run(
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
         nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
-        trainer.loggers = [build(node, directory=directory.path, config=resolved) for node in nodes]
+        own: dict[str, Any] = {"directory": directory.path, "config": resolved}
+        trainer.loggers = [build_part(node, "logger", Logger, **own) for node in nodes]
     if checkpoint is not None and checkpoint[STATE]["samples_seen"] == config.samples:
         _finish(directory, experiment, data, checkpoint, trainer)
     else:
@@ -261,24 +274,18 @@ def _fit(
 
 
 def _build_trainer(config: DictConfig, directory: RunDirectory, rank: int = 0) -> Trainer:
-    callbacks = [build(node) for node in config.callbacks.values() if node is not None]
+    nodes = {f"callbacks.{name}": node for name, node in config.callbacks.items() if node is not None}
+    callbacks = [build_part(node, key, pl.Callback) for key, node in nodes.items()]
     if not config.trainer.get("enable_progress_bar", True):
         callbacks = [callback for callback in callbacks if not isinstance(callback, pl.callbacks.ProgressBar)]
-    try:
-        trainer: Trainer = build(
-            config.trainer,
-            rank=rank,
-            callbacks=callbacks if rank else [*callbacks, StopOnSignal()],
-            default_root_dir=directory.path,
-            # a job of a scheduler is one process like any other, however many tasks it was given
-            plugins=[AtomicCheckpointIO(), LightningEnvironment()],
-            logger=False,
-            max_epochs=1,
-            enable_checkpointing=False,
-            num_sanity_val_steps=0,
-        )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise ConfigError(f"trainer: {error}") from error
+    trainer: Trainer = build(
+        config.trainer,
+        rank=rank,
+        callbacks=callbacks if rank else [*callbacks, StopOnSignal()],
+        default_root_dir=directory.path,
+        # a job of a scheduler is one process like any other, however many tasks it was given
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+    )
     return trainer
 
 
@@ -298,14 +305,17 @@ def _results(
     metrics = {} if experiment is None else dict(experiment.metrics)
     for name in ("step", "epoch", "seconds"):
         metrics.pop(name, None)
-    values = flat(config)
-    results: dict[str, Any] = {"status": status, "error": error, "name": values["name"]}
+    try:
+        values = flat(config)
+    except OmegaConfBaseException:  # which is what went wrong
+        values = {}
+    results: dict[str, Any] = {"status": status, "error": error, "name": values.get("name")}
     results["overrides"] = typed(hydra)
     results |= {group: hydra.runtime.choices.get(group) for group in IDENTITY}
     results |= {
         "latent_dim": values.get("architecture.latent_dim"),
-        "seed": values["seed"],
-        "budget": values["samples"],
+        "seed": values.get("seed"),
+        "budget": values.get("samples"),
     }
     results |= {
         "samples": experiment.samples_seen if experiment else 0,
