@@ -129,6 +129,7 @@ class GridSweeper(Sweeper):
         for override in overrides:
             if override.is_interval_sweep():
                 raise ConfigError(f"{override.input_line}: a grid is of single values; hydra/sweeper=optuna searches")
+        check_not_empty(overrides)
         return list({override.get_key_element(): override for override in overrides}.values())
 
     def _subdirectory(self, number: int, words: Words) -> str:
@@ -200,6 +201,18 @@ class GridSweeper(Sweeper):
             choice = self.config.hydra.runtime.choices["hydra/launcher"]
             message = f"hydra/launcher={choice}: gave up: {type(error).__name__}: {error}"
             raise RunError("\n".join([message, *_directions(directory)])) from error
+
+
+def check_not_empty(overrides: Sequence[Override]) -> None:
+    """Refuse a sweep over no value, which has no job.
+
+    Raises:
+        ConfigError: There is one; the message names it.
+    """
+    for override in overrides:
+        of_values = override.is_sweep_override() and not override.is_interval_sweep()
+        if of_values and not list(override.sweep_string_iterator()):
+            raise ConfigError(f"{override.input_line}: has no value, so there is no job")
 
 
 def _record(run: RunDirectory, words: Words, error: BaseException) -> None:

@@ -15,7 +15,16 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 from pydantic import NonNegativeInt, PositiveInt
 
-from hydra_plugins.vae_exp_grid import Failures, GridSweeper, Runs, Words, check_free, identity, told
+from hydra_plugins.vae_exp_grid import (
+    Failures,
+    GridSweeper,
+    Runs,
+    Words,
+    check_free,
+    check_not_empty,
+    identity,
+    told,
+)
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
 from vae_exp.jobs import Job, read_job
 from vae_exp.metrics import measure
@@ -86,6 +95,7 @@ class OptunaSweeper(GridSweeper):
     def _check(self, overrides: list[Override]) -> None:
         from vae_exp.assembly import check_config  # imports torch
 
+        check_not_empty(overrides)
         if not any(override.is_sweep_override() for override in overrides):
             raise ConfigError(
                 "hydra/sweeper=optuna: there is nothing to search: architecture.latent_dim=2,5,20 or "

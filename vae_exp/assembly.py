@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Annotated, Any
 
-from annotated_types import Interval
+from annotated_types import Interval, MinLen
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pydantic import NonNegativeFloat, PositiveInt
@@ -13,6 +13,9 @@ from pydantic import NonNegativeFloat, PositiveInt
 from vae_exp.architecture import Architecture
 from vae_exp.dataset import DataModule
 from vae_exp.errors import ConfigError
+from vae_exp.likelihood import Likelihood
+from vae_exp.network import Network
+from vae_exp.objective import Objective
 from vae_exp.schema import Node, Nodes, check, target
 
 
@@ -28,7 +31,7 @@ class Paths:
 class Root:
     """The keys of `conf/config.yaml`; each group's keys are the arguments of what it builds."""
 
-    name: str
+    name: Annotated[str, MinLen(1)]
     seed: Annotated[int, Interval(ge=0, lt=2**31)]
     samples: PositiveInt
     weight_prior: NonNegativeFloat
@@ -52,34 +55,7 @@ class Root:
 GIVEN = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
     "optimizer": {"params"},
-    # what this project does its own way: the budget, the evaluations, the checkpoints, the update itself
-    "trainer": {
-        "accumulate_grad_batches",
-        "barebones",
-        "callbacks",
-        "check_val_every_n_epoch",
-        "default_root_dir",
-        "enable_checkpointing",
-        "fast_dev_run",
-        "gradient_clip_algorithm",
-        "limit_predict_batches",
-        "limit_test_batches",
-        "limit_train_batches",
-        "limit_val_batches",
-        "logger",
-        "max_epochs",
-        "max_steps",
-        "max_time",
-        "min_epochs",
-        "min_steps",
-        "num_nodes",
-        "num_sanity_val_steps",
-        "overfit_batches",
-        "plugins",
-        "rank",
-        "reload_dataloaders_every_n_epochs",
-        "val_check_interval",
-    },
+    "trainer": {"callbacks", "default_root_dir", "plugins", "rank"},
     "logger": {"directory", "config"},
     "logger.wandb": {"directory", "config"},
     "logger.tensorboard": {"directory", "config"},
@@ -108,8 +84,30 @@ def build_later(node: DictConfig) -> Callable[..., Any]:
 
 def build_data(config: DictConfig) -> DataModule:
     """The dataset; nothing is read yet."""
-    data: DataModule = build(config.dataset)
+    data: DataModule = build_part(config.dataset, "dataset", DataModule)
     return data
+
+
+def build_part(node: DictConfig, key: str, kind: type, /, **derived: Any) -> Any:
+    """What a node's `_target_` makes, which has to be of a kind.
+
+    Args:
+        node: The node.
+        key: Its key on the command line.
+        kind: The class.
+        derived: What it is given beside its own keys.
+
+    Raises:
+        ConfigError: It is of another kind, or does not take what is derived.
+    """
+    parameters = signature(target(node, key)).parameters
+    refused = [name for name in derived if name not in parameters]
+    if refused and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        raise ConfigError(f"{key}._target_={node['_target_']}: does not take {', '.join(refused)}, which it gets here")
+    part = build(node, **derived)
+    if not isinstance(part, kind):
+        raise ConfigError(f"{key}._target_={node['_target_']}: a {kind.__name__} is needed here")
+    return part
 
 
 def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
@@ -121,8 +119,8 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
     derived = {
         "shape": data.source.shape,
         "classes": data.source.classes,
-        "network": build(config.network),
-        "likelihood": build(config.likelihood),
+        "network": build_part(config.network, "network", Network),
+        "likelihood": build_part(config.likelihood, "likelihood", Likelihood),
     }
     accepted = signature(target(config.architecture, "architecture")).parameters
     variational = "objective" in accepted
@@ -133,9 +131,9 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
             else "objective: an architecture without a prior has no bound to estimate; leave it out"
         )
     if variational:
-        derived["objective"] = build(config.objective)
+        derived["objective"] = build_part(config.objective, "objective", Objective)
     needed = {name: part for name, part in derived.items() if name in accepted}
-    architecture: Architecture = build(config.architecture, **needed)
+    architecture: Architecture = build_part(config.architecture, "architecture", Architecture, **needed)
     if data.dynamic and architecture.evaluations_per_batch > 1:
         raise ConfigError(
             "dataset.binarization=dynamic: draws an image anew each time, and this objective looks at it several times "
@@ -144,6 +142,20 @@ def build_architecture(config: DictConfig, data: DataModule) -> Architecture:
     if data.labels is not None:
         _check_few_labels(architecture, data)
     return architecture
+
+
+def check_pixels(architecture: Architecture, data: DataModule) -> None:
+    """Hold the likelihood against the pixels that it is trained on.
+
+    Raises:
+        ConfigError: They take two values, and it is a density that grows without bound on these.
+    """
+    if data.binarized and architecture.reconstructs and architecture.likelihood.unbounded:
+        raise ConfigError(
+            f"dataset.binarization={data.binarization}: pixels are 0 or 1, and the density of this "
+            f"{type(architecture.likelihood).__name__} grows without bound on them. Allowed: "
+            "dataset.binarization=none, likelihood=bernoulli, or likelihood.variance=fixed"
+        )
 
 
 def _check_few_labels(architecture: Architecture, data: DataModule) -> None:

@@ -5,10 +5,11 @@ import signal
 import threading
 import time
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import pytorch_lightning as pl
 import torch
+from annotated_types import Interval
 from pydantic import PositiveFloat, PositiveInt
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
@@ -18,8 +19,10 @@ from rich.progress import Progress as Bar
 
 from vae_exp.architecture import VAE
 from vae_exp.dataset import DataModule
+from vae_exp.dataset.binarization import grey
 from vae_exp.errors import ConfigError, Diverged, Interrupted, nearest_first
 from vae_exp.evaluation import evaluate
+from vae_exp.evaluation.divergence import TIMES_WORSE, diverged
 from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 from vae_exp.experiment import Experiment
 from vae_exp.figures import portfolio
@@ -65,7 +68,7 @@ class Evaluate(pl.Callback):
 
     def __init__(
         self,
-        per_decade: PositiveInt = 4,
+        per_decade: Annotated[int, Interval(gt=0, le=1000)] = 4,
         decades: PositiveFloat = 1.0,
         batch_size: PositiveInt = 1000,
         images: PositiveInt | None = None,
@@ -137,6 +140,8 @@ class Evaluate(pl.Callback):
         self._table.append(row)
         experiment.log_row(row)
         _check_finite(experiment, row)
+        if experiment.samples_seen >= experiment.samples:
+            self._check_end(experiment, data, row)
         trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()})
         _call(trainer, "on_validation_epoch_end")
         _check_monitored(trainer)
@@ -171,6 +176,17 @@ class Evaluate(pl.Callback):
         """Let callbacks that count evaluations go on counting."""
         begin_again(trainer.callbacks, checkpoint)  # type: ignore[attr-defined]
 
+    def _check_end(self, experiment: Experiment, data: DataModule, row: dict[str, float]) -> None:
+        """Raise Diverged where the last numbers are finite and absurd; before the end they may still recover."""
+        x = grey(data.splits["train"][: self.batch_size].pixels)
+        absurd = diverged(row, experiment.architecture, x)
+        if absurd:
+            values = ", ".join(f"{name} = {value:.3g}" for name, value in absurd.items())
+            raise Diverged(
+                f"The training ends with {values} nats per image: more than {TIMES_WORSE:,} times what a model costs "
+                f"that has learned nothing. {experiment.advice()}"
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """The clock, so that a resumed run counts all of its time."""
         return {"evaluation_seconds": self.evaluation_seconds}
@@ -188,7 +204,7 @@ class DrawFigures(pl.Callback):
         manifold_side: Images per side of the manifold of two latents.
     """
 
-    def __init__(self, images: PositiveInt = 5000, manifold_side: PositiveInt = 20) -> None:
+    def __init__(self, images: PositiveInt = 5000, manifold_side: Annotated[int, Interval(gt=0, le=200)] = 20) -> None:
         self.images = images
         self.manifold_side = manifold_side
 

@@ -25,7 +25,7 @@ class InputError(UserError, ValueError):
 
 
 class Diverged(UserError):
-    """The loss is no longer finite."""
+    """The loss is no longer finite, or the last evaluation is absurd."""
 
 
 class Interrupted(BaseException):

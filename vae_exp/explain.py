@@ -9,13 +9,14 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_exp.cli.config_dir import config_dir_of, searching
 from vae_exp.cli.surroundings import provide_home, surroundings
-from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra, unknown_key
+from vae_exp.config.lightning import unknown
+from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
@@ -69,17 +70,41 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
         cause = cause.__cause__
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _unknown_choice(error.missing_cfg_file, list(error.options))
+    if isinstance(error, OverrideParseException):
+        return str(error) if error.override in str(error) else f"{error.override}: {error}"
     if isinstance(error, HydraException | OmegaConfBaseException):
+        if message := _about_deletion(str(error), config_dir):
+            return message
         key = re.match(r"Could not override '([^'@]+)'", str(error))
         return (key and _unknown_key(key[1], config_dir)) or _text(error)
     if isinstance(error, ValueError) and "Config group override" in str(error):
-        nulls = [word for word in sys.argv[1:] if word.endswith("=null")]
-        return f"{', '.join(nulls)}: a part cannot be null; --help lists what can be chosen (logger=none for no logger)"
+        return _not_a_choice(config_dir)
     if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
         return f"hydra.job_logging, hydra.hydra_logging: {error}: {error.__cause__}"
     if isinstance(error, OSError):
         return f"{error.filename or 'output'}: {error.strerror} (the output goes to hydra.run.dir=…)"
     return None
+
+
+def _about_deletion(message: str, config_dir: Path) -> str | None:
+    """The message for `~key` where Hydra fails to delete it."""
+    if found := re.match(r"Error merging override ~([^=\s]+)", message):
+        return f"{found[1]}: a value is needed: leave ~{found[1]} out, or give one ({found[1]}=…)"
+    if found := re.match(r"Could not delete from config. '([^']+)' does not exist", message):
+        return _unknown_key(found[1], config_dir) or f"~{found[1]}: {found[1]} is null, so there is nothing to delete"
+    return None
+
+
+def _not_a_choice(config_dir: Path) -> str:
+    """The message for `group=null`, `group=3`, `group=true`."""
+    pairs = [word.lstrip("+~").partition("=") for word in sys.argv[1:]]
+    name = r"(?!(null|true|false|inf|nan)$)[a-z_][\w/-]*|\[.*\]"
+    wrong = [
+        f"{key}={choice}: a part cannot be {choice}"
+        for key, _, choice in pairs
+        if (config_dir / key).is_dir() and not re.fullmatch(name, choice, re.IGNORECASE)
+    ]
+    return f"{'; '.join(wrong)}; --help lists what can be chosen (logger=none for no logger)"
 
 
 def _unknown_choice(file: str, options: list[str]) -> str:
@@ -111,9 +136,14 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     if not isinstance(beside, DictConfig):
         return f"{key}: no such key; {path} is a value"
     names = [str(other) for other in beside if not str(other).startswith("_")]
-    return None if name in names else unknown_key(f"{path}." if path else "", name, names)
+    return None if name in names else unknown(f"{path}." if path else "", name, names)
 
 
 def _text(error: BaseException) -> str:
     cause = error.__cause__
-    return f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error)
+    if isinstance(cause, OmegaConfBaseException):
+        return f"{error}\n{cause}"
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return f"{error.full_key}: {str(error.msg).splitlines()[0]}"
+    words = [word for word in sys.argv[1:] if "${" in word] if "interpolation" in str(error) else []
+    return f"{' '.join(words)}: {error}" if words else str(error)

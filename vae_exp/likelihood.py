@@ -30,9 +30,12 @@ class Likelihood(nn.Module, ABC):
 
     Attributes:
         parameters_per_pixel: How many feature maps the decoder gives per image channel.
+        unbounded: Whether log p(x|z) has no limit where pixels take few values, as a density of continuous pixels
+            has none whose width is learned.
     """
 
     parameters_per_pixel: int
+    unbounded: bool = False
 
     @abstractmethod
     def forward(self, features: Tensor) -> Distribution:
@@ -128,6 +131,7 @@ class Gaussian(Likelihood):
         self.parameters_per_pixel = 2 if variance == "learned" else 1
         if variance != "learned" and std < min_std:
             raise ConfigError(f"likelihood.std={std:g}: lies below the floor of σ, likelihood.min_std={min_std:g}")
+        self.unbounded = variance != "fixed"
         self.min_std = min_std
         self.mean: Callable[[Tensor], Tensor] = MEANS[mean]
         log_variance = torch.tensor(2 * math.log(std))

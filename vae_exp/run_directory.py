@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vae_exp.config.stored import read_words
 from vae_exp.config.trust import trust_words
@@ -166,4 +167,8 @@ class RunDirectory:
 
 def typed(hydra: DictConfig) -> list[str]:
     """The overrides of a job, but for the order to resume it and whom to trust in that."""
-    return [word for word in hydra.overrides.task if not word.lstrip("+").startswith(("resume=", "trust="))]
+    try:
+        words = list(hydra.overrides.task)
+    except OmegaConfBaseException:  # an interpolation of nothing, which the check of the config names
+        words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[assignment]
+    return [word for word in words if not word.lstrip("+").startswith(("resume=", "trust="))]

@@ -1,14 +1,17 @@
 """The constructors' annotations are the schema: hold a composed config against them before anything is built."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from abc import ABCMeta
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import Any, get_type_hints
+from itertools import chain
+from typing import Any, get_args, get_type_hints
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from vae_exp.config.lightning import unknown
 from vae_exp.errors import ConfigError, unknown_key
 
 
@@ -21,6 +24,9 @@ class Nodes:
 
 
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+
+LARGEST = 2**63 - 1
+"""Of a whole number: what PyTorch counts with."""
 
 
 def check(
@@ -45,35 +51,43 @@ def check(
     given = given or {}
     allowed = [name for name in annotations if name not in given.get(path, ())]
     prefix = f"{path}." if path else ""
-    for key in map(str, node):
-        if key in HYDRA_KEYS:
-            continue
-        if key not in allowed:
-            raise ConfigError(unknown_key(prefix, key, allowed))
-        if OmegaConf.is_missing(node, key):
-            raise ConfigError(f"{prefix}{key}: a value is needed")
-        _check_value(node, key, annotations[key], f"{prefix}{key}", given)
+    there = [str(key) for key in node]
+    for key in there:
+        if key not in HYDRA_KEYS and key not in allowed and not _takes_any(build):
+            raise ConfigError(unknown(prefix, key, allowed))
     for name in _required(build):
-        if name in allowed and name not in node:
+        if name in allowed and name not in there:
             raise ConfigError(f"{prefix}{name}: a value is needed (+{prefix}{name}=…)")
+    for key in filter(there.__contains__, allowed):  # in this order: `paths` comes before what interpolates it
+        _check_value(node, key, annotations[key], f"{prefix}{key}", given)
 
 
 def target(node: DictConfig, path: str) -> Callable[..., Any]:
     """The class or function that a node's `_target_` names.
 
     Raises:
-        ConfigError: There is no such thing.
+        ConfigError: There is no such thing, or it is something else.
     """
     try:
         found: Callable[..., Any] = get_object(str(node["_target_"]))
     except Exception as error:
         raise ConfigError(f"{path}._target_: cannot import {node['_target_']!r} ({error})") from error
+    if not callable(found):
+        kind = type(found).__name__
+        raise ConfigError(f"{path}._target_={node['_target_']}: is a {kind}; a class or function is needed")
+    try:
+        inspect.signature(found)
+    except ValueError as error:
+        raise ConfigError(f"{path}._target_={node['_target_']}: does not say what its arguments are") from error
     return found
 
 
 def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: Mapping[str, Collection[str]]) -> None:
+    if OmegaConf.is_missing(node, key):
+        raise ConfigError(f"{path}: a value is needed")
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
+        _check_kind(target(value, path), annotation, path)
         check(value, target(value, path), path, given)
     elif annotation in (Nodes, Nodes | None) and isinstance(value, DictConfig):
         for name in map(str, value):
@@ -82,7 +96,7 @@ def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: 
             _check_value(value, name, Node | None, f"{path}.{name}", given)
     elif isinstance(value, DictConfig) and is_dataclass(annotation):
         check(value, annotation, path, given)  # type: ignore[arg-type]
-    elif annotation in (Node | None, Nodes | None) and not value:
+    elif annotation in (Node | None, Nodes | None) and value in (None, {}):
         return
     elif annotation in (Node, Nodes, Node | None, Nodes | None):
         raise ConfigError(f"{path}={value}: is not allowed: a part is needed here, something with a _target_")
@@ -93,11 +107,19 @@ def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: 
             node[key] = checked
 
 
+def _check_kind(found: Callable[..., Any], annotation: Any, path: str) -> None:
+    """Where a part of ours is annotated, a class has to be one."""
+    wanted = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, ABCMeta)]
+    if inspect.isclass(found) and wanted and not issubclass(found, tuple(wanted)):
+        names = " or ".join(kind.__name__ for kind in wanted)
+        raise ConfigError(f"{path}._target_={found.__module__}.{found.__qualname__}: a {names} is needed here")
+
+
 def _checked(value: Any, annotation: Any, path: str) -> Any:
     if isinstance(value, bool) and annotation is not bool and not _accepts(True, annotation, strict=True):
         raise ConfigError(f"{path}={value}: is not allowed: a number or name is needed here, not true or false")
     try:
-        return _adapter(annotation).validate_python(value)
+        checked = _adapter(annotation).validate_python(value)
     except ValidationError as error:
         reasons = dict.fromkeys(detail["msg"] for detail in error.errors())
         hint = ""
@@ -105,6 +127,17 @@ def _checked(value: Any, annotation: Any, path: str) -> Any:
             *groups, name = path.split(".")
             hint = f". A part is chosen with a slash: {'/'.join([*groups, name])}={value}"
         raise ConfigError(f"{path}={value}: is not allowed: {' or '.join(reasons)}{hint}") from error
+    if any(isinstance(number, int) and abs(number) > LARGEST for number in _leaves(checked)):
+        raise ConfigError(f"{path}={value}: is not allowed: a whole number is at most {LARGEST}")
+    return checked
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """A value, or the values of a list or tuple."""
+    if isinstance(value, list | tuple):
+        yield from chain.from_iterable(map(_leaves, value))
+    else:
+        yield value
 
 
 def _accepts(value: Any, annotation: Any, strict: bool) -> bool:
@@ -118,7 +151,8 @@ def _accepts(value: Any, annotation: Any, strict: bool) -> bool:
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     if is_dataclass(annotation):
         return TypeAdapter(annotation)
-    return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    # no key means anything at infinity
+    return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
 def _has_signature(build: Callable[..., Any]) -> bool:
@@ -136,18 +170,14 @@ def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
 
 
-def _base_of(build: Callable[..., Any]) -> type | None:
-    """The class that a class hands its further keyword arguments to."""
-    takes_more = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(build).parameters.values())
-    return build.__mro__[1] if inspect.isclass(build) and takes_more else None
+def _takes_any(build: Callable[..., Any]) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(build).parameters.values())
 
 
 def _annotations(build: Callable[..., Any]) -> dict[str, Any]:
     plain_class = inspect.isclass(build) and not is_dataclass(build)
     hints = get_type_hints(build.__init__ if plain_class else build, include_extras=True)
-    own = {name: hints.get(name, Any) for name in _parameters(build)}
-    base = _base_of(build)
-    return own if base is None else _annotations(base) | own
+    return {name: hints.get(name, Any) for name in _parameters(build)}
 
 
 def _required(build: Callable[..., Any]) -> list[str]:

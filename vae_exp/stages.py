@@ -16,6 +16,7 @@ from vae_exp.config.stored import folder
 from vae_exp.config.trust import Trust, check_directory
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.experiment import STATE
+from vae_exp.memory import check_memory
 from vae_exp.resume import key_of
 from vae_exp.run_directory import RunDirectory, typed
 
@@ -40,6 +41,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
             make_absolute(found[str(stage)][0], Path(hydra.runtime.cwd))
             found[str(stage)][0].trust = config.get("trust")
             check_config(found[str(stage)][0])
+            check_memory(found[str(stage)][0])
             build_architecture(found[str(stage)][0], build_data(found[str(stage)][0]))
         except UserError as error:
             raise ConfigError(f"stages.{stage}: {error}") from error
@@ -94,10 +96,13 @@ def start_from(architecture: Architecture, path: str, trust: Trust) -> None:
     """Take over the weights of another run's model that have the same names.
 
     Raises:
-        RunError: There is no such run, it names what is not trusted, a weight has another size there, or none has the
-            same name.
+        RunError: There is no such run, it names what is not trusted, its checkpoint cannot be read, a weight has
+            another size there, or none has the same name.
     """
-    trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
+    try:
+        trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
+    except RunError as error:
+        raise RunError(f"start_from={path}: {error}") from error
     check_directory(Path(path), trust)
     theirs = {
         name.removeprefix("architecture."): value for name, value in trained.items() if isinstance(value, torch.Tensor)

@@ -1,19 +1,31 @@
 """Lightning's Trainer, with what makes small networks fast."""
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from annotated_types import MinLen
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from vae_exp.errors import ConfigError
 from vae_exp.experiment import Experiment
+
+Devices = PositiveInt | Literal[-1, "auto"] | Annotated[list[NonNegativeInt], MinLen(1)]
+"""How many, all of them, or the number of a GPU."""
 
 
 class Trainer(pl.Trainer):
     """One Lightning step runs several optimizer updates, so that hooks, logging and the bar cost little per update.
 
+    Of Lightning's own arguments it takes those that leave the budget, the evaluations and the update as they are.
+
     Args:
+        callbacks: Lightning's, as are the next two.
+        default_root_dir: The run directory.
+        plugins: How checkpoints are written, and what the process knows of others.
+        rank: Which of the processes of `ddp` this one is.
         steps_per_execution: Optimizer updates per Lightning step; fewer where the next evaluation or the end of the
             budget is nearer. The numbers do not depend on it.
         compile: Whether torch.compile makes one program of the loss and its gradient; `auto` where the budget is
@@ -21,12 +33,17 @@ class Trainer(pl.Trainer):
         fast_linear: Whether linear layers on the CPU take their products from oneDNN; by rounding the same.
         gradient_clip_val: Largest norm of the gradient; None leaves it alone.
         strategy: `ddp` for one run on several devices, `auto` for one.
-        devices: How many; without `ddp` whatever Lightning takes for one.
-        accelerator: As Lightning's.
-        rank: Which of the processes of `ddp` this one is.
+        devices: How many; without `ddp` one, or `[2]` for the third GPU.
+        accelerator: `cpu`, `gpu`, or `auto` for a GPU where there is one.
         precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32.
             (float16 would need its losses scaled.)
-        arguments: Of Lightning's Trainer.
+        log_every_n_steps: Optimizer updates between two reports of the training loss.
+        enable_progress_bar: Whether the bar and a line per evaluation are shown.
+        enable_model_summary: Whether the layers are listed.
+        profiler: Lightning's, of its steps and hooks.
+        deterministic: Whether PyTorch refuses, or warns of, operations that give other numbers each time.
+        benchmark: Whether cuDNN tries its convolutions for the fastest.
+        detect_anomaly: Whether autograd says which operation gave a NaN; slow.
 
     Raises:
         ConfigError: Several devices are asked for in a way that there is not, or more than there are.
@@ -34,22 +51,57 @@ class Trainer(pl.Trainer):
 
     def __init__(
         self,
+        callbacks: list[pl.Callback],
+        default_root_dir: Path,
+        plugins: list[Any],
+        rank: int = 0,
         steps_per_execution: PositiveInt = 50,
         compile: Literal["auto"] | bool = "auto",
         fast_linear: bool = True,
         gradient_clip_val: PositiveFloat | None = None,
         precision: Literal["32-true", "32", 32, "bf16-mixed", "bf16"] = "32-true",
         strategy: Literal["auto", "ddp"] = "auto",
-        devices: int | str | list[int] = 1,
+        devices: Devices = 1,
         accelerator: str = "auto",
-        rank: int = 0,
-        **arguments: Any,
+        log_every_n_steps: PositiveInt = 50,
+        enable_progress_bar: bool = True,
+        enable_model_summary: bool = True,
+        profiler: Literal["simple", "advanced", "pytorch"] | None = None,
+        deterministic: bool | Literal["warn"] | None = None,
+        benchmark: bool | None = None,
+        detect_anomaly: bool = False,
     ) -> None:
-        self.processes = 1
+        self.processes, own = 1, devices
         if strategy == "ddp":
-            self.processes, devices = _processes(devices), _device(accelerator, rank, _processes(devices))
-        # to Lightning each process is a run of its own: its way of sharing knows one update per step
-        super().__init__(precision=precision, devices=devices, accelerator=accelerator, **arguments)
+            self.processes, own = _processes(devices), _device(accelerator, rank, _processes(devices))
+        try:
+            # to Lightning each process is a run of its own: its way of sharing knows one update per step
+            super().__init__(
+                callbacks=callbacks,
+                default_root_dir=default_root_dir,
+                plugins=plugins,
+                precision=precision,
+                devices=own,
+                accelerator=accelerator,
+                log_every_n_steps=log_every_n_steps,
+                # by what is among the callbacks; Lightning would add its own
+                enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
+                enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
+                enable_model_summary=enable_model_summary,
+                profiler=profiler,
+                deterministic=deterministic,
+                benchmark=benchmark,
+                detect_anomaly=detect_anomaly,
+                logger=False,
+                max_epochs=1,
+                # callbacks are to expect validations within the epoch
+                val_check_interval=1,
+                check_val_every_n_epoch=None,
+                num_sanity_val_steps=0,
+            )
+        except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+            asked = f"trainer.accelerator={accelerator} trainer.devices={devices}"
+            raise ConfigError(f"trainer: {error} ({asked})") from error
         if self.world_size > 1:
             raise ConfigError(f"trainer.devices={devices}: one run on several devices is trainer=ddp")
         self.steps_per_execution = steps_per_execution

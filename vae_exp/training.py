@@ -18,12 +18,15 @@ from hydra.types import RunMode
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.callbacks import LambdaCallback
+from pytorch_lightning.loggers import Logger
 
 from vae_exp.architecture import Architecture
-from vae_exp.assembly import build, build_architecture, build_data, build_later, check_config
+from vae_exp.assembly import build, build_architecture, build_data, build_later, build_part, check_config, check_pixels
 from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
+from vae_exp.config.overrides import check_overrides
 from vae_exp.config.stored import read_config
 from vae_exp.config.trust import Trust, targets, trusted
 from vae_exp.data_parallel import Share, processes
@@ -32,6 +35,7 @@ from vae_exp.errors import ConfigError, Diverged, Interrupted, RunError
 from vae_exp.experiment import STATE, Experiment
 from vae_exp.likelihood import unvalidated
 from vae_exp.logger import finish
+from vae_exp.memory import check_memory, readable_shortage
 from vae_exp.metrics import headline, history, told
 from vae_exp.network.linear import fast_linear
 from vae_exp.other_callbacks import build_callbacks, check_monitors, others
@@ -75,7 +79,7 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
     """
     directory = RunDirectory(path)
     if config.get("stages"):
-        check_config(config)
+        _check(config, hydra)
         return _train_stages(config, directory, hydra)
     return _train_alone(Start(config, directory, hydra))
 
@@ -87,7 +91,7 @@ def _train_alone(start: Start) -> float:
         if config.resume is None:
             _begin(start)
             return _train(start, checkpoint=None)
-        check_config(config)
+        _check(config, start.hydra)
         checkpoint = _checkpoint_to_go_on_from(config, directory)
         if _is_trained(checkpoint, config) and directory.is_completed():
             log.info("%s %s", directory.path, _why_it_is_trained(checkpoint))
@@ -138,10 +142,11 @@ def _train(start: Start, checkpoint: dict[str, Any] | None) -> float:
     experiment, status, error = None, "failed", None
     try:
         if checkpoint is None:
-            check_config(config)
+            _check(config, hydra)
             start()
         experiment, data = _build(config, anew=checkpoint is None)
-        _run(start, experiment, data, checkpoint)
+        with readable_shortage():
+            _run(start, experiment, data, checkpoint)
         status = "completed"
     except BaseException as exception:
         status, error = _ending(exception)
@@ -164,6 +169,11 @@ def _train(start: Start, checkpoint: dict[str, Any] | None) -> float:
 def _value(metrics: dict[str, float]) -> float:
     """What `train` returns; NaN where nothing was evaluated."""
     return headline(metrics, "test")[1] if metrics else math.nan
+
+
+def _check(config: DictConfig, hydra: DictConfig) -> None:
+    check_overrides(config, typed(hydra))
+    check_config(config)
 
 
 def _ending(exception: BaseException) -> tuple[str, str]:
@@ -202,9 +212,12 @@ def _why_it_is_trained(checkpoint: dict[str, Any]) -> str:
 
 def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
     """What is trained, and on what; nothing is read yet but the weights that a new run starts from."""
+    check_memory(config)
     pl.seed_everything(config.seed, verbose=False)
     data = build_data(config)
     architecture = build_architecture(config, data)
+    if anew:
+        check_pixels(architecture, data)
     if config.start_from is not None and anew:
         start_from(architecture, config.start_from, Trust(trusted(config.get("trust")), targets(config)))
     experiment = Experiment(
@@ -234,7 +247,8 @@ def _run(start: Start, experiment: Experiment, data: DataModule, checkpoint: dic
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
         nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
-        trainer.loggers = [build(node, directory=directory.path, config=resolved) for node in nodes]
+        own: dict[str, Any] = {"directory": directory.path, "config": resolved}
+        trainer.loggers = [build_part(node, "logger", Logger, **own) for node in nodes]
     if checkpoint is not None and _is_trained(checkpoint, config):
         start()
         _finish(directory, experiment, data, checkpoint, trainer)
@@ -315,26 +329,14 @@ def _fit(
 
 
 def _build_trainer(config: DictConfig, directory: RunDirectory, callbacks: list[pl.Callback], rank: int = 0) -> Trainer:
-    try:
-        trainer: Trainer = build(
-            config.trainer,
-            rank=rank,
-            callbacks=callbacks,
-            default_root_dir=directory.path,
-            # a job of a scheduler is one process like any other, however many tasks it was given
-            plugins=[AtomicCheckpointIO(), LightningEnvironment()],
-            logger=False,
-            max_epochs=1,
-            # callbacks are to expect validations within the epoch
-            val_check_interval=1,
-            check_val_every_n_epoch=None,
-            # by what is among the callbacks; Lightning would add its own
-            enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
-            enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
-            num_sanity_val_steps=0,
-        )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise ConfigError(f"trainer: {error}") from error
+    trainer: Trainer = build(
+        config.trainer,
+        rank=rank,
+        callbacks=callbacks,
+        default_root_dir=directory.path,
+        # a job of a scheduler is one process like any other, however many tasks it was given
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+    )
     return trainer
 
 
@@ -354,14 +356,17 @@ def _results(
     metrics = {} if experiment is None else dict(experiment.metrics)
     for name in ("step", "epoch", "seconds"):
         metrics.pop(name, None)
-    values = flat(config)
-    results: dict[str, Any] = {"status": status, "error": error, "name": values["name"]}
+    try:
+        values = flat(config)
+    except OmegaConfBaseException:  # which is what went wrong
+        values = {}
+    results: dict[str, Any] = {"status": status, "error": error, "name": values.get("name")}
     results["overrides"] = typed(hydra)
     results |= {group: hydra.runtime.choices.get(group) for group in IDENTITY}
     results |= {
         "latent_dim": values.get("architecture.latent_dim"),
-        "seed": values["seed"],
-        "budget": values["samples"],
+        "seed": values.get("seed"),
+        "budget": values.get("samples"),
     }
     results |= {
         "stopped_by": experiment.stopped_by if experiment else None,

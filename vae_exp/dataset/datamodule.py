@@ -49,6 +49,8 @@ class DataModule(LightningDataModule):
             _check_labels(labels, source.classes)
         self.source = source
         self.batch_size = batch_size
+        self.binarization = binarization
+        self.binarized = binarization != "none"
         self.static = binarization == "static"
         self.dynamic = binarization == "dynamic"
         self.binarize = BINARIZE[binarization]

@@ -1,0 +1,227 @@
+"""Values that cannot be: each as a user types it, and some in the place of every value of every yaml."""
+
+import math
+from copy import deepcopy
+from dataclasses import fields
+
+import pytest
+import torch
+from conftest import needs_frey_face
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from test_compose import GROUPS, choices
+
+from vae_exp import memory
+from vae_exp.__main__ import CONFIG_DIR
+from vae_exp.assembly import GIVEN, Root, check_config
+from vae_exp.errors import UserError
+from vae_exp.memory import check_memory
+from vae_exp.run_directory import RunDirectory
+from vae_exp.schema import check, target
+from vae_exp.training import _build_trainer
+
+QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+def refused(outcome, *words):
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+    assert not (outcome.directory / "checkpoints" / "last.ckpt").exists()
+    if (outcome.directory / "results.json").exists():
+        assert outcome.results["status"] == "failed"
+
+
+NEEDED = ["needs about", "GiB of memory", "there are"]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("~samples", ["samples: a value is needed"]),
+        ("~seed", ["seed: a value is needed"]),
+        ("~name", ["name: a value is needed"]),
+        ("~paths.cache", ["paths.cache: a value is needed"]),
+        ("~stages", ["~stages: stages is null"]),
+        ("~optimizer.lr", ["optimizer.lr: a value is needed"]),
+        ("~optimizer.lrr", ["optimizer.lrr: no such key", "mean optimizer.lr?"]),
+        ("network=[mlp]", ["network=[mlp]: is a list"]),
+        ("architecture=dae architecture/corruption=[masking,gaussian]", ["architecture/corruption=[masking,gaussian]"]),
+        ("network=3", ["network=3: a part cannot be 3"]),
+        ("weight_prior=inf", ["weight_prior=inf", "finite"]),
+        ("optimizer=adam optimizer.betas=[0.9,nan]", ["optimizer.betas=[0.9, nan]", "finite"]),
+        ("name=''", ["name="]),
+        ("trainer.accelerator=cpu trainer.devices=-3", ["trainer.devices=-3"]),
+        ("trainer.accelerator=cpu trainer.devices=-1", ["trainer.devices=-1", "CPU"]),
+        ("trainer.accelerator=cpu trainer.devices=x", ["trainer.devices=x"]),
+        ("trainer.accelerator=cpu trainer.devices=[0]", ["trainer.devices=[0]", "CPU"]),
+        ("trainer.log_every_n_steps=0", ["trainer.log_every_n_steps=0", "greater than 0"]),
+        ("start_from=/nonexistent", ["start_from=/nonexistent"]),
+        ("dataset.source._target_=os.path", ["dataset.source._target_=os.path: is a module"]),
+        ("dataset.source._target_=vae_exp.network.MLP", ["dataset.source._target_=", "a Source is needed"]),
+        ("likelihood._target_=vae_exp.network.MLP", ["likelihood._target_=", "a Likelihood is needed"]),
+        ("callbacks.evaluate._target_=builtins.dict", ["callbacks.evaluate._target_=builtins.dict"]),
+        ("+callbacks.x._target_=vae_exp.likelihood.Bernoulli", ["callbacks.x._target_=", "a Callback is needed"]),
+        ("network.hidden_sizes=[8", ["network.hidden_sizes=[8: "]),
+        ("samples=${seed", ["samples=${seed: "]),
+        ("samples=${nothing}", ["samples: ", "'nothing' not found"]),
+        ("network.hidden_sizes=[99999999999999999999]", ["network.hidden_sizes=[99999999999999999999]", "at most"]),
+        ("architecture.latent_dim=1000000000", ["architecture.latent_dim=1000000000: ", *NEEDED]),
+        ("network.hidden_sizes=[100000000]", ["network.hidden_sizes=[100000000]: ", *NEEDED]),
+        ("objective.samples=1000000000", ["objective.samples=1000000000: ", *NEEDED]),
+        ("objective=mcem objective.samples=1000000000", ["objective.samples=1000000000: ", *NEEDED]),
+        ("dataset.batch_size=1000000000 samples=2000000000", ["dataset.batch_size=1000000000: ", *NEEDED]),
+        ("+experiment=mnist_sae architecture.sizes=[1000000000]", ["stages.layer1: architecture.sizes=", *NEEDED]),
+        ("trainer.max_epochs=3", ["trainer.max_epochs: no such key", "samples=…", "60000"]),
+        ("+trainer.limit_train_batches=2", ["trainer.limit_train_batches: no such key", "dataset.train_size=…"]),
+        ("trainer.profiler=simple", ["+trainer.profiler=…"]),
+        (
+            "dataset.binarization=dynamic likelihood=gaussian",
+            ["dataset.binarization=dynamic", "likelihood.variance=fixed"],
+        ),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_named(run, override, words):
+    refused(run(*QUICK, *(word.replace("''", "") for word in override.split())), *words)
+
+
+def test_every_argument_of_lightnings_trainer_is_taken_or_explained():
+    from inspect import signature
+
+    import pytorch_lightning as pl
+
+    from vae_exp.config.lightning import ADDED, INSTEAD
+    from vae_exp.trainer import Trainer
+
+    theirs, ours = (set(signature(kind).parameters) for kind in (pl.Trainer, Trainer))
+    assert theirs <= (ours - GIVEN["trainer"]) | INSTEAD.keys()
+    assert set(ADDED) == ours - GIVEN["trainer"] - set(OmegaConf.load(CONFIG_DIR / "trainer" / "default.yaml"))
+
+
+@pytest.mark.parametrize("sweeper", ["grid", "optuna"])
+def test_a_sweep_over_nothing_is_no_sweep(run, tmp_path, sweeper):
+    words = ["seed=range(0)", f"hydra/sweeper={sweeper}", "dataset.validation_size=50", "hydra.sweep.dir=sweep"]
+    outcome = run("-m", *QUICK, *words)
+    assert outcome.status == 1
+    assert "seed=range(0): has no value" in outcome.err
+    assert not (tmp_path / "sweep" / "multirun.yaml").exists()
+
+
+def test_binarised_images_may_have_a_fixed_variance(run):
+    outcome = run("dataset.binarization=static", "likelihood=gaussian", "likelihood.variance=fixed", *QUICK)
+    assert outcome.status == 0, outcome.err
+
+
+def test_a_finite_but_absurd_end_is_called_diverged(run):
+    words = [*QUICK, "optimizer.lr=0.1", "trainer.compile=false"]
+    absurd = run(*words)
+    assert absurd.status == 1
+    assert "1,000 times what a model costs that has learned nothing" in absurd.err
+    assert (absurd.results["status"], absurd.results["samples"]) == ("diverged", 200)
+    assert -math.inf < absurd.results["test/bound"] < -1e9
+    # before the end there is hope
+    recovered = run(*words, "samples=600")
+    assert (recovered.status, recovered.results["status"]) == (0, "completed")
+
+
+@needs_frey_face
+def test_a_small_fixed_std_is_not_absurd(run):
+    words = ["dataset=frey_face", "likelihood=gaussian", "likelihood.variance=fixed", "likelihood.std=0.01"]
+    outcome = run(*words, *QUICK, "optimizer.lr=1e-6")
+    assert outcome.results["status"] == "completed", outcome.err
+    assert outcome.results["test/bound"] < -200 * 560
+
+
+def test_memory_that_runs_out_is_one_message(run, monkeypatch):
+    monkeypatch.setattr("vae_exp.training.check_memory", lambda config: None)
+    monkeypatch.setattr("vae_exp.architecture.VAE.begin", lambda *_: torch.empty(2**60))
+    refused(run(*QUICK), "Out of memory", "dataset.batch_size")
+
+
+def test_the_estimate_leaves_no_trace_and_is_near_what_is_allocated(monkeypatch):
+    config = composed("name=test", "network.hidden_sizes=[4000]")
+    before = torch.get_rng_state()
+    weights, batch = memory._needed(config)
+    assert torch.equal(before, torch.get_rng_state())
+    parameters = 784 * 4000 * 2 + 4000 * 40 + 4000 * 20 + 4000 + 40 + 4000 + 784
+    assert weights == 3 * 4 * parameters
+    assert 4 * 100 * (784 + 2 * 4000) <= batch < 10 * 4 * 100 * (784 + 2 * 4000)
+    monkeypatch.setattr(memory, "_memory", lambda: weights + batch - 1)
+    with pytest.raises(UserError, match=r"network\.hidden_sizes=\[4000\]"):
+        check_memory(config)
+
+
+BAD = [None, "", -1, math.inf, [], 10**20]
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("config", overrides=[*overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    OmegaConf.resolve(config)
+    return config
+
+
+def keys(node, path=""):
+    """Every key, without those that say what is built."""
+    for key in (str(key) for key in node if not str(key).startswith("_")):
+        yield f"{path}{key}"
+        if isinstance(node[key], DictConfig):
+            yield from keys(node[key], f"{path}{key}.")
+
+
+CHOICES = [
+    (group, choice)
+    for group in sorted(GROUPS - {"experiment", "hydra/launcher", "hydra/sweeper", "architecture/corruption"})
+    for choice in choices(group)
+    if "_target_" in OmegaConf.load(CONFIG_DIR / group / f"{choice}.yaml")  # the others are variants of these
+] + [("callbacks", "default"), ("logger", "many")]
+
+
+def complaint(build):
+    """What is said of a value, empty where nothing is; any other error is a fault."""
+    try:
+        build()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path):
+    config = composed(f"{group}={choice}", "name=test")
+    part = config.get(group) or {}
+
+    def build(changed):
+        if "_target_" in part:
+            check(changed, target(changed, group), group, GIVEN)
+        else:
+            check_config(OmegaConf.create({**config, group: changed}))
+        whole = OmegaConf.create({**config, group: changed})
+        if group == "trainer":
+            _build_trainer(whole, RunDirectory(tmp_path))
+        elif group not in ("callbacks", "logger", "optimizer"):
+            memory._needed(whole)
+
+    for key in keys(part):
+        for value in BAD:
+            changed = deepcopy(part)
+            OmegaConf.update(changed, key, value, merge=False)
+            said = complaint(lambda changed=changed: build(changed))
+            assert f"{group}.{key}" in said or not said, (key, value, said)
+
+
+def test_a_bad_value_at_the_top_is_refused_or_builds():
+    config = composed("name=test")
+    for key in [field.name for field in fields(Root)] + ["paths.data", "paths.cache"]:
+        for value in BAD:
+            changed = deepcopy(config)
+            OmegaConf.update(changed, key, value, merge=False)
+            said = complaint(lambda changed=changed: check_config(changed))
+            assert key in said or not said, (key, value, said)
