@@ -123,7 +123,7 @@ def refused(monkeypatch, capfd, canary):
         with pytest.raises((RunError, SystemExit)) as refusal:
             read(monkeypatch, path)
         message, _, hint = capfd.readouterr().err.partition("\n\n")
-        if refusal.type is RunError:
+        if isinstance(refusal.value, RunError):
             message = str(refusal.value)
         else:
             assert refusal.value.code == 1

@@ -70,9 +70,10 @@ class SweepDirectory:
             missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
             raise RunError(missing + nearest)
         hydra = self.recorded().get("hydra")
-        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in READ):
+        found: dict[str, Any] = {key: {} for key in READ} | (hydra if isinstance(hydra, dict) else {})
+        if not all(isinstance(found[key], dict) for key in READ):
             raise Damaged(f"{self.record}: is not the record of a sweep")
-        return hydra
+        return found
 
     def words(self) -> list[str]:
         """The command line that it began with.
