@@ -10,9 +10,9 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vae_exp.config.replay import check_words
+from vae_exp.config.replay import check_words, trust_words
 from vae_exp.config.stored import Damaged, read_yaml
-from vae_exp.config.trust import Trust, trust_words
+from vae_exp.config.trust import Trust
 from vae_exp.errors import RunError, nearest_first
 from vae_exp.lock import alone
 

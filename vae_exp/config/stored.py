@@ -90,7 +90,8 @@ def resolved(values: Any, path: Path) -> DictConfig:
     for key, value in leaves(values):
         if isinstance(value, str) and ("${" in value or value == "???"):
             raise RunError(
-                f"{key}={printable(value)} in {path}: a stored config is resolved already: interpolations are refused"
+                f"{printable(key)}={printable(value)} in {printable(path)}: a stored config is resolved already: "
+                "interpolations are refused"
             )
     return OmegaConf.create(values)
 
@@ -115,7 +116,7 @@ def check_links(directory: Path) -> None:
         for entry in (Path(folder) / name for name in [*folders, *files]):
             link = entry.name != WANDB_LINK and entry.is_symlink()
             if link and not Path(os.path.realpath(entry)).is_relative_to(root):
-                raise RunError(f"{entry}: is a link that leads out of {directory}: replace it by what it leads to")
+                raise RunError(f"{printable(entry)}: is a link that leads out of {directory}: put in what it leads to")
 
 
 def folder(name: Any, where: str) -> str:
