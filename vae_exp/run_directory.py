@@ -143,7 +143,7 @@ def _resolved(word: str, config: DictConfig) -> str:
         return word
     value = OmegaConf.select(config, key.lstrip("+"))
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        escaped = value.replace("'", "\\'")
         return f"{key}='{escaped}'"
     return f"{key}={value}" if isinstance(value, bool | int | float) else word
 

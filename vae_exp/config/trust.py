@@ -168,6 +168,6 @@ def _refusal(place: str, name: str, where: str, origin: str = "") -> str:
     offer = "" if package in OWN or not package.isidentifier() else f" If you trust its package: trust={package}"
     really = f", which is from {origin}" if origin else ""
     return (
-        f"{printable(place)}._target_={printable(name)} in {printable(where)}{really}: is refused: a directory may name "
-        f"only our own parts, each in its place. Allowed here: {names or 'none'}.{offer}"
+        f"{printable(place)}._target_={printable(name)} in {printable(where)}{really}: is refused: a directory may "
+        f"name only our own parts, each in its place. Allowed here: {names or 'none'}.{offer}"
     )
