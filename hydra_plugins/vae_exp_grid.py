@@ -90,7 +90,8 @@ class GridSweeper(Sweeper):
         with directory.taken():
             if directory.record.exists():
                 began = directory.hydra()
-                theirs, ours = (hydra["runtime"]["choices"]["hydra/sweeper"] for hydra in (began, self.config.hydra))
+                ours = self.config.hydra.runtime.choices["hydra/sweeper"]
+                theirs = (began["runtime"].get("choices") or {}).get("hydra/sweeper")
                 if theirs != ours:
                     raise self._another(directory, f"it is of hydra/sweeper={theirs}, not {ours}")
                 check_same(began)

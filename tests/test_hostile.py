@@ -123,7 +123,7 @@ def refused(monkeypatch, capfd, canary):
         with pytest.raises((RunError, SystemExit)) as refusal:
             read(monkeypatch, path)
         message, _, hint = capfd.readouterr().err.partition("\n\n")
-        if refusal.type is RunError:
+        if isinstance(refusal.value, RunError):
             message = str(refusal.value)
         else:
             assert refusal.value.code == 1
@@ -282,6 +282,7 @@ WORDS = [
     "stages={one:['network._target_=sent_along.Net']}",
     "+stages.one=['+hydra.callbacks.new._target_=sent_along.Net']",
     "--config-dir=sent",
+    "+trust.new=sent_along",
     "-m",
     "not an override",
 ]
@@ -301,6 +302,17 @@ def test_a_directory_cannot_trust_itself(hostile, refused):
     put(config_of(hostile), "trust", "sent_along")
     put(config_of(hostile), "network._target_", "sent_along.Net")
     assert refused(READERS["load_run"], hostile).endswith("trust=sent_along")
+
+
+def test_the_name_of_a_directory_is_not_what_the_command_line_names(hostile, refused):
+    put(config_of(hostile), "network", BITES["an import"])
+    named = hostile.rename(hostile.with_name("x._target_=sent_along.Net"))
+    assert refused(READERS["resume"], named).endswith("trust=sent_along")
+
+
+def test_what_is_refused_is_told_in_one_line(hostile, refused):
+    put(config_of(hostile), "network._target_", "os.system\nAll is well\x1b[2J")
+    assert "os.system\\nAll is well\\x1b[2J" in refused(READERS["load_run"], hostile)
 
 
 SWEEP = {

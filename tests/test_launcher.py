@@ -84,7 +84,7 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     # Ray's words are those of the sweep, what is typed goes before
     sys.path.insert(0, str(TESTS))
     try:
-        resumed = run("-m", "sweep.resume=sweep", "hydra/launcher=basic")
+        resumed = run("-m", "sweep.resume=sweep", "hydra/launcher=basic", "trust=in_a_job")
     finally:
         sys.path.remove(str(TESTS))
     assert resumed.status == 0, resumed.err

@@ -11,6 +11,7 @@ from vae_exp import sample
 from vae_exp.config.replay import check_words
 from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError, RunError
+from vae_exp.run_directory import RunDirectory
 
 QUICK = ["samples=200", "network.hidden_sizes=[4]", "architecture.latent_dim=2", "logger=none", "trainer.compile=false"]
 QUICK += ["callbacks.figures=null", "callbacks.evaluate.decades=0.1", "dataset.train_size=200"]
@@ -82,6 +83,26 @@ def test_a_sweep_of_ones_own_parts_goes_on(run, package, monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["sample", "run=sweep/0", "n=4", "trust=my_package"])
     sample.main()
     assert "samples_4.png" in capfd.readouterr().out
+
+
+def test_a_word_with_an_interpolation_is_recorded_resolved(run):
+    words = ['name="it\'s ${seed}"', "weight_prior=${architecture.beta}"]
+    begun = run(*QUICK, *words)
+    assert begun.status == 0, begun.err
+    recorded = RunDirectory(begun.directory).words()
+    assert "weight_prior=1.0" in recorded
+    outcome = run(f"resume={begun.directory}", "samples=300")
+    assert outcome.status == 0, outcome.err
+    assert begun.results["name"] == "it's 0"
+
+
+def test_directions_say_whom_to_trust(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.overrides.parent.mkdir()
+    directory.overrides.write_text(yaml.safe_dump(["network._target_=my_package.Net", "samples=3"]))
+    assert directory.go_on == f"python -m vae_exp resume={tmp_path} trust=my_package"
+    directory.overrides.write_text(yaml.safe_dump(["network._target_=vae_exp.network.MLP"]))
+    assert directory.go_on == f"python -m vae_exp resume={tmp_path}"
 
 
 def test_what_a_trusted_package_imports_is_not_its_own(run, package):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from vae_exp.cli.config_dir import check_flags
-from vae_exp.config.replay import check_words
-from vae_exp.config.trust import Trust, check_directory, named_by, trusted
+from vae_exp.config.replay import check_words, named_by
+from vae_exp.config.trust import Trust, check_directory, trusted
 from vae_exp.errors import ConfigError, RunError, unknown_key
 from vae_exp.run_directory import RunDirectory
 from vae_exp.sweep_directory import SweepDirectory

@@ -11,8 +11,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_exp.config.replay import trust_words
 from vae_exp.config.stored import read_words
-from vae_exp.config.trust import trust_words
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
 from vae_exp.results.files import write_atomically
@@ -154,15 +154,27 @@ class RunDirectory:
         return known_results(self.results).get("status") == "completed"
 
     def write_record(self, config: DictConfig, hydra: DictConfig) -> None:
-        """The record of what runs: the config, interpolations resolved, the command line, and Hydra's own config."""
+        """The record of what runs: config and command line, interpolations resolved, and Hydra's own config."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
-        write_atomically(self.overrides, OmegaConf.to_yaml(typed(hydra)))
+        write_atomically(self.overrides, OmegaConf.to_yaml([_resolved(word, config) for word in typed(hydra)]))
         write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write `results.json`, whole or not at all."""
         write_atomically(self.results, json.dumps(results, indent=2) + "\n")
+
+
+def _resolved(word: str, config: DictConfig) -> str:
+    """A word without interpolations: those in a stored one are refused."""
+    key, _, text = word.partition("=")
+    if "${" not in text:
+        return word
+    value = OmegaConf.select(config, key.lstrip("+"))
+    if isinstance(value, str):
+        escaped = value.replace("'", "\\'")
+        return f"{key}='{escaped}'"
+    return f"{key}={value}" if isinstance(value, bool | int | float) else word
 
 
 def typed(hydra: DictConfig) -> list[str]:

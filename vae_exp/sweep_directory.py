@@ -9,8 +9,8 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from vae_exp.config.replay import trust_words
 from vae_exp.config.stored import Damaged, read_yaml
-from vae_exp.config.trust import trust_words
 from vae_exp.errors import RunError, nearest_first
 from vae_exp.lock import alone
 from vae_exp.results.flags import recorded_flags

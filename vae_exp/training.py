@@ -219,7 +219,7 @@ def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
     if anew:
         check_pixels(architecture, data)
     if config.start_from is not None and anew:
-        start_from(architecture, config.start_from, Trust(trusted(config.get("trust")), targets(config)))
+        start_from(architecture, config.start_from, _trust(config))
     experiment = Experiment(
         architecture,
         build_later(config.optimizer),
@@ -229,6 +229,11 @@ def _build(config: DictConfig, anew: bool) -> tuple[Experiment, DataModule]:
         config=OmegaConf.to_yaml(config, resolve=True),
     )
     return experiment, data
+
+
+def _trust(config: DictConfig) -> Trust:
+    """What the directories that the command line names may name: what it names itself."""
+    return Trust(trusted(config.get("trust")), targets(OmegaConf.to_container(config, resolve=True)))
 
 
 def _run(start: Start, experiment: Experiment, data: DataModule, checkpoint: dict[str, Any] | None) -> None:

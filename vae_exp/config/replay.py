@@ -1,14 +1,16 @@
 """The words that `resume=` and `sweep.resume=` replay: they choose packaged parts and set values, and no more."""
 
 import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 
-from vae_exp.config.stored import leaves, printable
-from vae_exp.config.trust import Trust
+from vae_exp.config.stored import Damaged, leaves, printable, read_yaml
+from vae_exp.config.trust import Trust, packages_of, targets
 from vae_exp.errors import RunError
 
 VALUES = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
@@ -51,6 +53,8 @@ def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False)
         key = override.key_or_group
         if override.package is not None:
             raise _refused(word, where, "puts a part in another place")
+        if re.split(r"[./]", key)[0] in ("resume", "trust"):
+            raise _refused(word, where, "is for the command line")
         if re.split(r"[./]", key)[0] == "hydra":
             _check_setting(word, override, where, sweep)
         for value in _values(override):
@@ -64,13 +68,36 @@ def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False)
                 check_words(_of_params(key, value), trust, where)
 
 
+def named_by(words: list[str], config_dirs: list[Path]) -> frozenset[str]:
+    """The `_target_`s that a command line names, in its words and in the config directories that it names."""
+    found = [targets(node) for word in words for node in _nodes(word)]
+    for file in (file for folder in config_dirs for file in folder.rglob("*.yaml")):
+        with suppress(Damaged):  # Hydra says so
+            found.append(targets(read_yaml(file)))
+    return frozenset().union(*found)
+
+
+def trust_words(words: list[str]) -> list[str]:
+    """What has to be typed beside `resume=` for these words to be replayed."""
+    packages = packages_of(named_by(words, []))
+    return [f"trust={packages[0] if len(packages) == 1 else '[' + ','.join(packages) + ']'}"] if packages else []
+
+
+def _nodes(word: str) -> list[Any]:
+    """What a word adds to the config, for each of its values; nothing for what is no override."""
+    with suppress(HydraException, RecursionError):
+        override = OverridesParser.create().parse_override(word)
+        return [_nested(override.key_or_group, value) for value in _values(override)]
+    return []
+
+
 def _parsed(word: str, where: str, sweep: bool) -> Override:
     named = sweep and word.lstrip("+").startswith("hydra.sweep.subdir=")
     if "${" in (re.sub(REFERENCE, "", word) if named else word):
         raise _refused(word, where, "is an interpolation")
     try:
         override: Override = OverridesParser.create().parse_override(word)
-    except HydraException as error:
+    except (HydraException, RecursionError) as error:
         raise _refused(word, where, "is no override") from error
     return override
 
@@ -122,6 +149,6 @@ def _of_params(key: str, value: Any) -> list[str]:
 def _refused(word: str, where: str, reason: str) -> RunError:
     key = printable(word.partition("=")[0].lstrip("+~"))
     return RunError(
-        f"{key}: {printable(word)} in {where} is refused: a stored word may choose packaged parts and set values, this "
-        f"one {reason}. If you trust it, type it yourself"
+        f"{key}: {printable(word)} in {printable(where)} is refused: a stored word may choose packaged parts and set "
+        f"values, this one {reason}. If you trust it, type it yourself"
     )

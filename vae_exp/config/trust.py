@@ -1,6 +1,5 @@
 """Which `_target_`s of a stored config may be built: our own parts, each in its place, and trusted packages'."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +8,7 @@ from typing import Any
 
 import yaml
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.stored import Damaged, check_links, leaves, printable, read_config
@@ -22,13 +21,20 @@ FOLDERS = ("callbacks", "logger")
 SPECIAL = {"_target_", "_args_", "_convert_", "_recursive_"}
 """What Hydra reads in a node that it builds; `_partial_` is harmless."""
 
-NEEDLESS = "no part of ours is written so"
-
 OUTSIDE = {
     # Lightning's own that take numbers and names, and write no file by themselves
     "callbacks": {
         f"pytorch_lightning.callbacks.{name}"
-        for name in ("DeviceStatsMonitor", "EarlyStopping", "LearningRateMonitor", "StochasticWeightAveraging", "Timer")
+        for name in (
+            "DeviceStatsMonitor",
+            "EarlyStopping",
+            "LearningRateMonitor",
+            "ModelSummary",
+            "RichModelSummary",
+            "RichProgressBar",
+            "Timer",
+            "TQDMProgressBar",
+        )
     },
     "hydra.sweeper.sampler": {
         f"optuna.samplers.{name}Sampler"
@@ -45,7 +51,7 @@ class Trust:
 
     Args:
         packages: Everything that is defined in these packages or modules.
-        names: These `_target_`s: those that the caller's own command line names.
+        names: These `_target_`s, such as those that the caller's own command line names.
     """
 
     packages: tuple[str, ...] = ()
@@ -74,7 +80,8 @@ class Trust:
         if "_target_" in part and name not in allowed(place):
             raise RunError(_refusal(place, name, where))
         for key in sorted(part.keys() & SPECIAL - {"_target_"}):
-            raise RunError(f"{place}.{key}={printable(part[key])} in {where}: is refused: {NEEDLESS}")
+            key = f"{printable(place)}.{key}={printable(part[key])}"
+            raise RunError(f"{key} in {printable(where)}: is refused: no part of ours is written so")
 
     def _covers(self, name: str) -> bool:
         own = name.partition(".")[0] in OWN
@@ -131,9 +138,15 @@ def parts(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         yield from parts(value, f"{place}.{key}" if place else str(key))
 
 
-def targets(config: DictConfig) -> frozenset[str]:
-    """What a config builds."""
-    return frozenset(str(part.get("_target_")) for _, part in parts(OmegaConf.to_container(config)))
+def targets(node: Any) -> frozenset[str]:
+    """What is built of plain values."""
+    return frozenset(str(part["_target_"]) for _, part in parts(node) if "_target_" in part)
+
+
+def packages_of(names: frozenset[str]) -> list[str]:
+    """The packages that have to be trusted for these to be built."""
+    ours = frozenset().union(*packaged().values(), *OUTSIDE.values())
+    return sorted({name.partition(".")[0] for name in names - ours} - set(OWN))
 
 
 def allowed(place: str) -> frozenset[str]:
@@ -158,26 +171,12 @@ def packaged() -> dict[str, frozenset[str]]:
     return {place: frozenset(names) for place, names in found.items()}
 
 
-def named_by(arguments: list[str], config_dirs: list[Path]) -> frozenset[str]:
-    """The targets that a command line names itself, and those of the config directories that it names."""
-    files = [file for folder in config_dirs for file in folder.rglob("*.yaml")]
-    texts = [*arguments, *(file.read_text(errors="replace") for file in files)]
-    return frozenset(name for text in texts for name in re.findall(r"_target_['\"]?\s*[:=]\s*['\"]?([\w.]+)", text))
-
-
-def trust_words(words: list[str]) -> list[str]:
-    """What has to be typed beside `resume=` for these words to be replayed."""
-    ours = frozenset().union(*packaged().values(), *OUTSIDE.values())
-    packages = sorted({name.partition(".")[0] for name in named_by(words, []) - ours} - set(OWN))
-    return [f"trust={packages[0] if len(packages) == 1 else '[' + ','.join(packages) + ']'}"] if packages else []
-
-
 def _refusal(place: str, name: str, where: str, origin: str = "") -> str:
     names = ", ".join(sorted(allowed(place)))
     package = (origin or name).partition(".")[0]
     offer = "" if package in OWN or not package.isidentifier() else f" If you trust its package: trust={package}"
     really = f", which is from {origin}" if origin else ""
     return (
-        f"{place}._target_={printable(name)} in {where}{really}: is refused: a directory may name only our own parts, "
-        f"each in its place. Allowed here: {names or 'none'}.{offer}"
+        f"{printable(place)}._target_={printable(name)} in {printable(where)}{really}: is refused: a directory may "
+        f"name only our own parts, each in its place. Allowed here: {names or 'none'}.{offer}"
     )
