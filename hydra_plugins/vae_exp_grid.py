@@ -18,6 +18,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vae_exp.config.replay import named_by
+from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
 from vae_exp.jobs import ELSEWHERE
 from vae_exp.results.files import write_atomically
@@ -120,8 +122,12 @@ class GridSweeper(Sweeper):
             return jobs
         if _swept(overrides) != _swept(self._overrides(directory.hydra()["sweeper"].get("params"), directory.task())):
             return jobs
-        drawn = read_values(directory.jobs, _swept(overrides))
+        drawn = read_values(directory.jobs, _swept(overrides), self._trust(overrides))
         return [_with_values(jobs[0], values) for values in drawn]
+
+    def _trust(self, overrides: list[Override]) -> Trust:
+        """What the values of the jobs may name: what is trusted, and what the command line names itself."""
+        return Trust(trusted(self.config.get("trust")), named_by([o.input_line or "" for o in overrides], []))
 
     def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
         parser = OverridesParser.create(config_loader=self.loader)

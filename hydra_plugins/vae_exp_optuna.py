@@ -136,7 +136,7 @@ class OptunaSweeper(GridSweeper):
 
     def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
         keys = [override.get_key_element() for override in overrides if override.is_sweep_override()]
-        proposed = read_values(directory.proposals, keys) if directory.is_search else []
+        proposed = read_values(directory.proposals, keys, self._trust(overrides)) if directory.is_search else []
         jobs = self._runs(directory, [_words(overrides, values) for values in proposed])
         returns: list[JobReturn] = []
         failures: Failures = {}

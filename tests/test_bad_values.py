@@ -64,7 +64,7 @@ NEEDED = ["needs about", "GiB of memory", "there are"]
         ("dataset.source._target_=vae_exp.network.MLP", ["dataset.source._target_=", "a Source is needed"]),
         ("likelihood._target_=vae_exp.network.MLP", ["likelihood._target_=", "a Likelihood is needed"]),
         ("callbacks.evaluate._target_=builtins.dict", ["callbacks.evaluate._target_=builtins.dict"]),
-        ("+callbacks.x._target_=vae_exp.likelihood.Bernoulli", ["callbacks.x._target_=", "a Callback is needed"]),
+        ("+callbacks.x._target_=vae_exp.likelihood.Bernoulli", ["callbacks.x._target_=", "is no callback"]),
         ("network.hidden_sizes=[8", ["network.hidden_sizes=[8: "]),
         ("samples=${seed", ["samples=${seed: "]),
         ("samples=${nothing}", ["samples: ", "'nothing' not found"]),
@@ -205,7 +205,7 @@ def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path):
             check_config(OmegaConf.create({**config, group: changed}))
         whole = OmegaConf.create({**config, group: changed})
         if group == "trainer":
-            _build_trainer(whole, RunDirectory(tmp_path))
+            _build_trainer(whole, RunDirectory(tmp_path), [])
         elif group not in ("callbacks", "logger", "optimizer"):
             memory._needed(whole)
 

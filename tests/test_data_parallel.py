@@ -107,7 +107,7 @@ def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(r
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["trainer.devices=0"], ["trainer.devices=0", "1 or more"]),
+        (["trainer.devices=0"], ["trainer.devices=0", "greater than 0"]),
         (["trainer.devices=auto"], ["trainer.devices=auto", "whole number"]),
         (["trainer.devices=30", "dataset.batch_size=20"], ["trainer.devices=30", "20 images in a batch"]),
         (["objective=mcem"], ["trainer=ddp", "trainer=default"]),

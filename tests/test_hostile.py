@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -358,7 +359,7 @@ def test_the_words_of_a_sweep_are_held_to_the_same(hostile_sweep, refused, word,
 @pytest.mark.parametrize("subdirectory", ["../elsewhere", "/tmp/elsewhere"])
 def test_a_sweep_stays_in_its_directory(hostile_sweep, refused, subdirectory):
     put(hostile_sweep / "multirun.yaml", "hydra.overrides.hydra", [f"hydra.sweep.subdir={subdirectory}"])
-    assert "leads out of the sweep's directory" in refused(SWEEP["resume"], hostile_sweep)
+    assert "is no folder in" in refused(SWEEP["resume"], hostile_sweep)
 
 
 @pytest.mark.parametrize("value", ["sent_along.Net", "${oc.env:CANARY}"])
@@ -388,7 +389,7 @@ def test_the_config_in_a_checkpoint_is_data_too(hostile, refused):
     assert refused(READERS["resume"], hostile).startswith("seed=${oc.env:CANARY} in ")
 
 
-@pytest.mark.parametrize("stage", ["..", "../sent", "/etc", ".", "a/b", "", 3, ["x"]], ids=str)
+@pytest.mark.parametrize("stage", ["..", "../sent", "/etc", ".", "a/b", ""], ids=str)
 @pytest.mark.parametrize("reader", ["load_run", "report"])
 def test_a_stage_is_a_folder_of_the_run(hostile, refused, reader, stage):
     results = json.loads((hostile / "results.json").read_text())
@@ -416,11 +417,11 @@ def test_a_link_that_leads_out_is_refused(hostile, refused, canary, reader, link
 
 @pytest.mark.usefixtures("canary")
 @pytest.mark.parametrize("identity", ["../../canary", "", "x\nrun"])
-def test_the_id_of_a_wandb_run_is_an_id(clean, hostile, refused, identity):
+def test_the_id_of_a_wandb_run_is_an_id_or_a_new_one_is_made(clean, hostile, monkeypatch, identity):
     (hostile / "wandb").mkdir()
     (hostile / "wandb" / "id").write_text(identity)
-    read = lambda patch, path: program(patch, f"resume={path}", "samples=300", "logger=wandb")  # noqa: E731
-    assert f"{hostile}/wandb/id: is no id" in refused(read, hostile)
+    program(monkeypatch, f"resume={hostile}", "samples=300", "logger=wandb")
+    assert re.fullmatch("[a-z0-9]+", (hostile / "wandb" / "id").read_text())
 
 
 EVIL = "<img src=x onerror=alert(1)>](http://x)|\x1b]0;x\x07\n# head"

@@ -142,12 +142,13 @@ class TestEarlyStopping:
         cut = [f"+callbacks.cut._target_={__name__}.Interrupt", "+callbacks.cut.at=700"]
         whole = run(*words)
         assert whole.results["samples"] == 800
+        again = ["callbacks.cut=null", f"trust={__name__}"]
         signalled, killed = tmp_path / "signalled", tmp_path / "killed"
         assert run(*words, *cut, directory=signalled).results["status"] == "interrupted"
         with pytest.raises(RuntimeError, match="power cut"):
             run(*words, *cut, "+callbacks.cut.kill=true", directory=killed)
         for directory in (signalled, killed):
-            assert run(f"resume={directory}", "callbacks.cut=null", directory=directory).results["samples"] == 800
+            assert run(f"resume={directory}", *again, directory=directory).results["samples"] == 800
             assert numbers(directory) == numbers(whole.directory)
 
     def test_the_order_in_the_config_does_not_matter(self, run):
@@ -178,11 +179,11 @@ class TestModelCheckpoint:
         best = sorted(rows, key=lambda row: row["validation/bound"])[-2:]
         names = {f"epoch={int(row['epoch'])}-step={row['step']}.ckpt" for row in best}
         assert {path.name for path in (folder / "mine").iterdir()} == names | {"last.ckpt"}
-        loaded = vae_exp.load_run(outcome.directory, checkpoint="mine/last")
-        model = vae_exp.load_run(outcome.directory).model
+        loaded = vae_exp.load_run(outcome.directory, checkpoint="mine/last", trust="pytorch_lightning")
+        model = vae_exp.load_run(outcome.directory, trust="pytorch_lightning").model
         assert all(map(torch.equal, loaded.model.parameters(), model.parameters()))
         # and goes on where it was
-        assert run(f"resume={outcome.directory}", "samples=1300").status == 0
+        assert run(f"resume={outcome.directory}", "samples=1300", "trust=pytorch_lightning").status == 0
         assert len([*(folder / "mine").glob("epoch*.ckpt")]) == 2
 
     def test_saves_the_latest_where_nothing_is_monitored(self, run):
@@ -231,7 +232,7 @@ def test_a_users_callback_may_stop_the_run_and_its_state_is_taken_up(run, tmp_pa
     outcome = run(*mine("Diary", "stop_at=500"), *QUICK, "trainer.steps_per_execution=1")
     assert outcome.results["stopped_by"] == "Diary: trainer.should_stop was set"
     assert outcome.results["samples"] == outcome.results["evaluated_at"] == 500
-    assert run(f"resume={outcome.directory}", "callbacks.mine.stop_at=600").status == 0
+    assert run(f"resume={outcome.directory}", "callbacks.mine.stop_at=600", f"trust={__name__}").status == 0
     steps = [line[1] for line in json.loads((tmp_path / "diary.json").read_text()) if line[0] == "evaluation"]
     assert steps == [4, 5, 6]
 

@@ -27,6 +27,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     directory = RunDirectory(path)
     if not directory.overrides.exists():
         raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing")
+    recorded = directory.words()
     check_flags(arguments, directory.flags, directory.go_on)
     trust = _trust(arguments)
     check_directory(directory.path, trust)
@@ -36,7 +37,6 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     changed = {key_of(argument) for argument in typed}
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
-    recorded = directory.words()
     began = [word for word in recorded if key_of(word) not in changed | {"resume", "trust"}]
     check_words(began, trust, str(directory.overrides))
     # what is typed now may change or take out what was added then: callbacks.stop.patience=5, callbacks.stop=null

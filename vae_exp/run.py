@@ -60,7 +60,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
     config, results = read_config(directory.config), read_results(directory.results)
     if config.get("stages"):
         stage = results.get("stage")
-        if results["status"] != "completed" or not stage:
+        if results["status"] != "completed":
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
         return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
     model = _built(config, directory.config)

@@ -15,7 +15,7 @@ from vae_exp.config.replay import trust_words
 from vae_exp.config.stored import read_words
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
-from vae_exp.results.files import write_atomically
+from vae_exp.results.files import known, write_atomically
 from vae_exp.results.flags import recorded_flags
 from vae_exp.results.summary import known_results
 
@@ -37,7 +37,8 @@ class RunDirectory:
     @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
-        own = trust_words(self.words()) if self.overrides.exists() else []
+        recorded = known(read_words, self.overrides) if self.overrides.exists() else None
+        own = trust_words(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *own])
 
     @property

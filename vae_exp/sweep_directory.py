@@ -13,6 +13,7 @@ from vae_exp.config.replay import trust_words
 from vae_exp.config.stored import Damaged, read_yaml
 from vae_exp.errors import RunError, nearest_first
 from vae_exp.lock import alone
+from vae_exp.results.files import known
 from vae_exp.results.flags import recorded_flags
 
 READ = ("overrides", "runtime", "sweeper")
@@ -48,7 +49,8 @@ class SweepDirectory:
     @property
     def go_on(self) -> str:
         """What to type to go on with it, for a shell."""
-        own = trust_words(self.words()) if self.record.exists() else []
+        recorded = known(lambda _: self.words(), self.record) if self.record.exists() else None
+        own = trust_words(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}", *own])
 
     @property

@@ -42,8 +42,13 @@ def shared(subdir: str, fault: str) -> str:
     return f"hydra.sweep.subdir={subdir}: {fault}. Add the job's number: hydra.sweep.subdir={subdir}_${{hydra.job.num}}"
 
 
-def read_values(path: Path, keys: Collection[str]) -> list[Values]:
+def read_values(path: Path, keys: Collection[str], trust: Trust) -> list[Values]:
     """What every job of a sweep has of the keys that vary.
+
+    Args:
+        path: The file.
+        keys: The keys.
+        trust: What the caller lets the values name.
 
     Raises:
         RunError: The file is missing, cut off, or of other keys, or a value does more than to be one.
@@ -54,5 +59,5 @@ def read_values(path: Path, keys: Collection[str]) -> list[Values]:
             raise ValueError(f"every job should have {', '.join(keys) or 'nothing'}")
         if not all(isinstance(value, str) for job in jobs for value in job.values()):
             raise ValueError("every value should be text")
-    check_words([f"{key}={value}" for job in jobs for key, value in job.items()], Trust(), str(path))
+    check_words([f"{key}={value}" for job in jobs for key, value in job.items()], trust, str(path))
     return jobs

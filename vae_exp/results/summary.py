@@ -17,8 +17,9 @@ def read_results(path: Path) -> dict[str, Any]:
     """
     results: dict[str, Any] = read_json(path, dict)
     with readable(path):
-        if not isinstance(results.get("status"), str) or not isinstance(results.get("stage", ""), str):
-            raise ValueError("it has no status")
+        for name in ("status", "stage"):
+            if not isinstance(results.get(name, "" if name == "stage" else None), str):
+                raise ValueError(f"it has no {name}")
         if results["status"] == "completed" and results.get("samples") is None:
             raise ValueError("it has no samples")
         for name, value in results.items():
