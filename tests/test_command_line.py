@@ -247,7 +247,7 @@ def test_help_and_config_do_not_import_torch(tmp_path, arguments):
     assert not list(Path(tmp_path).iterdir())
 
 
-def test_help_lists_what_can_be_chosen(tmp_path):
-    out, _ = command_line("vae_exp", "--help", cwd=tmp_path).communicate(timeout=60)
+def test_help_lists_what_can_be_chosen(run):
+    out = run("--help").out
     for word in ("+experiment=mnist_vae", "dataset=", "frey_face", "keras_conv_vae", "weight_prior: 1.0"):
         assert word in out
