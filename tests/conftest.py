@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,19 @@ def never_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
+LOAD = MNIST.load
+
+
+@cache
+def _few_digits(root: Path) -> Splits:
+    splits = LOAD(MNIST(str(root)))
+    return Splits(splits.train[:400], splits.test[:100])
+
+
 @pytest.fixture
 def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of MNIST's real images, so that a test of behaviour need not wait for 70,000."""
-    load = MNIST.load
-
-    def first(self: MNIST) -> Splits:
-        splits = load(self)
-        return Splits(splits.train[:400], splits.test[:100])
-
-    monkeypatch.setattr(MNIST, "load", first)
+    """The first of MNIST's real images, read once, so that a test of behaviour need not wait for 70,000."""
+    monkeypatch.setattr(MNIST, "load", lambda self: _few_digits(self.root))
 
 
 @dataclass

@@ -20,8 +20,8 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray i
 needs_joblib = pytest.mark.skipif(find_spec("joblib") is None, reason="the extra joblib is not installed")
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra slurm is not installed")
 
-# one after another: address=auto finds any Ray that runs
-pytestmark = pytest.mark.xdist_group("ray")
+# one after another: address=auto finds any Ray that runs; with the other tests that start processes (tests/program.py)
+pytestmark = pytest.mark.xdist_group("processes")
 
 TESTS = Path(__file__).parent
 SMALL = [

@@ -10,6 +10,7 @@ from conftest import command_line, report_data
 
 from vae_exp.metrics import MetricsTable, read_metrics
 
+pytestmark = pytest.mark.xdist_group("processes")
 CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
 ARGUMENTS = [
     "vae_exp",
