@@ -109,6 +109,8 @@ def run(
         words = ["vae_exp", *arguments, f"paths.data={small_data}"]
         if not any(word.startswith(("resume=", "hydra.run.dir=", "-m")) for word in arguments):
             words.append(f"hydra.run.dir={directory}")
+        if not any(word.startswith(("-", "sweep.resume=", "hydra.mode=")) for word in arguments):
+            words.append("--run")  # or Hydra composes twice, to see in which mode it is
         monkeypatch.setattr(sys, "argv", words)
         capfd.readouterr()
         status = 0

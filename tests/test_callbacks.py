@@ -39,13 +39,11 @@ def test_evaluating_leaves_no_trace_in_the_training(run):
     assert often.results["test/bound"] == seldom.results["test/bound"]
 
 
-@pytest.mark.parametrize("architecture", ["vae", "dae"])
-def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run, architecture):
+def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run):
     """Exactly: also where the evaluations and the budget do not lie on a multiple of the updates."""
 
     def end(updates):
         outcome = run(
-            f"architecture={architecture}",
             "samples=2050",
             "dataset.binarization=dynamic",
             f"trainer.steps_per_execution={updates}",
