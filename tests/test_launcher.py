@@ -171,6 +171,7 @@ class TestRefused:
         assert told in outcome.err
         assert not (tmp_path / "sweep").exists()
 
+    @pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning")
     def test_a_cluster_that_is_not_there(self, run, tmp_path, monkeypatch):
         monkeypatch.delenv("RAY_ADDRESS", raising=False)
         outcome = run("-m", "seed=0,1", "hydra/launcher=ray", "hydra.launcher.address=auto", "hydra.sweep.dir=sweep")
