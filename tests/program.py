@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["vae_exp.training", "vae_exp.evaluate", "vae_exp.sample", "vae_exp.sweep"])
+CONTEXT.set_forkserver_preload(["vae_exp.training.run", "vae_exp.evaluate", "vae_exp.sample", "vae_exp.sweep"])
 
 
 class Program:

@@ -19,7 +19,7 @@ from vae_exp.errors import UserError
 from vae_exp.memory import check_memory
 from vae_exp.run_directory import RunDirectory
 from vae_exp.schema import check, target
-from vae_exp.training import _build_trainer
+from vae_exp.training.run import _build_trainer
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -137,7 +137,7 @@ def test_a_small_fixed_std_is_not_absurd(run):
 
 
 def test_memory_that_runs_out_is_one_message(run, monkeypatch):
-    monkeypatch.setattr("vae_exp.training.check_memory", lambda config: None)
+    monkeypatch.setattr("vae_exp.training.run.check_memory", lambda config: None)
     monkeypatch.setattr("vae_exp.architecture.VAE.begin", lambda *_: torch.empty(2**60))
     refused(run(*QUICK), "Out of memory", "dataset.batch_size")
 

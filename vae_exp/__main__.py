@@ -45,7 +45,7 @@ def run(config: DictConfig) -> float:
         config.resume = str(directory.path)
     with lasting_output(), interruptible(directory):  # a launcher's process has streams and signals of its own
         # torch takes seconds to import: not before there is something to train
-        from vae_exp.training import train
+        from vae_exp.training.run import train
 
         try:
             return train(config, directory.path, job)

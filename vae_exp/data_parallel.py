@@ -155,7 +155,7 @@ def _part() -> None:
 
 def main() -> None:
     """Train beside the process that the user started."""
-    from vae_exp.training import prepare_share
+    from vae_exp.training.run import prepare_share
 
     directory, resumed, folder, size, rank = sys.argv[1:]
     share = Share(int(rank), int(size))

@@ -10,18 +10,27 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_, get_total_norm
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from vae_exp import gradients
 from vae_exp.architecture import Architecture
 from vae_exp.data_parallel import Share
-from vae_exp.dataset.batches import TrainingBatch, importance
+from vae_exp.dataset.batches import Execution, importance
 from vae_exp.errors import Diverged
-from vae_exp.gradients import Loss
+from vae_exp.gradients import Compiled, Eager, Loss, is_repaid
 from vae_exp.network.bayesian import gaussian_parameters
 from vae_exp.network.linear import product_library
 from vae_exp.stopping import stopped_by
+from vae_exp.training.engine import (
+    GRAPHS_PER_EXECUTION,
+    UPDATES_PER_GRAPH,
+    Captured,
+    Update,
+    cuda_graph,
+    matmul_precision,
+    refuse,
+    why_not_captured,
+)
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +83,8 @@ class Experiment(pl.LightningModule):
         """Of the training images, where batches hold labelled ones in another proportion."""
         self.share = Share()
         """Of every batch, where several processes train."""
+        self._captured: Captured | None = None
+        self._gradients: Eager | Compiled = Eager(self)
         self.stop_requested = False
         self.stopped_by: str | None = None
         """Which callback stopped the run before its budget was spent, and why."""
@@ -96,16 +107,28 @@ class Experiment(pl.LightningModule):
         self.architecture.begin(images, labelled)
         if self.architecture.labelled_per_batch and labelled < images:
             self.labelled_share = labelled / images
-        auto = trainer.compile == "auto"
+        self._choose_engine()
+
+    def _choose_engine(self) -> None:
+        trainer: Any = self.trainer
+        optimizer, captured = trainer.optimizers[0], trainer.engine in ("auto", "captured")
+        reason = why_not_captured(self.device, self.architecture.amortized, self.share.size, optimizer)
+        if reason and trainer.engine == "captured":
+            raise refuse(reason)
+        compiled = is_repaid(self, self.samples // self._batch_size()) if trainer.compiles is None else trainer.compiles
+        eager = Eager(self)
+        self._gradients = Compiled(self, required=bool(trainer.compiles)) if compiled else eager
+        clip, parameters = trainer.largest_gradient_norm, list(self.architecture.parameters())
+        on_gpu = compiled and self.device.type == "cuda"  # on a CPU the optimizer is one kernel already
+        self._update = Update(self._gradients, parameters, optimizer, self.share, clip, on_gpu)
         # another size of batch would be compiled anew
-        self._gradients: gradients.Eager | gradients.Compiled = gradients.Eager(self)
-        self._gradients_of_rest = self._gradients
-        if gradients.is_repaid(self, self.samples // self._batch_size()) if auto else trainer.compile:
-            self._gradients = gradients.Compiled(self, required=not auto)
+        self._update_on_rest = Update(eager, parameters, optimizer, self.share, clip)
+        serve = trainer.datamodule.training_stream(self).serve
+        self._captured = None if reason or not captured else Captured(self._update, serve, optimizer, cuda_graph)
         float32 = trainer.precision == "32-true"
         self._product = product_library(self, self._batch_size(), self.device) if float32 else "bfloat16"
 
-    def training_step(self, batches: Iterator[TrainingBatch], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.
 
         Returns:
@@ -114,35 +137,52 @@ class Experiment(pl.LightningModule):
         Raises:
             Diverged: A loss was not finite.
         """
-        trainer: Any = self.trainer
-        optimizer = trainer.optimizers[0]
-        losses: list[Tensor] = []
-        batch_size = self._batch_size()
         began, seen = time.perf_counter(), self.samples_seen
-        for x, y, index in batches:
-            count = min(batch_size, self.samples - self.samples_seen)
-            if self.architecture.e_step(x, y, index):
-                loss, terms = (self._gradients if count == batch_size else self._gradients_of_rest)(x, y)
-                values = self.share.sum(self.parameters(), torch.stack([loss, *terms.values()]).detach(), count)
-                if trainer.largest_gradient_norm is not None:
-                    clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
-                optimizer.step()
-                losses.append(values)
-                self.steps += 1
-            self.samples_seen += count
-            if self.stop_requested:
-                break
-        engine = self._gradients.engine
-        self.computation = {"compiled": engine != "eager", "engine": engine, "product": self._product}
+        trainer: Any = self.trainer
+        with matmul_precision(trainer.float32_matmul_precision):
+            losses = list(self._updates(batches))
+        self.computation = {"compiled": self._gradients.engine != "eager", "engine": self._engine()}
+        self.computation["product"] = self._product
         if batch_idx == 0:
             log.info("Updates by %s, matrix products by %s", *list(self.computation.values())[1:])
         # the device is waited for once per execution, here
         if not losses:
             return {}
-        updates = torch.stack(losses).double().cpu()
+        updates = torch.cat(losses).double().cpu()
         speed = (self.samples_seen - seen) / (time.perf_counter() - began)
-        self._report(["loss", *(f"loss/{name}" for name in terms)], updates, speed)
+        self._report(self._update.names or self._update_on_rest.names, updates, speed)
         return {"loss": updates[:, 0].mean()}
+
+    def _updates(self, batches: Execution) -> Iterator[Tensor]:
+        """The losses of one update after another, (1, 1 + terms), or of a block of them, (K, 1 + terms)."""
+        batch_size = self._batch_size()
+        if self._captured is not None:
+            for block in batches.blocks(UPDATES_PER_GRAPH):
+                losses = self._captured(block)
+                self.samples_seen += block.numel()
+                self.steps += len(block)
+                yield losses
+                if self.stop_requested:
+                    return
+        for x, y, index in batches:
+            count = min(batch_size, self.samples - self.samples_seen)
+            if self.architecture.e_step(x, y, index):
+                losses = (self._update if count == batch_size else self._update_on_rest)(x, y, count)
+                self.steps += 1
+                yield losses[None]
+            self.samples_seen += count
+            if self.stop_requested:
+                return
+
+    @property
+    def updates_per_execution(self) -> int:
+        """Between two waits for the device: on a GPU that waits for nothing else, many."""
+        asked: int | None = getattr(self.trainer, "steps_per_execution", 1)
+        return asked or UPDATES_PER_GRAPH * (GRAPHS_PER_EXECUTION if self._captured else 1)
+
+    def _engine(self) -> str:
+        kernels = self._gradients.engine
+        return kernels if self._captured is None else f"CUDA graph, {kernels}"
 
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.

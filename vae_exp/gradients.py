@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -37,6 +38,9 @@ COARSE = 0.5, 1e-2
 
 REPAID_FROM = 20_000
 """Updates of a multilayer perceptron after which the time that compiling takes is won back (docs/performance.md)."""
+
+REPAID_ON_GPU_FROM = 200_000
+"""The same on a GPU, where the updates are captured either way."""
 
 
 class Eager:
@@ -197,10 +201,17 @@ class TakeLargeProducts(CustomGraphPass):
 
 
 def is_repaid(model: nn.Module, updates: int) -> bool:
-    """Whether compiling pays: many updates on a CPU, a compiler at hand, no convolutions (as fast without it)."""
+    """Whether compiling pays: many updates, a compiler at hand, no convolutions (as fast without it)."""
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    return updates >= REPAID_FROM and on_cpu and not convolutional and has_compiler()
+    devices = {parameter.device.type for parameter in model.parameters()}
+    on_cpu = devices == {"cpu"} and updates >= REPAID_FROM and has_compiler()
+    on_gpu = devices == {"cuda"} and updates >= REPAID_ON_GPU_FROM and has_triton()
+    return not convolutional and (on_cpu or on_gpu)
+
+
+def has_triton() -> bool:
+    """Whether there is the compiler that torch.compile takes on a GPU."""
+    return find_spec("triton") is not None
 
 
 def has_compiler() -> bool:

@@ -26,8 +26,11 @@ class Trainer(pl.Trainer):
         default_root_dir: The run directory.
         plugins: How checkpoints are written, and what the process knows of others.
         rank: Which of the processes of `ddp` this one is.
-        steps_per_execution: Optimizer updates per Lightning step; fewer where the next evaluation or the end of the
-            budget is nearer. The numbers do not depend on it.
+        steps_per_execution: Optimizer updates per Lightning step, None for 50, or 1000 where they are captured; fewer
+            where the next evaluation or the end of the budget is nearer. The numbers do not depend on it.
+        engine: How updates are computed: `eager`, operator by operator; `compiled`, by a program of torch.compile;
+            `captured`, on a GPU, many updates as one CUDA graph, compiled where `compile` says so; `auto`, captured
+            where that can be had, else eager or compiled. The numbers differ by rounding only.
         compile: Whether torch.compile makes one program of the loss and its gradient; `auto` where the budget is
             long enough to repay the time that takes. The numbers differ by rounding only.
         fast_linear: Whether linear layers on the CPU take their products from oneDNN; by rounding the same.
@@ -35,6 +38,8 @@ class Trainer(pl.Trainer):
         strategy: `ddp` for one run on several devices, `auto` for one.
         devices: How many; without `ddp` one, or `[2]` for the third GPU.
         accelerator: `cpu`, `gpu`, or `auto` for a GPU where there is one.
+        float32_matmul_precision: Of products of float32 in the training step, as torch.set_float32_matmul_precision has
+            it: `highest`, or on GPUs with tensor cores `high` (TF32) and `medium` (bfloat16).
         precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32.
             (float16 would need its losses scaled.)
         log_every_n_steps: Optimizer updates between two reports of the training loss.
@@ -55,11 +60,13 @@ class Trainer(pl.Trainer):
         default_root_dir: Path,
         plugins: list[Any],
         rank: int = 0,
-        steps_per_execution: PositiveInt = 50,
+        steps_per_execution: PositiveInt | None = None,
+        engine: Literal["auto", "eager", "compiled", "captured"] = "auto",
         compile: Literal["auto"] | bool = "auto",
         fast_linear: bool = True,
         gradient_clip_val: PositiveFloat | None = None,
         precision: Literal["32-true", "32", 32, "bf16-mixed", "bf16"] = "32-true",
+        float32_matmul_precision: Literal["highest", "high", "medium"] = "highest",
         strategy: Literal["auto", "ddp"] = "auto",
         devices: Devices = 1,
         accelerator: str = "auto",
@@ -105,8 +112,11 @@ class Trainer(pl.Trainer):
         if self.world_size > 1:
             raise ConfigError(f"trainer.devices={devices}: one run on several devices is trainer=ddp")
         self.steps_per_execution = steps_per_execution
-        self.compile = compile
+        self.engine = engine
+        self.compiles = _compiles(engine, compile)
+        """Whether to compile; None where the budget decides."""
         self.fast_linear = fast_linear
+        self.float32_matmul_precision = float32_matmul_precision
         self.largest_gradient_norm = gradient_clip_val
 
     @property
@@ -114,6 +124,14 @@ class Trainer(pl.Trainer):
         """Optimizer updates so far; Lightning would count none, since it does not make them."""
         module = self.lightning_module
         return module.steps if isinstance(module, Experiment) else 0
+
+
+def _compiles(engine: str, compile: Literal["auto"] | bool) -> bool | None:
+    if (engine, compile) in {("eager", True), ("compiled", False)}:
+        raise ConfigError(f"trainer.engine={engine}: contradicts trainer.compile={str(compile).lower()}")
+    if engine in ("eager", "compiled"):
+        return engine == "compiled"
+    return None if compile == "auto" else compile
 
 
 def _processes(devices: Any) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vae_exp.data_parallel import Share
 from vae_exp.dataset.base import Images, shuffled
+from vae_exp.dataset.binarization import dynamic
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
@@ -84,6 +85,7 @@ class TrainingStream:
         self.share = share or Share()
         self.images = images
         self.binarize = binarize
+        self.draws = binarize is dynamic
         self.batch_size = batch_size
         self.repeats = repeats
         self.labelled_per_batch = labelled_per_batch
@@ -94,15 +96,30 @@ class TrainingStream:
         self._labelled = Passes(known.nonzero()[:, 0], seed, 1)
         self._others = Passes((~known).nonzero()[:, 0], seed)
 
-    def __iter__(self) -> Iterator[Iterator[TrainingBatch]]:
-        return map(self._batches, _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals))
+    def __iter__(self) -> Iterator["Execution"]:
+        spans = _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals)
+        return (Execution(self, start, stop) for start, stop in spans)
 
-    def _batches(self, execution: tuple[int, int]) -> Iterator[TrainingBatch]:
-        start, stop = execution
-        for position in range(start, stop, self.batch_size):
-            index = self.share.of(self._index(position, min(self.batch_size, stop - position)))
-            some = self.images[index]
-            yield self.binarize(some.pixels), some.labels, index
+    def batch(self, position: int, count: int) -> TrainingBatch:
+        """The batch of so many images from this position on, or this process's share of it."""
+        index = self.share.of(self._index(position, count))
+        some = self.images[index]
+        return self.binarize(some.pixels), some.labels, index
+
+    def serve(self, index: Tensor) -> Iterator[Batch]:
+        """K whole batches whose images (K, B) are known already, read in one go."""
+        some = self.images[index.flatten()]
+        pixels, labels = some.pixels.unflatten(0, index.shape), some.labels.unflatten(0, index.shape)
+        if self.draws:  # batch by batch, as the random numbers of the updates come between theirs
+            return zip(map(self.binarize, pixels), labels, strict=True)
+        return zip(self.binarize(pixels), labels, strict=True)
+
+    def block(self, position: int, batches: int) -> Tensor:
+        """Which images so many whole batches hold, (K, B)."""
+        if self.repeats == 1 and not self.labelled_per_batch:
+            return self._others.between(position, position + batches * self.batch_size).view(batches, -1)
+        starts = range(position, position + batches * self.batch_size, self.batch_size)
+        return torch.stack([self._index(start, self.batch_size) for start in starts])
 
     def _index(self, position: int, count: int) -> Tensor:
         """Which images are served at so many positions of the stream, from this one on."""
@@ -119,6 +136,33 @@ class TrainingStream:
         """How many of the images before a position are labelled ones: of every batch the first."""
         batches, within = divmod(position, self.batch_size)
         return batches * self.labelled_per_batch + min(within, self.labelled_per_batch)
+
+
+class Execution:
+    """Some batches of the stream, one after another, alone or in blocks; each is served once.
+
+    Args:
+        stream: Whose.
+        start: Position of the first image.
+        stop: Position behind the last one.
+    """
+
+    def __init__(self, stream: TrainingStream, start: int, stop: int) -> None:
+        self._stream, self._position, self._stop = stream, start, stop
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        while self._position < self._stop:
+            position, count = self._position, min(self._stream.batch_size, self._stop - self._position)
+            self._position += count
+            yield self._stream.batch(position, count)
+
+    def blocks(self, batches: int) -> Iterator[Tensor]:
+        """The images (K, B) of so many whole batches at a time, as long as there are so many left."""
+        images = batches * self._stream.batch_size
+        while self._position + images <= self._stop:
+            position = self._position
+            self._position += images
+            yield self._stream.block(position, batches)
 
 
 def importance(y: Tensor, labelled_share: float) -> Tensor:

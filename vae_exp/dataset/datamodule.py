@@ -92,7 +92,10 @@ class DataModule(LightningDataModule):
     def train_dataloader(self) -> TrainingStream:
         """What is left of the experiment's budget: a resumed run goes on with the image that it stopped before."""
         assert self.trainer is not None
-        experiment: Any = self.trainer.lightning_module
+        return self.training_stream(self.trainer.lightning_module)
+
+    def training_stream(self, experiment: Any) -> TrainingStream:
+        """The same, of an experiment."""
         mixed = self.labelled < len(self.splits["train"])
         return TrainingStream(
             self.splits["train"],
@@ -101,7 +104,7 @@ class DataModule(LightningDataModule):
             experiment.samples_seen,
             experiment.samples,
             experiment.seed,
-            getattr(self.trainer, "steps_per_execution", 1),
+            experiment.updates_per_execution,
             experiment.goals,
             experiment.architecture.evaluations_per_batch,
             experiment.architecture.labelled_per_batch if mixed else 0,

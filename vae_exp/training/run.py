@@ -401,7 +401,7 @@ def _device_name(device: torch.device) -> str:
 
 def _git_revision() -> str | None:
     """The commit of the checkout that this code runs from, `+` where it was changed; None when installed."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     try:

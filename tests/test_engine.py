@@ -1,0 +1,119 @@
+"""Captured updates, with a stand-in for the CUDA graph: what surrounds the graph is the same on every device."""
+
+import pytest
+import torch
+
+from vae_exp import experiment
+from vae_exp.metrics import read_metrics
+from vae_exp.training import engine
+
+QUICK = ["logger=none", "callbacks.figures=null", "optimizer.lr=0.002", "dataset.batch_size=5"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+class Recorded:
+    """Stands for a CUDA graph: it runs what it was given on the memory that it was given."""
+
+    made = 0
+
+    def __init__(self, function):
+        Recorded.made += 1
+        self._function = function
+
+    def __call__(self):
+        return self._function()
+
+
+@pytest.fixture
+def captured(monkeypatch):
+    """Let runs on the CPU take the captured path, seven updates at a time."""
+    Recorded.made = 0
+    monkeypatch.setattr(experiment, "UPDATES_PER_GRAPH", 7)
+    monkeypatch.setattr(experiment, "cuda_graph", Recorded)
+    why_not = engine.why_not_captured
+    monkeypatch.setattr(
+        experiment, "why_not_captured", lambda device, *parts: why_not(torch.device("cuda"), *parts)
+    )
+
+
+def end(outcome):
+    """The rows and the whole state that a run ends with."""
+    rows = read_metrics(outcome.directory / "metrics.csv")
+    checkpoint = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)
+    states = checkpoint["optimizer_states"][0]["state"].values()
+    return (
+        [(row["samples"], row["step"], row["test/nll"]) for row in rows],
+        checkpoint["state_dict"],
+        [value for state in states for value in state.values()],
+        checkpoint["vae_exp"]["generator"],
+    )
+
+
+def same(one, other):
+    (rows, weights, optimizer, generator), (other_rows, other_weights, other_optimizer, other_generator) = one, other
+    assert rows == other_rows
+    assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
+    assert all(torch.equal(a, b) for a, b in zip(optimizer, other_optimizer, strict=True))
+    assert torch.equal(generator, other_generator)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ["dataset.binarization=dynamic"],
+        ["architecture=m2", "dataset.labels=20", "optimizer=adam"],
+        ["architecture=cvae", "likelihood=gaussian", "optimizer=rmsprop", "+trainer.gradient_clip_val=50"],
+        ["architecture=dae", "optimizer=sgd", "optimizer.momentum=0.9"],
+    ],
+    ids=lambda choices: choices[0],
+)
+def test_captured_updates_are_those_of_one_after_another(run, captured, choices):
+    """To the last bit, with the optimizer's state and the generator; also where a run is killed and goes on."""
+    by_one = run("samples=1050", "trainer.engine=eager", *choices, *QUICK)
+    assert Recorded.made == 0
+    whole = run("samples=1050", "trainer.engine=captured", *choices, *QUICK)
+    assert Recorded.made == 1
+    assert whole.results["engine"] == "CUDA graph, eager"
+    same(end(whole), end(by_one))
+
+
+def test_a_captured_run_goes_on_to_the_last_bit(run, captured):
+    whole = run("samples=1050", "dataset.binarization=dynamic", "optimizer=adam", *QUICK)
+    part = run("samples=520", "dataset.binarization=dynamic", "optimizer=adam", *QUICK)
+    assert run(f"resume='{part.directory}'", "samples=1050", directory=part.directory).status == 0
+    (_, weights, *_), (_, others, *_) = end(whole), end(part)
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["trainer.engine=captured"], "this run is on cpu"),
+        (["trainer.engine=eager", "trainer.compile=true"], "contradicts trainer.compile=true"),
+        (["trainer.engine=graph"], "captured"),
+    ],
+)
+def test_an_engine_that_cannot_be_had_is_refused(run, words, reason):
+    outcome = run("samples=100", *words, *QUICK)
+    assert outcome.status == 1
+    assert reason in outcome.err
+    assert "trainer.engine" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"), [(["objective=mcem"], "chains"), (["optimizer.lr_decay=0.1"], "optimizer.lr_decay")]
+)
+def test_what_a_graph_cannot_hold_is_not_captured(run, captured, words, reason):
+    outcome = run("samples=100", "trainer.engine=captured", *words, *QUICK)
+    assert outcome.status == 1
+    assert reason in outcome.err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("choices", [["dataset.binarization=dynamic"], ["architecture=m2", "dataset.labels=20"]], ids=str)
+def test_a_graph_on_a_gpu_is_the_same_as_one_update_after_another(run, choices):
+    quick = [*choices, *QUICK, "dataset.batch_size=2", "trainer.compile=false"]
+    same(
+        end(run("samples=1050", "trainer.engine=captured", *quick)),
+        end(run("samples=1050", "trainer.engine=eager", *quick)),
+    )
