@@ -31,9 +31,7 @@ def captured(monkeypatch):
     monkeypatch.setattr(experiment, "UPDATES_PER_GRAPH", 7)
     monkeypatch.setattr(experiment, "cuda_graph", Recorded)
     why_not = engine.why_not_captured
-    monkeypatch.setattr(
-        experiment, "why_not_captured", lambda device, *parts: why_not(torch.device("cuda"), *parts)
-    )
+    monkeypatch.setattr(experiment, "why_not_captured", lambda device, *parts: why_not(torch.device("cuda"), *parts))
 
 
 def end(outcome):
@@ -61,7 +59,7 @@ def same(one, other):
     "choices",
     [
         ["dataset.binarization=dynamic"],
-        ["architecture=m2", "dataset.labels=20", "optimizer=adam"],
+        ["architecture=m2", "architecture.labelled_per_batch=2", "dataset.labels=20", "optimizer=adam"],
         ["architecture=cvae", "likelihood=gaussian", "optimizer=rmsprop", "+trainer.gradient_clip_val=50"],
         ["architecture=dae", "optimizer=sgd", "optimizer.momentum=0.9"],
     ],
@@ -110,10 +108,12 @@ def test_what_a_graph_cannot_hold_is_not_captured(run, captured, words, reason):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("choices", [["dataset.binarization=dynamic"], ["architecture=m2", "dataset.labels=20"]], ids=str)
+@pytest.mark.parametrize(
+    "choices", [["dataset.binarization=dynamic"], ["architecture=m2", "dataset.labels=200"]], ids=str
+)
 def test_a_graph_on_a_gpu_is_the_same_as_one_update_after_another(run, choices):
-    quick = [*choices, *QUICK, "dataset.batch_size=2", "trainer.compile=false"]
+    quick = [*choices, *QUICK, "dataset.batch_size=20", "trainer.steps_per_execution=150", "trainer.compile=false"]
     same(
-        end(run("samples=1050", "trainer.engine=captured", *quick)),
-        end(run("samples=1050", "trainer.engine=eager", *quick)),
+        end(run("samples=3050", "trainer.engine=captured", *quick)),
+        end(run("samples=3050", "trainer.engine=eager", *quick)),
     )

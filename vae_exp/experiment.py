@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from vae_exp import gradients
 from vae_exp.architecture import Architecture
 from vae_exp.data_parallel import Share
 from vae_exp.dataset.batches import Execution, importance
 from vae_exp.errors import Diverged
-from vae_exp.gradients import Compiled, Eager, Loss, is_repaid
+from vae_exp.gradients import Loss
 from vae_exp.network.bayesian import gaussian_parameters
 from vae_exp.network.linear import product_library
 from vae_exp.stopping import stopped_by
@@ -84,7 +85,7 @@ class Experiment(pl.LightningModule):
         self.share = Share()
         """Of every batch, where several processes train."""
         self._captured: Captured | None = None
-        self._gradients: Eager | Compiled = Eager(self)
+        self._gradients: gradients.Eager | gradients.Compiled = gradients.Eager(self)
         self.stop_requested = False
         self.stopped_by: str | None = None
         """Which callback stopped the run before its budget was spent, and why."""
@@ -115,9 +116,13 @@ class Experiment(pl.LightningModule):
         reason = why_not_captured(self.device, self.architecture.amortized, self.share.size, optimizer)
         if reason and trainer.engine == "captured":
             raise refuse(reason)
-        compiled = is_repaid(self, self.samples // self._batch_size()) if trainer.compiles is None else trainer.compiles
-        eager = Eager(self)
-        self._gradients = Compiled(self, required=bool(trainer.compiles)) if compiled else eager
+        compiled = (
+            gradients.is_repaid(self, self.samples // self._batch_size())
+            if trainer.compiles is None
+            else trainer.compiles
+        )
+        eager = gradients.Eager(self)
+        self._gradients = gradients.Compiled(self, required=bool(trainer.compiles)) if compiled else eager
         clip, parameters = trainer.largest_gradient_norm, list(self.architecture.parameters())
         on_gpu = compiled and self.device.type == "cuda"  # on a CPU the optimizer is one kernel already
         self._update = Update(self._gradients, parameters, optimizer, self.share, clip, on_gpu)
