@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import vae_exp
 from vae_exp import evaluate, sample, sweep
 from vae_exp.checkpoint import AtomicCheckpointIO, read_checkpoint
+from vae_exp.config.stored import Damaged, parse
 from vae_exp.errors import RunError
 from vae_exp.logger import _keep_id, _run_id
 from vae_exp.metrics import read_metrics
@@ -41,6 +43,28 @@ def swept(run, tmp_path, tmp_path_factory):
     if not made.exists():
         assert run("-m", "seed=0,1,2", "samples=200", *QUICK, f"hydra.sweep.dir={made}").status == 0
     return shutil.copytree(made, tmp_path / "sweep")
+
+
+@pytest.mark.parametrize(
+    "value", ["1e-3", "1_000", "'1e3'", "yes", "1:30", ".inf", "null", "2020-01-01", "['a=${b}', {1: 2}]"]
+)
+def test_stored_values_are_read_as_omegaconf_reads_them(value):
+    text = f"key: {value}\n"
+    assert parse(text, Path()) == OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+
+
+def test_what_is_read_twice_is_not_shared():
+    first, second = (parse("keys: [1]\n", Path()) for _ in range(2))
+    first["keys"].append(2)
+    assert second == {"keys": [1]}
+
+
+@pytest.mark.parametrize(
+    "text", ["key: 1\nkey: 2", "a: &a 1\nb: *a", "key: !!binary aGk=", "[" * 5000, "key: ${a", "5"]
+)
+def test_other_texts_are_damaged(text):
+    with pytest.raises(Damaged, match=r"config\.yaml: cannot be read: "):
+        parse(text, Path("config.yaml"))
 
 
 @pytest.fixture
