@@ -1,5 +1,6 @@
 """Fixtures: small data that the tests make, the program run as a user runs it."""
 
+import gc
 import json
 import os
 import re
@@ -15,12 +16,16 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other, and threads that wait spin
 
+import omegaconf
 import pytest
 import torch
+from hydra._internal.hydra import Hydra
 from hypothesis import settings
 from program import Program
 from wandb_server import Server
+from xdist.scheduler import LoadScopeScheduling
 
+from vae_exp.config.stored import LOADER
 from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
 
@@ -29,11 +34,40 @@ os.environ.setdefault("WANDB_MODE", "offline")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+TOGETHER = {
+    "test_launcher": "Ray",  # one after another: address=auto finds any Ray that runs
+    "test_command_line": "forked",  # these share the process of tests/program.py, which takes seconds to start
+    "test_data_parallel": "forked",
+    "test_resume": "forked",
+    "test_stages": "forked",
+    "test_package": "long",
+    "test_wandb_sync": "long",
+    "test_wandb_workspace": "W&B",
+}
+"""Files whose tests one worker runs: first of all, because they take longest."""
+omegaconf._utils.get_yaml_loader = lambda: LOADER  # the same with libyaml: Hydra reads many files for every run
 FREY_FACE = Path(os.environ.get("VAE_EXP_DATA", "data")).absolute()
 needs_frey_face = pytest.mark.skipif(
     not (FREY_FACE / "frey_rawface.mat").exists(),
     reason="frey_rawface.mat may not be redistributed: set VAE_EXP_DATA to the folder that holds it",
 )
+
+
+class Scheduler(LoadScopeScheduling):
+    """Hands out the tests. (Marks for groups are without effect where pytest is 9.2 and pytest-xdist 3.8.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER.get(Path(nodeid.partition("::")[0]).stem, nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    return Scheduler(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is not looked for among the many objects that torch and others have made by now."""
+    gc.collect()
+    gc.freeze()
 
 
 def write_idx(path: Path, values: torch.Tensor) -> None:
@@ -109,8 +143,8 @@ def run(
         words = ["vae_exp", *arguments, f"paths.data={small_data}"]
         if not any(word.startswith(("resume=", "hydra.run.dir=", "-m")) for word in arguments):
             words.append(f"hydra.run.dir={directory}")
-        if not any(word.startswith(("-", "sweep.resume=", "hydra.mode=")) for word in arguments):
-            words.append("--run")  # or Hydra composes twice, to see in which mode it is
+        if not any(word.startswith("hydra.mode=") for word in arguments):
+            monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # or it composes once more, to see that
         monkeypatch.setattr(sys, "argv", words)
         capfd.readouterr()
         status = 0

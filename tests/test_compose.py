@@ -25,6 +25,7 @@ QUICK = [
     "logger=none",
     "callbacks.figures=null",
     "callbacks.evaluate.decades=0.1",
+    "callbacks.evaluate.images=20",
 ]
 # the default sizes would make two steps of so many networks long
 NETWORK = {"mlp": ["network.hidden_sizes=[8]"], "conv": ["network.channels=[4,6]", "network.strides=[1,2]"]}
@@ -99,7 +100,7 @@ def test_every_combination_trains_two_steps(run, dataset, architecture, likeliho
 @pytest.mark.usefixtures("few_digits")
 def test_every_objective_trains_and_its_model_can_be_loaded(run, objective, monkeypatch):
     monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
-    words = ["network.hidden_sizes=[8]", "architecture.latent_dim=3", "callbacks.evaluate.images=20"]
+    words = ["network.hidden_sizes=[8]", "architecture.latent_dim=3"]
     outcome = run(f"objective={objective}", *words, *QUICK)
     assert outcome.status == 0, outcome.err
     assert isinstance(outcome.results["test/bound"], float)

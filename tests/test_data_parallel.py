@@ -13,7 +13,6 @@ from conftest import command_line
 from vae_exp.data_parallel import Share
 from vae_exp.metrics import read_metrics
 
-pytestmark = pytest.mark.xdist_group("processes")
 SMALL = [
     "vae_exp",
     "dataset.train_size=300",

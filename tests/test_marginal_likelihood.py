@@ -63,9 +63,9 @@ def linear_gaussian():
     "estimate",
     [
         lambda model, x, y: importance_weighted(model, x, y, 20_000),
-        lambda model, x, y: annealed(model, x, y, chains=200, temperatures=100),
-        lambda model, x, y: by_posterior_samples(model, x, y, samples=1000, burn_in=40),
-        lambda model, x, y: by_posterior_samples(model, x, y, samples=1000, burn_in=40, begin_at="encoder"),
+        lambda model, x, y: annealed(model, x, y, chains=200, temperatures=50),
+        lambda model, x, y: by_posterior_samples(model, x, y, samples=1000, chains=50, burn_in=40),
+        lambda model, x, y: by_posterior_samples(model, x, y, samples=1000, chains=50, burn_in=40, begin_at="encoder"),
     ],
     ids=["importance weighted", "annealed", "by posterior samples", "begun at the encoder"],
 )

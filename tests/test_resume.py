@@ -10,7 +10,6 @@ from conftest import command_line, report_data
 
 from vae_exp.metrics import MetricsTable, read_metrics
 
-pytestmark = pytest.mark.xdist_group("processes")
 CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
 ARGUMENTS = [
     "vae_exp",
@@ -96,8 +95,8 @@ def test_a_larger_budget_goes_on_with_a_finished_run(run):
 @pytest.mark.parametrize(("online", "steps"), [("false", 10), ("true", 45)])
 def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, monkeypatch, online, steps):
     """With every image's latents, the step size and the evaluations of the batch that are left."""
-    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
-    quick = ["objective=mcem", "architecture.latent_dim=2", "network.hidden_sizes=[20]", "callbacks.evaluate.images=20"]
+    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 100)
+    quick = ["objective=mcem", "architecture.latent_dim=2", "network.hidden_sizes=[20]", "callbacks.evaluate.images=5"]
     quick += [f"objective.online={online}", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.01"]
     whole, stopped = run("samples=14000", *quick), run("samples=5200", *quick)
     assert (whole.results["samples"], whole.results["step"]) == (14000, steps)

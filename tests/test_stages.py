@@ -15,7 +15,6 @@ from vae_exp.architecture import Stacked
 from vae_exp.jobs import read_jobs
 from vae_exp.metrics import read_metrics
 
-pytestmark = pytest.mark.xdist_group("processes")
 STAGES = ["layer1", "layer2", "layer3", "fine_tuning"]
 SMALL = ["+experiment=mnist_sdae", "architecture.sizes=[12,10,8]", "logger=none", "callbacks.evaluate.decades=0.1"]
 CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}

@@ -3,17 +3,29 @@
 import os
 import re
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_exp.errors import RunError
 
 WANDB_LINK = "debug-core.log"
 """W&B links to its service's own log, which nothing here reads or writes."""
+
+
+def _loader() -> Any:
+    """OmegaConf's loader, which has its own rules for numbers, dates and repeated keys, with the parser of libyaml."""
+    slow = get_yaml_loader()
+    return type("Loader", (yaml.CSafeLoader, slow), {}) if yaml.__with_libyaml__ else slow
+
+
+LOADER = _loader()
 
 
 class Damaged(RunError):
@@ -39,19 +51,21 @@ def parse(text: Any, path: Path) -> Any:
         Damaged: It is no such text.
     """
     try:
-        return _plain(text)
+        return deepcopy(_plain(text))
     except (TypeError, AttributeError, ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise Damaged(f"{path}: cannot be read: {printable(reason)}") from error
 
 
+@lru_cache(maxsize=32)  # a command reads the same record several times
 def _plain(text: str) -> Any:
     """An alias can grow without bound, and a tag makes objects."""
     if not text.strip():
         raise ValueError("it is empty")
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=LOADER)):
         raise ValueError("it holds an alias")
-    values = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    read = yaml.load(text, Loader=LOADER)
+    values = OmegaConf.to_container(OmegaConf.create({} if read is None else read), resolve=False)
     for key, value in leaves(values):
         if not isinstance(value, str | int | float | None):
             raise ValueError(f"{key} is no plain value")
