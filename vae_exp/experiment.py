@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from vae_exp import gradients
 from vae_exp.architecture import Architecture
 from vae_exp.data_parallel import Share
-from vae_exp.dataset.batches import TrainingBatch, importance
+from vae_exp.dataset.batches import TrainingBatch
 from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
 from vae_exp.network.bayesian import gaussian_parameters
@@ -70,8 +70,6 @@ class Experiment(pl.LightningModule):
         """The latest evaluation."""
         self.goals: list[int] = []
         """The sample counts at which to evaluate."""
-        self.labelled_share: float | None = None
-        """Of the training images, where batches hold labelled ones in another proportion."""
         self.share = Share()
         """Of every batch, where several processes train."""
         self.stop_requested = False
@@ -79,12 +77,17 @@ class Experiment(pl.LightningModule):
         """Which callback stopped the run before its budget was spent, and why."""
         self.automatic_optimization = False  # a Lightning step runs many updates
 
-    def forward(self, x: Tensor, y: Tensor) -> Loss:
-        """The loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image."""
+    def forward(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
+        """The loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,).
+            counts: What each image counts for, (B,); None if all count alike.
+        """
         terms = self.architecture.terms(x, y)
-        if self.labelled_share is not None:
-            count = importance(y, self.labelled_share)
-            terms = {name: count * term for name, term in terms.items()}
+        if counts is not None:
+            terms = {name: counts * term for name, term in terms.items()}
         terms = {name: term.mean() for name, term in terms.items()}
         return torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum(), terms
 
@@ -94,8 +97,6 @@ class Experiment(pl.LightningModule):
         self.share.begin_alike(self)
         images, labelled = len(trainer.datamodule.splits["train"]), trainer.datamodule.labelled
         self.architecture.begin(images, labelled)
-        if self.architecture.labelled_per_batch and labelled < images:
-            self.labelled_share = labelled / images
         auto = trainer.compile == "auto"
         # another size of batch would be compiled anew
         self._gradients: gradients.Eager | gradients.Compiled = gradients.Eager(self)
@@ -119,11 +120,12 @@ class Experiment(pl.LightningModule):
         losses: list[Tensor] = []
         batch_size = self._batch_size()
         began, seen = time.perf_counter(), self.samples_seen
-        for x, y, index in batches:
-            count = min(batch_size, self.samples - self.samples_seen)
-            if self.architecture.e_step(x, y, index):
-                loss, terms = (self._gradients if count == batch_size else self._gradients_of_rest)(x, y)
-                values = self.share.sum(self.parameters(), torch.stack([loss, *terms.values()]).detach(), count)
+        for x, y, index, counts in batches:
+            size, count = self._sizes(batch_size)
+            whole = not self.architecture.undivided or (self.samples_seen + count) % batch_size == 0
+            if whole and self.architecture.e_step(x, y, index):
+                loss, terms = (self._gradients if size == batch_size else self._gradients_of_rest)(x, y, counts)
+                values = self.share.sum(self.parameters(), torch.stack([loss, *terms.values()]).detach(), size)
                 if trainer.largest_gradient_norm is not None:
                     clip_grad_norm_(self.architecture.parameters(), trainer.largest_gradient_norm)
                 optimizer.step()
@@ -208,6 +210,17 @@ class Experiment(pl.LightningModule):
 
     def _stopped_by(self) -> str | None:
         return stopped_by(self.trainer) if self.samples_seen < self.samples else None
+
+    def _sizes(self, batch_size: int) -> tuple[int, int]:
+        """How many images the next batch has, and how many of them have not been counted yet.
+
+        Where a budget ends inside an undivided batch, its part is counted and nothing is done with it: that waits for
+        the rest, which a larger budget brings.
+        """
+        left = self.samples - self.samples_seen
+        if not self.architecture.undivided:
+            return min(batch_size, left), min(batch_size, left)
+        return batch_size, min(batch_size - self.samples_seen % batch_size, left)
 
     def _batch_size(self) -> int:
         trainer: Any = self.trainer

@@ -48,6 +48,11 @@ class Architecture(nn.Module, ABC):
     inherits: str = ""
 
     @property
+    def undivided(self) -> bool:
+        """Whether a part of a batch means nothing: all training images are taken at once, or a batch several times."""
+        return not self.online or self.evaluations_per_batch > 1
+
+    @property
     @abstractmethod
     def prior(self) -> Distribution | None:
         """p(z) with event (latent_dim,), or None where the code has none."""

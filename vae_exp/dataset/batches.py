@@ -13,8 +13,8 @@ from vae_exp.dataset.base import Images, shuffled
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
 
-TrainingBatch = tuple[Tensor, Tensor, Tensor]
-"""The same, and which of the training images they are, (B,) int64."""
+TrainingBatch = tuple[Tensor, Tensor, Tensor, Tensor | None]
+"""The same, which of the training images they are, (B,) int64, and what each counts for, (B,), or None: all alike."""
 
 
 class Passes:
@@ -51,7 +51,9 @@ class TrainingStream:
     executions of several batches, each made when it is asked for.
 
     With `labelled_per_batch`, images with and without a label have passes of their own: every batch begins with so
-    many of the former. `importance` tells what each image then counts for.
+    many of the former. `importance` tells what each image then counts for, by the labels of the whole batch.
+
+    `undivided` batches are served whole, also the one that the span begins in and the one that it ends in.
 
     Args:
         images: All training images.
@@ -65,6 +67,7 @@ class TrainingStream:
         repeats: How often a batch is served before the next one; each time counts.
         labelled_per_batch: How many images of a batch have a label; 0 draws from all images alike.
         share: Which images of a batch are served, where other processes serve the others.
+        undivided: Whether a part of a batch means nothing.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class TrainingStream:
         repeats: int = 1,
         labelled_per_batch: int = 0,
         share: Share | None = None,
+        undivided: bool = False,
     ) -> None:
         self.share = share or Share()
         self.images = images
@@ -87,12 +91,14 @@ class TrainingStream:
         self.batch_size = batch_size
         self.repeats = repeats
         self.labelled_per_batch = labelled_per_batch
-        self._span = start, stop
+        self.undivided = undivided
+        self._span = start - start % batch_size if undivided else start, stop
         self._batches_per_execution = batches_per_execution
         self._goals = [*goals, stop]
         known = (images.labels >= 0) if labelled_per_batch else torch.zeros_like(images.labels, dtype=torch.bool)
         self._labelled = Passes(known.nonzero()[:, 0], seed, 1)
         self._others = Passes((~known).nonzero()[:, 0], seed)
+        self._labelled_share = len(self._labelled.index) / len(images)
 
     def __iter__(self) -> Iterator[Iterator[TrainingBatch]]:
         return map(self._batches, _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals))
@@ -100,9 +106,17 @@ class TrainingStream:
     def _batches(self, execution: tuple[int, int]) -> Iterator[TrainingBatch]:
         start, stop = execution
         for position in range(start, stop, self.batch_size):
-            index = self.share.of(self._index(position, min(self.batch_size, stop - position)))
+            size = self.batch_size if self.undivided else min(self.batch_size, stop - position)
+            whole = self._index(position, size)
+            index = self.share.of(whole)
             some = self.images[index]
-            yield self.binarize(some.pixels), some.labels, index
+            yield self.binarize(some.pixels), some.labels, index, self._counts(whole)
+
+    def _counts(self, whole: Tensor) -> Tensor | None:
+        """What the images of this share of a batch count for."""
+        if not self.labelled_per_batch:
+            return None
+        return self.share.of(importance(self.images.labels[whole], self._labelled_share))
 
     def _index(self, position: int, count: int) -> Tensor:
         """Which images are served at so many positions of the stream, from this one on."""
@@ -128,11 +142,11 @@ def importance(y: Tensor, labelled_share: float) -> Tensor:
     its kind in the training set over that in the batch.
 
     Args:
-        y: The batch's labels (B,), −1 where unknown.
+        y: The labels of the whole batch, also where several processes share it, (B,), −1 where unknown.
         labelled_share: Of the training images, in [0, 1].
     """
     known = y >= 0
-    labelled = known.float().mean()
+    labelled = known.to(torch.get_default_dtype()).mean()
     # a rest of a batch may have images of one kind only
     return torch.where(known, labelled_share / labelled, (1 - labelled_share) / (1 - labelled))
 

@@ -106,6 +106,7 @@ class DataModule(LightningDataModule):
             experiment.architecture.evaluations_per_batch,
             experiment.architecture.labelled_per_batch if mixed else 0,
             experiment.share,
+            experiment.architecture.undivided,
         )
 
     def training_batch_size(self, online: bool) -> int:
