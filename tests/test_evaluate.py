@@ -84,7 +84,9 @@ def test_a_run_may_be_called_by_a_number(run, tmp_path, monkeypatch, capfd):
     run("samples=100", "architecture.latent_dim=2", *QUICK, directory=tmp_path / "0")
     monkeypatch.setattr(sys, "argv", ["evaluate", "run=0", "k=2", "images=5", "ais_images=0", "hmc_images=0"])
     main()
-    assert "over 5 images" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "over 5 images" in out
+    assert "cannot exceed -" in out
 
 
 @pytest.mark.usefixtures("few_digits")

@@ -50,7 +50,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
 
-    log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
+    log p(x), in nats per image, of a model with a prior over its code alone; of grey images under a Bernoulli also the
+    `ceiling` that no such number can exceed. Of every model the squared error of its
     reconstructions, of a denoising one also of those that it makes of corrupted images, and the mean ‖∂code/∂x‖_F of
     the first 100 images; where there are labels, what share of the images the codes of the training images classify
     right, by their 5 nearest neighbours and by a linear probe, and of a classifier the share that it gets wrong. With
@@ -83,6 +84,7 @@ def evaluate(
     from vae_exp.architecture import VAE
     from vae_exp.assembly import build_data
     from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
+    from vae_exp.evaluation.notes import ceiling, notes
     from vae_exp.likelihood import unvalidated
     from vae_exp.network.linear import fast_linear
     from vae_exp.run import load_run
@@ -120,6 +122,7 @@ def evaluate(
         def weighted(k: int, n: int) -> dict[str, float]:
             return mean(partial(importance_weighted, vae, k=k), n)
 
+        results |= {"ceiling": ceiling(model, x), "notes": notes(model, x)}
         results["bound"] = mean(model.bound, len(x))
         for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
             results[f"L_{i}"] = weighted(i, len(x))
@@ -203,13 +206,15 @@ def _written(results: dict[str, Any], settings: dict[str, Any], started: float, 
 
 
 def _show(results: dict[str, Any]) -> None:
-    """One line each; the error is that of the mean over images."""
+    """One line each, then what has to be said; the error is that of the mean over images."""
     for name, value in results.items():
         if isinstance(value, dict) and "mean" in value:
             error, images = value["standard_error"], value["images"]
             print(f"{name:28} {value['mean']:10.3f} ± {error:.3f} nats per image, over {images:,} images")
         elif isinstance(value, int | float) and name != "seconds":
             print(f"{name:28} {value:10.4f}" if isinstance(value, float) else f"{name:28} {value:10d}")
+    for note in results.get("notes", []):
+        print(note)
 
 
 def main() -> None:

@@ -35,7 +35,8 @@ class Trainer(pl.Trainer):
         strategy: `ddp` for one run on several devices, `auto` for one.
         devices: How many; without `ddp` one, or `[2]` for the third GPU.
         accelerator: `cpu`, `gpu`, or `auto` for a GPU where there is one.
-        precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32.
+        precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32. (On a
+            GPU a training step's convolutions are in TF32 unless PyTorch is told otherwise; an evaluation's are not.)
             (float16 would need its losses scaled.)
         log_every_n_steps: Optimizer updates between two reports of the training loss.
         enable_progress_bar: Whether the bar and a line per evaluation are shown.

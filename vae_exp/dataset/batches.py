@@ -171,12 +171,16 @@ class EvaluationBatches:
         images: The split.
         binarize: uint8 pixels to floats in [0, 1].
         batch_size: Images per batch; the last one may be smaller.
+        levels: How many values a pixel can have.
     """
 
-    def __init__(self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int) -> None:
+    def __init__(
+        self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int, levels: int = 256
+    ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
+        self.levels = levels
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)
