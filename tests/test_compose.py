@@ -1,17 +1,23 @@
 """Every yaml composes and builds; every combination trains. New ones are tested the day they are added."""
 
+import math
+import re
 from itertools import product
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import needs_frey_face
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vae_exp import load_run
 from vae_exp.__main__ import CONFIG_DIR
 from vae_exp.assembly import build_architecture, build_data, check_config
+from vae_exp.likelihood import Bernoulli, Gaussian
 
 
 def choices(group: str) -> list[str]:
@@ -49,6 +55,38 @@ def composed(*overrides: str):
 def test_the_groups_are_known():
     groups = "dataset architecture architecture/corruption likelihood network objective optimizer trainer logger"
     assert {*groups.split(), "callbacks", "experiment", "hydra/launcher", "hydra/sweeper", *LOGGING} == GROUPS
+
+
+def comment(experiment: str, pattern: str) -> list[float]:
+    """The numbers that a yaml states."""
+    found = re.search(pattern, (CONFIG_DIR / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
+    assert found is not None
+    return [float(number) for number in found.groups()]
+
+
+def test_the_linear_autoencoders_nll_is_the_squared_error_and_what_its_comment_says():
+    likelihood = Gaussian("fixed", std=0.5**0.5, mean="identity")
+    x, features = torch.rand(2, 3, 1, 28, 28, dtype=torch.float64)
+    constant = -likelihood.double()(features).log_prob(x) - (x - features).square().flatten(1).sum(1)
+    torch.testing.assert_close(constant, torch.full_like(constant, 392 * math.log(math.pi)))
+    (stated,) = comment("linear_ae", r"\(([\d.]+) on MNIST\)")
+    assert stated == pytest.approx(constant[0].item(), abs=5e-4)
+
+
+@pytest.mark.parametrize("latents", [2, 4])
+def test_the_loss_of_deep_learning_with_python_has_the_beta_that_the_comment_says(latents):
+    """Listing 8.28 there: means over pixels and latents, and the KL by 5e-4; times 784 that is ours."""
+    x, logits = torch.rand(2, 1, 28, 28, dtype=torch.float64)
+    mean, log_variance = torch.randn(2, 1, latents, dtype=torch.float64)
+    of_latents = 1 + log_variance - mean.square() - log_variance.exp()
+    book = binary_cross_entropy_with_logits(logits, x) - 5e-4 * of_latents.mean()
+    nll = -Bernoulli()(logits[None]).log_prob(x[None])
+    kl = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum()
+    beta = (784 * book - nll) / kl
+    stated = dict(
+        zip((2, 4), comment("keras_conv_vae", r"beta=([\d.]+),[^(]+\(([\d.]+) with four latents\)"), strict=True)
+    )
+    assert stated[latents] == pytest.approx(beta.item(), abs=5e-4)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,15 @@ import pytest
 import torch
 from conftest import command_line
 
+from vae_exp.architecture import M2
 from vae_exp.data_parallel import Share
+from vae_exp.dataset.base import Images
+from vae_exp.dataset.batches import TrainingStream
+from vae_exp.experiment import Experiment
+from vae_exp.likelihood import Bernoulli
 from vae_exp.metrics import read_metrics
+from vae_exp.network import MLP
+from vae_exp.objective import SGVBB, kl_of_normals
 
 SMALL = [
     "vae_exp",
@@ -23,6 +30,10 @@ SMALL = [
     "callbacks.figures=null",
     "logger=none",
 ]
+
+
+COUNTS = [8, 8, 8, 8, 8, 3]
+"""Images in the batches of eight that 43 of them make."""
 
 
 def ended(run, directory, *words):
@@ -52,6 +63,43 @@ def test_shares_are_the_batch(size, count):
     values = torch.rand(count + 7)
     means = sum(share.weight(count) * values[share.of(index)].mean() for share in shares)
     torch.testing.assert_close(means, values[index].mean())
+
+
+class AtTheMean(SGVBB):
+    """Estimator B at the mean of q(z|x): nothing is drawn, so that gradients can be compared."""
+
+    def forward(self, x, encode, p, decode):
+        q = encode(x)
+        return {"nll": -decode(q.mean[None]).log_prob(x)[0], "kl": kl_of_normals(q, p)}
+
+
+@pytest.mark.parametrize(("size", "labelled"), [(1, 2), (2, 1), (4, 2), (4, 3)])
+def test_few_labels_have_the_gradient_of_one_process_wherever_they_are(size, labelled):
+    """Also where a process has no labelled image; of the last batch, of three images, some have none at all."""
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)
+    try:
+        images = Images(torch.randint(256, (40, 1, 2, 3), dtype=torch.uint8), torch.arange(40) % 5)
+        images.labels[8:] = -1
+        model = M2((1, 2, 3), 5, MLP([7], init_std=0.5), Bernoulli(), AtTheMean(), latent_dim=2)
+        model.begin(40, 8)
+        experiment = Experiment(model, torch.optim.Adam, weight_prior=0.0, samples=43, seed=0)
+
+        def gradients(share):
+            def binarize(pixels):
+                return pixels.double() / 255
+
+            stream = TrainingStream(images, binarize, 8, 0, 43, 0, labelled_per_batch=labelled, share=share)
+            for (x, y, _, counts), count in zip((batch for part in stream for batch in part), COUNTS, strict=True):
+                experiment.zero_grad()
+                experiment(x, y, counts)[0].backward()
+                yield share.weight(count) * torch.cat([p.grad.flatten() for p in experiment.parameters()])
+
+        every = zip(*(gradients(Share(rank, size)) for rank in range(size)), strict=True)
+        added = torch.stack([sum(of_shares) for of_shares in every])
+        torch.testing.assert_close(added, torch.stack(list(gradients(Share()))), rtol=1e-10, atol=1e-12)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_two_processes_reach_the_bound_of_one(run, tmp_path):

@@ -41,8 +41,8 @@ def stream(n=10, batch_size=4, start=0, stop=35, seed=0):
 
 def served_by(stream):
     batches = [batch for execution in stream for batch in execution]
-    assert all(torch.equal(y, index) for _, y, index in batches)
-    return [(x, y) for x, y, _ in batches]
+    assert all(torch.equal(y, index) and counts is None for _, y, index, counts in batches)
+    return [(x, y) for x, y, *_ in batches]
 
 
 class TestMNIST:
@@ -193,7 +193,7 @@ class TestTrainingStream:
     def test_executions_end_at_every_goal_and_serve_the_same_batches(self, start, batch_size, most, goals):
         arguments = (numbered(10), BINARIZE["none"], batch_size, start, 50, 0)
         executions = TrainingStream(*arguments, most, goals)
-        served = [[y for _, y, _ in execution] for execution in executions]
+        served = [[y for _, y, *_ in execution] for execution in executions]
         assert all(1 <= len(execution) <= most for execution in served)
         ends = start + np.cumsum([sum(map(len, execution)) for execution in served])
         for goal in goals:
@@ -240,26 +240,28 @@ class TestFewLabels:
 
     def test_every_batch_has_as_many_and_each_kind_has_passes_of_its_own(self):
         batches = self.served(stop=203)
-        assert all((y[:2] >= 0).all() and (y[2:] < 0).all() for _, y, _ in batches)
-        assert [len(y) for _, y, _ in batches] == [5] * 40 + [3]
-        labelled, others = (torch.cat([index[part] for _, _, index in batches]) for part in (slice(2), slice(2, None)))
+        assert all((y[:2] >= 0).all() and (y[2:] < 0).all() for _, y, *_ in batches)
+        assert [len(y) for _, y, *_ in batches] == [5] * 40 + [3]
+        labelled, others = (
+            torch.cat([index[part] for _, _, index, _ in batches]) for part in (slice(2), slice(2, None))
+        )
         for some, n in ((labelled, 4), (others - 4, 12)):
             for i in range(len(some) // n):
                 assert sorted(some[i * n : (i + 1) * n].tolist()) == list(range(n))
-        for x, y, index in batches:
+        for x, y, index, _ in batches:
             assert torch.equal((x[:, 0, 0, 0] * 255).round().long(), index)
             assert torch.equal(y, torch.where(index < 4, index, -1))
 
     @given(step=st.integers(0, 8), most=st.integers(1, 4), seed=st.integers(0, 3))
     def test_goes_on_where_it_stopped(self, step, most, seed):
         whole, rest = self.served(seed=seed), self.served(5 * step, most=most, seed=seed)
-        assert [i.tolist() for _, _, i in rest] == [i.tolist() for _, _, i in whole[step:]]
+        assert [i.tolist() for _, _, i, _ in rest] == [i.tolist() for _, _, i, _ in whole[step:]]
 
     @given(start=st.integers(0, 30), count=st.integers(1, 30))
     def test_any_budget_is_served_to_the_image(self, start, count):
         """Also from the middle of a batch on, where a run with another budget ended."""
-        served = torch.cat([index for _, _, index in self.served(start, start + count)])
-        whole = torch.cat([index for _, _, index in self.served(0, 60)])
+        served = torch.cat([index for _, _, index, _ in self.served(start, start + count)])
+        whole = torch.cat([index for _, _, index, _ in self.served(0, 60)])
         assert sorted(served.tolist()) == sorted(whole[start : start + count].tolist()) or start % 5
         assert len(served) == count
 
@@ -267,7 +269,7 @@ class TestFewLabels:
         """Four batches: every image without a label once, every other one twice."""
         value = torch.randn(16, dtype=torch.float64)
         batches = self.served(stop=20)
-        means = [(importance(y, 4 / 16) * value[index]).mean() for _, y, index in batches]
+        means = [(counts * value[index]).mean() for _, _, index, counts in batches]
         torch.testing.assert_close(torch.stack(means).mean(), value.mean())
 
     def test_counts_are_one_where_a_batch_is_like_the_training_set(self):

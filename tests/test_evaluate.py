@@ -19,6 +19,11 @@ def with_other_test_labels(splits):
     return Splits(splits.train, Images(splits.test.pixels, (splits.test.labels + 1) % 10))
 
 
+def with_random_training_labels(splits):
+    labels = torch.randint(10, (len(splits.train),), generator=torch.Generator().manual_seed(0))
+    return Splits(Images(splits.train.pixels, labels), splits.test)
+
+
 QUICK = ["network.hidden_sizes=[20]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"]
 
 
@@ -79,7 +84,9 @@ def test_a_run_may_be_called_by_a_number(run, tmp_path, monkeypatch, capfd):
     run("samples=100", "architecture.latent_dim=2", *QUICK, directory=tmp_path / "0")
     monkeypatch.setattr(sys, "argv", ["evaluate", "run=0", "k=2", "images=5", "ais_images=0", "hmc_images=0"])
     main()
-    assert "over 5 images" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "over 5 images" in out
+    assert "cannot exceed -" in out
 
 
 @pytest.mark.usefixtures("few_digits")
@@ -132,6 +139,26 @@ def test_every_code_is_judged_and_the_marginal_likelihood_estimated_where_there_
         assert again["squared_error"] == results["squared_error"]
         assert again["jacobian_norm"] == results["jacobian_norm"]
         assert again["error"] != results["error"]
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_of_the_training_images_none_is_its_own_neighbour_and_the_probe_was_fitted_to_them(run, monkeypatch):
+    """Labels at random are told by chance, 0.1, from the codes of other images."""
+    load = MNIST.load
+    monkeypatch.setattr(MNIST, "load", lambda source: with_random_training_labels(load(source)))
+    directory = run("samples=300", "architecture=ae", "architecture.latent_dim=5", *QUICK).directory
+    train, test = (evaluate(str(directory), split=split) for split in ("train", "test"))
+    assert train["nearest_neighbours_accuracy"] == pytest.approx(0.1, abs=0.06)
+    assert "linear_probe_accuracy" not in train
+    assert train["linear_probe_training_accuracy"] > test["linear_probe_accuracy"]
+    assert "linear_probe_training_accuracy" not in test
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_images_without_a_label_are_not_asked_for_one(run):
+    directory = run("samples=300", "architecture=m2", "dataset.labels=10", *QUICK).directory
+    results = evaluate(str(directory), split="train", images=1)
+    assert not {"error", "nearest_neighbours_accuracy", "linear_probe_training_accuracy"} & results.keys()
 
 
 def test_active_units_are_those_whose_mean_varies():

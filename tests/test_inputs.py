@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from vae_exp.architecture import AE, M2, VAE
-from vae_exp.errors import InputError
-from vae_exp.likelihood import Bernoulli
+from vae_exp.architecture import AE, M2, VAE, Stacked
+from vae_exp.errors import InputError, UserError
+from vae_exp.likelihood import Bernoulli, unvalidated
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 
@@ -95,6 +95,20 @@ def test_labels_are_held_against_the_images_and_the_classes(x):
             with pytest.raises(InputError) as refused:
                 method(x, y)
             assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("y", [[0, 3, -1], [0, 3, 10]])
+def test_so_are_those_of_the_terms_unless_they_are_trusted(x, y):
+    """On a GPU a label that does not exist ends the process, by an assertion of the device."""
+    supervised = AE(SHAPE, supervised=True, classes=10, **PARTS)
+    stacked = Stacked(SHAPE, 10, Bernoulli(), sizes=[4], supervised=True)
+    cvae = VAE(SHAPE, 10, objective=SGVBB(), conditional=True, **PARTS)
+    for model in (supervised, stacked, cvae, *([M2(SHAPE, 10, objective=SGVBB(), **PARTS)] if max(y) == 10 else [])):
+        with pytest.raises(UserError, match="y: labels are 0 to 9"):
+            model.terms(x, torch.tensor(y))
+        assert model.terms(x, torch.tensor([0, 3, 9]))
+        with unvalidated(), pytest.raises((RuntimeError, IndexError)):  # torch's own
+            model.terms(x, torch.tensor(y))
 
 
 @pytest.mark.parametrize("n", [-1, 2.5, "3", True, None])

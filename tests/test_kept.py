@@ -205,17 +205,42 @@ class TestRanks:
         labels = {series["label"] for chart in report_data(tmp_path / "sweep")["charts"] for series in chart["series"]}
         assert labels == {"ae, −nll", "vae, bound"}
 
+    def test_nor_a_bound_on_what_is_known_to_the_label(self, run, tmp_path):
+        """A model that is told the label bounds log p(x|y): a column, a curve and a best job of its own."""
+        words = ["architecture=vae,cvae", "architecture.latent_dim=2", "samples=300", *QUICK]
+        outcome = run("-m", *words, "hydra.sweep.dir=sweep")
+        assert outcome.status == 0, outcome.err
+        numbers = [json.loads((tmp_path / "sweep" / job / "results.json").read_text()) for job in "01"]
+        assert [job["bounds"] for job in numbers] == ["log p(x)", "log p(x|y)"]
+        page = (tmp_path / "sweep" / "sweep.md").read_text()
+        assert "told the labels bound log p(x|y)" in page
+        table = [line.replace("x\\|y", "x¦y") for line in page.splitlines() if line.startswith("|")]
+        head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table)
+        vae, cvae = (dict(zip(head, row, strict=True)) for row in rows)
+        assert vae["test bound, nats/image"] == f"{numbers[0]['test/bound']:.2f}"
+        assert cvae["test bound on log p(x¦y), nats/image"] == f"{numbers[1]['test/bound']:.2f}"
+        assert cvae["test bound, nats/image"] == vae["test bound on log p(x¦y), nats/image"] == ""
+        facts = report_data(tmp_path / "sweep")["facts"]
+        assert facts["best job by test/bound, given=nothing"] == "0"
+        assert facts["best job by test/bound, given=the label"] == "1"
+        labels = {series["label"] for chart in report_data(tmp_path / "sweep")["charts"] for series in chart["series"]}
+        assert labels == {"vae, bound", "cvae, bound on log p(x|y)"}
+        assert report_data(tmp_path / "sweep" / "1")["facts"]["a bound on"] == "log p(x|y)"
+
     def test_nor_other_images_nor_a_density_with_a_probability(self, tmp_path):
         def job(number, **own):
             results = {"status": "completed", "dataset": "mnist", "likelihood": "bernoulli", "test/bound": -100.0}
             return Job(str(number), tmp_path, {}, results | own, [])
 
+        given = {"architecture.conditional": True}  # as earlier versions have it
         jobs = [job(0), job(1, likelihood="gaussian"), job(2, dataset="frey_face"), job(3)]
+        jobs += [job(4, bounds="log p(x|y)"), job(5, **given), job(6, bounds="log p(x)")]
         names = {name: [one.number for one in members] for name, members in leagues(jobs).items()}
         assert names == {
-            "test/bound, dataset=mnist, likelihood=bernoulli": ["0", "3"],
-            "test/bound, dataset=mnist, likelihood=gaussian": ["1"],
-            "test/bound, dataset=frey_face, likelihood=bernoulli": ["2"],
+            "test/bound, dataset=mnist, likelihood=bernoulli, given=nothing": ["0", "3", "6"],
+            "test/bound, dataset=mnist, likelihood=gaussian, given=nothing": ["1"],
+            "test/bound, dataset=frey_face, likelihood=bernoulli, given=nothing": ["2"],
+            "test/bound, dataset=mnist, likelihood=bernoulli, given=the label": ["4", "5"],
         }
         errors = {"test/bound": None, "test/error": 0.1}
         assert len(leagues([job(0, **errors), job(1, likelihood="gaussian", **errors)])) == 1

@@ -44,6 +44,22 @@ def test_codes_without_information_are_right_by_chance():
         assert measure(codes[:1000], labels[:1000], codes[1000:], labels[1000:]) == pytest.approx(0.25, abs=0.06)
 
 
+def test_no_code_is_its_own_neighbour():
+    """Labels without any order: of those that are compared with themselves the right ones would vote for themselves."""
+    torch.manual_seed(0)
+    codes, labels = torch.randn(1500, 3, dtype=torch.float64), torch.randint(10, (1500,))
+    distances = torch.cdist(codes, codes) + torch.diag(torch.full((1500,), torch.inf))
+    votes = labels[distances.topk(5, largest=False).indices]
+    expected = (votes.mode(1).values == labels).double().mean().item()
+    assert nearest_neighbours_accuracy(codes, labels, codes, labels, among=True) == pytest.approx(expected)
+    assert expected == pytest.approx(0.1, abs=0.03)
+    first = nearest_neighbours_accuracy(codes, labels, codes[:250], labels[:250], among=True)
+    assert first == pytest.approx((votes.mode(1).values == labels)[:250].double().mean().item())
+    # more are asked for than there are to compare with
+    more = nearest_neighbours_accuracy(codes[:90], labels[:90], codes[:400], labels[:400], among=True)
+    assert 0 < more < 0.2
+
+
 def test_the_jacobian_is_that_of_the_code(blobs):
     torch.manual_seed(0)
     x = torch.rand(6, 1, 3, 3, dtype=torch.float64)

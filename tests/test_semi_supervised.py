@@ -250,6 +250,33 @@ class TestCommandLine:
         assert "test error, %" in (tmp_path / "sweep" / "sweep.md").read_text()
 
     @pytest.mark.parametrize(
+        ("labelled", "words", "told"),
+        [
+            (0, ["architecture=m2"], ["M2", "no training image has one"]),
+            (0, ["architecture=m1_m2", "stages=null"], ["M1M2", "no training image has one"]),
+            (30, ["architecture=m2", "dataset.batch_size=10"], ["labelled_per_batch=10", "dataset.batch_size=10"]),
+            (30, ["architecture=cvae"], ["VAE", "every image", "370 of the train split", "70 of the test split"]),
+            (99, ["architecture=ae", "architecture.supervised=true"], ["AE", "every image", "1 of the test split"]),
+        ],
+    )
+    def test_so_are_sources_that_lack_labels(self, run, monkeypatch, labelled, words, told):
+        load = MNIST.load
+
+        def lacking(source):
+            return Splits(*(self.first_labelled(part, labelled) for part in (load(source).train, load(source).test)))
+
+        monkeypatch.setattr(MNIST, "load", lacking)
+        optional = [word for word in QUICK if word.partition("=")[0] not in ("architecture", "dataset.labels")]
+        outcome = run("samples=200", *optional, *words)
+        assert outcome.status == 1
+        assert "Traceback" not in outcome.err
+        assert all(word in outcome.err for word in told), outcome.err
+
+    @staticmethod
+    def first_labelled(images, count):
+        return Images(images.pixels, torch.where(torch.arange(len(images)) < count, images.labels, -1))
+
+    @pytest.mark.parametrize(
         ("words", "told"),
         [
             (["dataset.labels=15"], ["dataset.labels=15", "multiple of the 10"]),

@@ -158,12 +158,34 @@ def check_pixels(architecture: Architecture, data: DataModule) -> None:
         )
 
 
+def check_labels(architecture: Architecture, data: DataModule) -> None:
+    """Hold the labels that the images have against those that the model needs; the images are loaded.
+
+    Raises:
+        ConfigError: An image has none where every one needs it; no image has one where some do; or a batch that is
+            made of both kinds has room for one alone.
+    """
+    missing = {split: int((images.labels < 0).sum()) for split, images in data.splits.items()}
+    name = type(architecture).__name__
+    if architecture.needs_labels and any(missing.values()):
+        few = ", ".join(f"{count:,} of the {split} split" for split, count in missing.items() if count)
+        raise ConfigError(f"dataset: this {name} needs the label of every image, and {few} have none")
+    if architecture.labelled_per_batch and missing["train"]:
+        if not data.labelled:
+            raise ConfigError(f"dataset: {name} learns from some images with a label, and no training image has one")
+        _check_room(architecture, data)
+
+
 def _check_few_labels(architecture: Architecture, data: DataModule) -> None:
     if architecture.needs_labels:
         raise ConfigError(
             f"dataset.labels={data.labels}: this {type(architecture).__name__} needs the label of every "
             "image; architecture=m2 learns from a few"
         )
+    _check_room(architecture, data)
+
+
+def _check_room(architecture: Architecture, data: DataModule) -> None:
     if architecture.labelled_per_batch >= data.batch_size:
         raise ConfigError(
             f"architecture.labelled_per_batch={architecture.labelled_per_batch}: leaves no room in a batch for images "

@@ -20,7 +20,10 @@ class Corruption(nn.Module, ABC):
 
 
 class Masking(Corruption):
-    """Each pixel is set to 0 with probability `rate`."""
+    """Each pixel is set to 0 with probability `rate`.
+
+    So their number varies from image to image. Vincent et al. choose the pixels at random too, but always as many.
+    """
 
     def __init__(self, rate: Rate = 0.25) -> None:
         super().__init__()
@@ -32,7 +35,10 @@ class Masking(Corruption):
 
 
 class SaltAndPepper(Corruption):
-    """Each pixel is set, with probability `rate`, to 0 or 1 by the flip of a fair coin."""
+    """Each pixel is set, with probability `rate`, to 0 or 1 by the flip of a fair coin.
+
+    As in `Masking` their number varies from image to image; that of Vincent et al. does not.
+    """
 
     def __init__(self, rate: Rate = 0.25) -> None:
         super().__init__()

@@ -50,12 +50,14 @@ def evaluate(
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
 
-    log p(x), in nats per image, of a model with a prior over its code alone. Of every model the squared error of its
+    log p(x), in nats per image, of a model with a prior over its code alone; of grey images under a Bernoulli also the
+    `ceiling` that no such number can exceed. Of every model the squared error of its
     reconstructions, of a denoising one also of those that it makes of corrupted images, and the mean ‖∂code/∂x‖_F of
     the first 100 images; where there are labels, what share of the images the codes of the training images classify
-    right, by their 5 nearest neighbours and by a linear probe, and of a classifier the share that it gets wrong. An
-    autoencoder whose decoder is linear is held against PCA: its squared error, and the largest angle between the
-    subspaces, in degrees, also to that of one component more.
+    right, by their 5 nearest neighbours and by a linear probe, and of a classifier the share that it gets wrong. With
+    `split=train` no image is its own neighbour, and the probe has a training accuracy. An autoencoder whose decoder is
+    linear is held against PCA: its squared error, and the largest angle between the subspaces, in degrees, also to that
+    of one component more.
 
     Args:
         run: The run directory.
@@ -82,6 +84,7 @@ def evaluate(
     from vae_exp.architecture import VAE
     from vae_exp.assembly import build_data
     from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
+    from vae_exp.evaluation.notes import ceiling, notes
     from vae_exp.likelihood import unvalidated
     from vae_exp.network.linear import fast_linear
     from vae_exp.run import load_run
@@ -104,7 +107,7 @@ def evaluate(
         most = images or (None if model.amortized else FEW_IMAGES)
         x, y = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
 
-        results = _of_the_code(model, data, (x, y))
+        results = _of_the_code(model, data, (x, y), split)
         if not isinstance(model, VAE):  # the classifier of M2 is not sampled from, and others have no prior
             return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
         vae = model
@@ -119,6 +122,7 @@ def evaluate(
         def weighted(k: int, n: int) -> dict[str, float]:
             return mean(partial(importance_weighted, vae, k=k), n)
 
+        results |= {"ceiling": ceiling(model, x), "notes": notes(model, x)}
         results["bound"] = mean(model.bound, len(x))
         for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
             results[f"L_{i}"] = weighted(i, len(x))
@@ -133,7 +137,7 @@ def evaluate(
     return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
 
 
-def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, Tensor]") -> dict[str, Any]:
+def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, Tensor]", split: str) -> dict[str, Any]:
     """What the codes of a split's images show, those of the training images beside them."""
     import torch
 
@@ -168,9 +172,10 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
         seen = model.corrupt(x)
         if seen is not x:
             results["squared_error_of_corrupted"] = squared_error(encoded(seen, given))
-    if model.classifies:
+    asked = y >= 0
+    if model.classifies and asked.any():
         guesses = torch.cat([model.classify(some).argmax(1) for some in x.split(AT_ONCE)])
-        results["error"] = (guesses != y)[y >= 0].double().mean().item()
+        results["error"] = (guesses != y)[asked].double().mean().item()
     if isinstance(model, AE) and (columns := directions(model)) is not None:
         pixels = torch.cat([some for some, _ in data.evaluation_batches("train", AT_ONCE)])
         pca = principal_components(pixels, columns.shape[1])
@@ -185,10 +190,12 @@ def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, T
         most = None if model.amortized else FEW_IMAGES
         pairs = [(encoded(x, hidden(y)), y) for x, y in data.evaluation_batches("train", AT_ONCE, most)]
         fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        known, asked = labels >= 0, y >= 0
+        known, among = labels >= 0, split == "train"
         compared = fitted[known], labels[known], codes[asked], y[asked]
-        results["nearest_neighbours_accuracy"] = nearest_neighbours_accuracy(*compared)
-        results["linear_probe_accuracy"] = linear_probe_accuracy(*compared)
+        if known.sum() > among and asked.any():
+            results["nearest_neighbours_accuracy"] = nearest_neighbours_accuracy(*compared, among=among)
+            name = "linear_probe_training_accuracy" if among else "linear_probe_accuracy"
+            results[name] = linear_probe_accuracy(*compared)
     return results
 
 
@@ -199,13 +206,15 @@ def _written(results: dict[str, Any], settings: dict[str, Any], started: float, 
 
 
 def _show(results: dict[str, Any]) -> None:
-    """One line each; the error is that of the mean over images."""
+    """One line each, then what has to be said; the error is that of the mean over images."""
     for name, value in results.items():
         if isinstance(value, dict) and "mean" in value:
             error, images = value["standard_error"], value["images"]
             print(f"{name:28} {value['mean']:10.3f} ± {error:.3f} nats per image, over {images:,} images")
         elif isinstance(value, int | float) and name != "seconds":
             print(f"{name:28} {value:10.4f}" if isinstance(value, float) else f"{name:28} {value:10d}")
+    for note in results.get("notes", []):
+        print(note)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from vae_exp import gradients
 from vae_exp.architecture import Architecture
 from vae_exp.data_parallel import Share
-from vae_exp.dataset.batches import Execution, importance
+from vae_exp.dataset.batches import Execution
 from vae_exp.errors import Diverged
 from vae_exp.gradients import Loss
 from vae_exp.network.bayesian import gaussian_parameters
@@ -80,8 +80,6 @@ class Experiment(pl.LightningModule):
         """The latest evaluation."""
         self.goals: list[int] = []
         """The sample counts at which to evaluate."""
-        self.labelled_share: float | None = None
-        """Of the training images, where batches hold labelled ones in another proportion."""
         self.share = Share()
         """Of every batch, where several processes train."""
         self._captured: Captured | None = None
@@ -91,12 +89,17 @@ class Experiment(pl.LightningModule):
         """Which callback stopped the run before its budget was spent, and why."""
         self.automatic_optimization = False  # a Lightning step runs many updates
 
-    def forward(self, x: Tensor, y: Tensor) -> Loss:
-        """The loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image."""
+    def forward(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
+        """The loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,).
+            counts: What each image counts for, (B,); None if all count alike.
+        """
         terms = self.architecture.terms(x, y)
-        if self.labelled_share is not None:
-            count = importance(y, self.labelled_share)
-            terms = {name: count * term for name, term in terms.items()}
+        if counts is not None:
+            terms = {name: counts * term for name, term in terms.items()}
         terms = {name: term.mean() for name, term in terms.items()}
         return torch.stack([self.architecture.weights[name] * term for name, term in terms.items()]).sum(), terms
 
@@ -106,8 +109,6 @@ class Experiment(pl.LightningModule):
         self.share.begin_alike(self)
         images, labelled = len(trainer.datamodule.splits["train"]), trainer.datamodule.labelled
         self.architecture.begin(images, labelled)
-        if self.architecture.labelled_per_batch and labelled < images:
-            self.labelled_share = labelled / images
         self._choose_engine()
 
     def _choose_engine(self) -> None:
@@ -116,11 +117,9 @@ class Experiment(pl.LightningModule):
         reason = why_not_captured(self.device, self.architecture.amortized, self.share.size, optimizer)
         if reason and trainer.engine == "captured":
             raise refuse(reason)
-        compiled = (
-            gradients.is_repaid(self, self.samples // self._batch_size())
-            if trainer.compiles is None
-            else trainer.compiles
-        )
+        compiled = trainer.compiles
+        if compiled is None:
+            compiled = gradients.is_repaid(self, self.samples // self._batch_size())
         eager = gradients.Eager(self)
         self._gradients = gradients.Compiled(self, required=bool(trainer.compiles)) if compiled else eager
         clip, parameters = trainer.largest_gradient_norm, list(self.architecture.parameters())
@@ -160,7 +159,6 @@ class Experiment(pl.LightningModule):
 
     def _updates(self, batches: Execution) -> Iterator[Tensor]:
         """The losses of one update after another, (1, 1 + terms), or of a block of them, (K, 1 + terms)."""
-        batch_size = self._batch_size()
         if self._captured is not None:
             for block in batches.blocks(UPDATES_PER_GRAPH):
                 losses = self._captured(block)
@@ -169,10 +167,12 @@ class Experiment(pl.LightningModule):
                 yield losses
                 if self.stop_requested:
                     return
-        for x, y, index in batches:
-            count = min(batch_size, self.samples - self.samples_seen)
-            if self.architecture.e_step(x, y, index):
-                losses = (self._update if count == batch_size else self._update_on_rest)(x, y, count)
+        batch_size = self._batch_size()
+        for x, y, index, counts in batches:
+            size, count = self._sizes(batch_size)
+            whole = not self.architecture.undivided or (self.samples_seen + count) % batch_size == 0
+            if whole and self.architecture.e_step(x, y, index):
+                losses = (self._update if size == batch_size else self._update_on_rest)(x, y, counts, size)
                 self.steps += 1
                 yield losses[None]
             self.samples_seen += count
@@ -253,6 +253,17 @@ class Experiment(pl.LightningModule):
 
     def _stopped_by(self) -> str | None:
         return stopped_by(self.trainer) if self.samples_seen < self.samples else None
+
+    def _sizes(self, batch_size: int) -> tuple[int, int]:
+        """How many images the next batch has, and how many of them have not been counted yet.
+
+        Where a budget ends inside an undivided batch, its part is counted and nothing is done with it: that waits for
+        the rest, which a larger budget brings.
+        """
+        left = self.samples - self.samples_seen
+        if not self.architecture.undivided:
+            return min(batch_size, left), min(batch_size, left)
+        return batch_size, min(batch_size - self.samples_seen % batch_size, left)
 
     def _batch_size(self) -> int:
         trainer: Any = self.trainer

@@ -27,8 +27,8 @@ torch.compiler.allow_in_graph(floored)
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar, and the means of the terms that it is made of."""
 
-Gradients = Callable[[Tensor, Tensor], Loss]
-"""Images and labels to the loss; leaves its gradient in the parameters."""
+Gradients = Callable[[Tensor, Tensor, Tensor | None], Loss]
+"""Images, labels and what each image counts for to the loss; leaves its gradient in the parameters."""
 
 FINE = 0.1, 1e-5
 """How far a compiled gradient may be from autograd's: in parts of its own norm, and of the whole gradient's."""
@@ -47,7 +47,7 @@ class Eager:
     """The gradients by autograd, operator by operator.
 
     Args:
-        model: Its `forward` maps images and labels to a `Loss`.
+        model: Its `forward` maps images, labels and what each image counts for to a `Loss`.
     """
 
     engine = "eager"
@@ -56,9 +56,9 @@ class Eager:
         self._model = model
         self._parameters = list(model.parameters())
 
-    def __call__(self, x: Tensor, y: Tensor) -> Loss:
-        """Images (B, C, H, W) and labels (B,) to the loss, whose gradient is left in the parameters."""
-        loss, terms = self._model(x, y)
+    def __call__(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
+        """Images (B, C, H, W), labels (B,) and counts (B,) to the loss, whose gradient is left in the parameters."""
+        loss, terms = self._model(x, y, counts)
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()
@@ -72,7 +72,7 @@ class Compiled:
     does: there both are computed and compared. Inside `fast_linear` its large products are oneDNN's.
 
     Args:
-        model: Its `forward` maps images and labels to a `Loss`.
+        model: Its `forward` maps images, labels and what each image counts for to a `Loss`.
         required: Whether to end, not to go on with `Eager`, where the program cannot be made or is wrong.
     """
 
@@ -88,20 +88,20 @@ class Compiled:
         """What computes the gradients, after the first batch."""
         return Eager.engine if self._gradients is self._eager else "inductor"
 
-    def __call__(self, x: Tensor, y: Tensor) -> Loss:
-        """Images (B, C, H, W) and labels (B,) to the loss, whose gradient is left in the parameters.
+    def __call__(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
+        """Images (B, C, H, W), labels (B,) and counts (B,) to the loss, whose gradient is left in the parameters.
 
         Raises:
             ConfigError: At the first batch: the program is required, and cannot be made or is wrong.
         """
         if self._gradients is None:
-            self._gradients = self._chosen(x, y)
-        return self._gradients(x, y)
+            self._gradients = self._chosen(x, y, counts)
+        return self._gradients(x, y, counts)
 
-    def _chosen(self, x: Tensor, y: Tensor) -> Gradients:
-        expected = self._tried(self._eager, x, y)
+    def _chosen(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Gradients:
+        expected = self._tried(self._eager, x, y, counts)
         try:
-            found = self._tried(self._run, x, y)
+            found = self._tried(self._run, x, y, counts)
             coarse = torch.is_autocast_enabled(x.device.type)
             fault = _difference(found, expected, *(COARSE if coarse else FINE))
         except Exception as error:  # whatever a compiler may raise: the model itself has just run
@@ -113,19 +113,19 @@ class Compiled:
         log.warning("Training without torch.compile: %s", fault)
         return self._eager
 
-    def _run(self, x: Tensor, y: Tensor) -> Loss:
+    def _run(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
         with torch.no_grad():
             values = {name: p.detach() for name, p in self._parameters.items()}
-            derivatives, (value, terms) = self._program(values, x, y)
+            derivatives, (value, terms) = self._program(values, x, y, counts)
         for name, parameter in self._parameters.items():
             parameter.grad = derivatives[name]
         return value, terms
 
-    def _tried(self, gradients: Gradients, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _tried(self, gradients: Gradients, x: Tensor, y: Tensor, counts: Tensor | None) -> dict[str, Tensor]:
         """The gradients of one batch; the generators and the model's buffers stay as they were."""
         buffers = [buffer.clone() for buffer in self._model.buffers()]
         with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-            gradients(x, y)
+            gradients(x, y, counts)
         for buffer, before in zip(self._model.buffers(), buffers, strict=True):
             buffer.copy_(before)
         # parameters without a gradient take no part in the loss
@@ -133,10 +133,10 @@ class Compiled:
 
 
 def _program(model: nn.Module) -> Callable[..., tuple[dict[str, Tensor], Loss]]:
-    """Parameters, images and labels to the gradients, loss and terms; compiled when it is first called."""
+    """Parameters and a batch to the gradients, loss and terms; compiled when it is first called."""
 
-    def loss(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Loss:
-        value: Loss = functional_call(model, values, (x, y))
+    def loss(values: dict[str, Tensor], x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
+        value: Loss = functional_call(model, values, (x, y, counts))
         return value
 
     options: dict[str, Any] = {"fallback_random": True}

@@ -34,8 +34,12 @@ CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 """The paper's curves, what they show against what, and the settings that a run has to share to be held against them."""
 
-COMPARED = ("dataset", "dataset.binarization", "likelihood")
-"""What a number of nats is of: numbers of other images, or of a density and a probability, cannot be compared."""
+COMPARED = ("dataset", "dataset.binarization", "likelihood", "given")
+"""What a number of nats is of: numbers of other images, of a density and a probability, or of log p(x) and log p(x|y),
+cannot be compared."""
+
+GIVEN_LABELS = "log p(x|y)"
+"""What a model bounds that is told the labels; it cannot be compared with a bound on log p(x)."""
 
 ELSEWHERE = ("callbacks", "hydra", "logger", "name", "paths", "resume", "trust")
 """Keys that no number depends on; a job that was resumed on another machine may have its own."""
@@ -94,6 +98,18 @@ class Job:
         """The metric that it is judged by on a split, and its sign where higher shall be better."""
         return measure(self.results, split)
 
+    @property
+    def bounds(self) -> str | None:
+        """What its bound is one on; None where it has none."""
+        if "bounds" not in self.results and self.results.get("test/bound") is not None:  # of an earlier version
+            return GIVEN_LABELS if self.results.get("architecture.conditional") else "log p(x)"
+        return self.results.get("bounds")
+
+    def judged_by(self, split: str) -> str:
+        """What a split's number measures; a bound on log p(x|y) is another measure than one on log p(x)."""
+        name = self.measure(split)[0].partition("/")[2]
+        return f"{name} given y" if name in ("bound", "log_likelihood") and self.bounds == GIVEN_LABELS else name
+
     def has(self, metric: str) -> bool:
         """Whether it has a value of a metric."""
         return self.results.get(metric) is not None
@@ -101,7 +117,8 @@ class Job:
     def compared_by(self, metric: str) -> dict[str, str]:
         """The metric and what it is of: only jobs that share all of it can be ranked."""
         of = COMPARED[:1] if metric.endswith("/error") else COMPARED
-        return {"metric": metric} | {key: str(self.results.get(key)) for key in of}
+        known = self.results | {"given": "the label" if self.bounds == GIVEN_LABELS else "nothing"}
+        return {"metric": metric} | {key: str(known.get(key)) for key in of}
 
 
 class Group(list[Job]):

@@ -230,7 +230,8 @@ def _monitor(callback: pl.Callback) -> str | None:
 
 def _mode(monitor: str) -> str | None:
     """Which way a metric is better; None where that is not known."""
-    return {1: "max", -1: "min", 0: None}[MEASURES.get(monitor.rpartition("/")[2], 0)]
+    better = MEASURES | {"bits_per_dim": -1}
+    return {1: "max", -1: "min", 0: None}[better.get(monitor.rpartition("/")[2], 0)]
 
 
 def _own_attributes(callback: pl.Callback) -> set[str]:

@@ -30,11 +30,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST = ("samples", "step", "train/bound", "validation/bound", "test/bound")
-NAMES = {"log_likelihood": "log p(x), estimated", "bound": "bound", "nll": "−nll", "error": "−error"}
+NAMES = {
+    "log_likelihood": "log p(x), estimated",
+    "log_likelihood given y": "log p(x|y), estimated",
+    "bound": "bound",
+    "bound given y": "bound on log p(x|y)",
+    "nll": "−nll",
+    "error": "−error",
+}
 HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in NAMES.items()}
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
-LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
+LAST = ("bounds", "steps_per_second", "train_seconds", "device", "git_revision", "error")
 USAGE = "python -m vae_exp.sweep <directory of a sweep> [trust=<package>]: write its tables, pictures and report again"
+NOT_ALIKE = "Models that are told the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 
 
@@ -71,6 +79,7 @@ def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     return [
         {"job": job.number, "status": job.results["status"], **dict.fromkeys(keys)}
         | {name: job.results.get(name) for name in names}
+        | {"bounds": job.bounds}
         | {key: job.value(key) for key in keys}  # last: a budget that was asked for is not the one that was reached
         | {"directory": str(job.path)}
         for job in jobs
@@ -111,7 +120,8 @@ def unit(jobs: list[Job]) -> str:
     """What the numbers of the splits are."""
     shown = ", ".join(NAMES[name] for name in measures(jobs))
     nats = "" if measures(jobs) == ["error"] else " in nats per image"
-    return f"Of each split: {shown}{nats}, higher is better; ± is over seeds."
+    given = f" {NOT_ALIKE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
+    return f"Of each split: {shown}{nats}, higher is better; ± is over seeds.{given}"
 
 
 def title(path: Path) -> str:
@@ -165,7 +175,7 @@ def panels(jobs: list[Job]) -> "list[Panel]":
         job = group[0]
         if not job.history or job.results.get(size) is None:
             continue
-        of = [NAMES[job.measure("test")[0].removeprefix("test/")]] if len(measures(jobs)) > 1 else []
+        of = [NAMES[job.judged_by("test")]] if len(measures(jobs)) > 1 else []
         label = ", ".join([*(job.value(key) for key in keys), *of])
         for split in ("train", "test"):
             name, sign = job.measure(split)
@@ -181,14 +191,13 @@ def _cells(group: Group, shown: list[str], splits: list[str]) -> list[str]:
     samples = job.results["samples"]
     curve = job.published("test")
     theirs = None if curve is None else curve.at(samples)
-    own = {split: job.measure(split) for split in splits}
-    reached = {name: _signed(group, name, sign) for name, sign in own.values()}
-    test = reached[own["test"][0]]
+    reached = {split: _signed(group, *job.measure(split)) for split in splits}
+    test = reached["test"]
     speed, seconds = group.mean("steps_per_second"), group.mean("train_seconds")
     return [
         str(len(group)),
         f"{samples:,}",
-        *(_number(reached.get(f"{split}/{name}")) for name in shown for split in splits),
+        *(_number(reached[split] if name == job.judged_by(split) else None) for name in shown for split in splits),
         f"{theirs:.1f}" if theirs is not None else "",
         f"{test[0] - theirs:+.1f}" if theirs is not None and test else "",
         f"{speed[0]:.0f}" if speed else "",
@@ -203,7 +212,7 @@ def _signed(group: Group, name: str, sign: int) -> tuple[float, float] | None:
 
 def measures(jobs: list[Job]) -> list[str]:
     """What the completed jobs are judged by, each name once."""
-    return list(dict.fromkeys(job.measure("test")[0].partition("/")[2] for job in jobs if job.completed))
+    return list(dict.fromkeys(job.judged_by("test") for job in jobs if job.completed))
 
 
 def size_key(jobs: list[Job]) -> str:

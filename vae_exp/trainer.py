@@ -40,7 +40,8 @@ class Trainer(pl.Trainer):
         accelerator: `cpu`, `gpu`, or `auto` for a GPU where there is one.
         float32_matmul_precision: Of products of float32 in the training step, as torch.set_float32_matmul_precision has
             it: `highest`, or on GPUs with tensor cores `high` (TF32) and `medium` (bfloat16).
-        precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32.
+        precision: float32, or bfloat16 for the products of a training step; evaluations are always in float32. (On a
+            GPU a training step's convolutions are in TF32 unless PyTorch is told otherwise; an evaluation's are not.)
             (float16 would need its losses scaled.)
         log_every_n_steps: Optimizer updates between two reports of the training loss.
         enable_progress_bar: Whether the bar and a line per evaluation are shown.

@@ -30,6 +30,7 @@ class Architecture(nn.Module, ABC):
         labelled_per_batch: How many images of a batch have a label, where few do; 0 if it does not matter.
         inherits: Before which of its weights' names those of the model stand that it starts from (`start_from`).
         classifies: Whether it says which label an image has, by `classify`.
+        bounds: What `bound` is a lower bound of, where there is a prior.
         needs_labels: Whether every training image has to have one.
     """
 
@@ -44,8 +45,14 @@ class Architecture(nn.Module, ABC):
     evaluations_per_batch: int = 1
     labelled_per_batch: int = 0
     classifies: bool = False
+    bounds: str = "log p(x)"
     needs_labels: bool = False
     inherits: str = ""
+
+    @property
+    def undivided(self) -> bool:
+        """Whether a part of a batch means nothing: all training images are taken at once, or a batch several times."""
+        return not self.online or self.evaluations_per_batch > 1
 
     @property
     @abstractmethod
@@ -111,6 +118,15 @@ class Architecture(nn.Module, ABC):
     def completed(self, x: Tensor, y: Tensor) -> Tensor:
         """The labels (B,), with a guess where they are not known: by default as they are."""
         return y
+
+    def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
+        """p(x|z) of each image, batch (B,), at z ~ q(z|x): what `nll` is of. Of a code that is a function, at the code.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,), −1 where unknown.
+        """
+        return self._decode(self._encode(x, y), self.completed(x, y))
 
     def classify(self, x: Tensor) -> Tensor:
         """log p(y|x), or log q(y|x), of every class, (B, number of labels).

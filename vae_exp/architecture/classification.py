@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from vae_exp.architecture.inputs import check_labels
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.network.linear import Linear
 from vae_exp.objective import Terms
@@ -26,8 +27,9 @@ def class_terms(log_p: Tensor, y: Tensor | None) -> Terms:
         y: The labels (B,).
 
     Raises:
-        UserError: There are no labels.
+        UserError: There are no labels, or one is not known.
     """
     if y is None:
         raise UserError("a classifier needs the labels y (B,)")
+    check_labels(y, range(log_p.shape[1]))
     return {"cross_entropy": -log_p.gather(1, y[:, None]).squeeze(1)}

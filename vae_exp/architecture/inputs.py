@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_exp.errors import InputError
 
@@ -55,6 +56,20 @@ def integers(name: str, value: Any, count: int, known: range, like: Tensor) -> T
         unknown = ", −1 where they are not known" if known.start < 0 else ""
         raise InputError(f"{name}: labels are 0 to {known.stop - 1}{unknown}; there are others")
     return tensor.to(like.device, torch.int64)
+
+
+def check_labels(y: Tensor, known: range) -> None:
+    """Hold labels that were given to `terms` against the classes, unless `likelihood.unvalidated` trusts them.
+
+    Args:
+        y: Labels (B,), int64.
+        known: The labels that the model takes.
+
+    Raises:
+        InputError: There is no such class.
+    """
+    if Distribution._validate_args and not torch.compiler.is_compiling():
+        integers("y", y, len(y), known, y)
 
 
 def whole(name: str, value: Any) -> int:

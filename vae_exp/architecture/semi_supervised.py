@@ -9,6 +9,7 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.inputs import check_labels
 from vae_exp.architecture.variational import VAE
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Gaussian, Likelihood
@@ -123,6 +124,11 @@ class M2(Architecture):
             raise UserError("M2 decodes a latent together with its label: y (B,) is needed, 0 or more")
         return self._decode_with(z, self.every_label[y])
 
+    def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
+        """p(x|y, z) at z ~ q(z|x, y), y guessed where it is not known: batch (B,)."""
+        label = self.completed(x, y)
+        return self._decode(self._posterior(x, self.every_label[label]).sample(), label)
+
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""
         return x
@@ -133,6 +139,7 @@ class M2(Architecture):
         In training the bound is L(x, y) of an image with a label and U(x) of one without; else always U(x).
         """
         y = torch.full((len(x),), -1, device=x.device) if y is None else y
+        check_labels(y, range(-1, self.classes))
         known, label = (y >= 0)[:, None], one_hot(y.clamp(min=0), self.classes)
         log_q = self._classify(x)
         classification = -(label * log_q * known).sum(1)
@@ -178,7 +185,8 @@ class M1M2(Architecture):
 
     M1 is trained first, as any VAE (`architecture=vae`), and stays as it is: what is trained is M2, on draws
     z₁ ~ q(z₁|x) in place of images, with a normal p(z₁|y, z₂). In evaluations the bound is that on log p(x):
-    E_q[log p(x|z₁)] + U(z₁) + H(q(z₁|x)).
+    E_q[log p(x|z₁)] + U(z₁) + H(q(z₁|x)). There too z₁ is a draw, also for the term `classification`; `classify`, and
+    so the metric `error`, is at the mean of q(z₁|x).
 
     Args:
         shape: (C, H, W) of an image.
@@ -248,6 +256,10 @@ class M1M2(Architecture):
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """p(x|z₁) at the mean of p(z₁|y, z₂), with batch shape (…, B), for latents z₂ (…, B, latent_dim)."""
         return self.m1._decode(self.m2._decode(z, y).mean.flatten(-3))
+
+    def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
+        """p(x|z₁) at z₁ ~ q(z₁|x): batch (B,)."""
+        return self.m1.reconstruct(x, y)
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""

@@ -7,12 +7,14 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.inputs import check_labels
 from vae_exp.architecture.sampling import posterior_samples
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import joined
+from vae_exp.network.precision import full_precision
 from vae_exp.objective import Normals, Objective, Terms
 
 SMALLEST_STD = 1e-6
@@ -27,7 +29,7 @@ class VAE(Architecture):
     and the bound, is then as true as with an encoder.
 
     `conditional` on the label it is the CVAE: q(z|x, y) and p(x|z, y), the prior as before
-    (Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv 1406.5298).
+    (Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv 1406.5298). Its bound is one on log p(x|y), not on log p(x).
 
     Args:
         shape: (C, H, W) of an image.
@@ -66,6 +68,7 @@ class VAE(Architecture):
         self.latent_dim = latent_dim
         self.classes = classes if conditional else 0
         self.needs_labels = conditional
+        self.bounds = "log p(x|y)" if conditional else "log p(x)"
         self.likelihood = likelihood
         self.objective = objective
         self.weights = {term: beta if term == "kl" else 1.0 for term in objective.terms}
@@ -110,6 +113,10 @@ class VAE(Architecture):
         p: Distribution = self.likelihood(features)
         return p
 
+    def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
+        """p(x|z), or p(x|z, y), at z ~ q(z|x): batch (B,)."""
+        return self._decode(self._posterior(x, y).sample(), y)
+
     def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float = 1.0) -> Tensor:
         """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim)."""
         value: Tensor = self.prior.log_prob(z) + beta * self._decode(z, y).log_prob(x)
@@ -125,7 +132,7 @@ class VAE(Architecture):
         """The objective's, in full precision: differences of energies do not survive rounding."""
         if self.amortized:
             return True
-        with frozen(self.decoder), torch.autocast(x.device.type, enabled=False):
+        with frozen(self.decoder), torch.autocast(x.device.type, enabled=False), full_precision():
             return self.objective.e_step(x, index, self.prior, lambda z, some: self._decode(z, y[some]))
 
     def corrupt(self, x: Tensor) -> Tensor:
@@ -153,4 +160,5 @@ class VAE(Architecture):
             return self.prior_mean.new_zeros(batch, 0)
         if y is None:
             raise UserError("a conditional VAE needs the labels y (B,)")
+        check_labels(y, range(self.classes))
         return one_hot(y, self.classes).to(self.prior_mean.dtype)

@@ -14,8 +14,8 @@ from vae_exp.dataset.binarization import dynamic
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
 
-TrainingBatch = tuple[Tensor, Tensor, Tensor]
-"""The same, and which of the training images they are, (B,) int64."""
+TrainingBatch = tuple[Tensor, Tensor, Tensor, Tensor | None]
+"""The same, which of the training images they are, (B,) int64, and what each counts for, (B,), or None: all alike."""
 
 
 class Passes:
@@ -52,7 +52,9 @@ class TrainingStream:
     executions of several batches, each made when it is asked for.
 
     With `labelled_per_batch`, images with and without a label have passes of their own: every batch begins with so
-    many of the former. `importance` tells what each image then counts for.
+    many of the former. `importance` tells what each image then counts for, by the labels of the whole batch.
+
+    `undivided` batches are served whole, also the one that the span begins in and the one that it ends in.
 
     Args:
         images: All training images.
@@ -66,6 +68,7 @@ class TrainingStream:
         repeats: How often a batch is served before the next one; each time counts.
         labelled_per_batch: How many images of a batch have a label; 0 draws from all images alike.
         share: Which images of a batch are served, where other processes serve the others.
+        undivided: Whether a part of a batch means nothing.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class TrainingStream:
         repeats: int = 1,
         labelled_per_batch: int = 0,
         share: Share | None = None,
+        undivided: bool = False,
     ) -> None:
         self.share = share or Share()
         self.images = images
@@ -89,12 +93,14 @@ class TrainingStream:
         self.batch_size = batch_size
         self.repeats = repeats
         self.labelled_per_batch = labelled_per_batch
-        self._span = start, stop
+        self.undivided = undivided
+        self._span = start - start % batch_size if undivided else start, stop
         self._batches_per_execution = batches_per_execution
         self._goals = [*goals, stop]
         known = (images.labels >= 0) if labelled_per_batch else torch.zeros_like(images.labels, dtype=torch.bool)
         self._labelled = Passes(known.nonzero()[:, 0], seed, 1)
         self._others = Passes((~known).nonzero()[:, 0], seed)
+        self._labelled_share = len(self._labelled.index) / len(images)
 
     def __iter__(self) -> Iterator["Execution"]:
         spans = _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals)
@@ -102,17 +108,18 @@ class TrainingStream:
 
     def batch(self, position: int, count: int) -> TrainingBatch:
         """The batch of so many images from this position on, or this process's share of it."""
-        index = self.share.of(self._index(position, count))
+        whole = self._index(position, self.batch_size if self.undivided else count)
+        index = self.share.of(whole)
         some = self.images[index]
-        return self.binarize(some.pixels), some.labels, index
+        return self.binarize(some.pixels), some.labels, index, self._counts(whole)
 
-    def serve(self, index: Tensor) -> Iterator[Batch]:
-        """K whole batches whose images (K, B) are known already, read in one go."""
+    def serve(self, index: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Images, labels and counts of K whole batches that are known already, (K, B), read in one go."""
         some = self.images[index.flatten()]
         pixels, labels = some.pixels.unflatten(0, index.shape), some.labels.unflatten(0, index.shape)
-        if self.draws:  # batch by batch, as the random numbers of the updates come between theirs
-            return zip(map(self.binarize, pixels), labels, strict=True)
-        return zip(self.binarize(pixels), labels, strict=True)
+        # what is drawn is drawn batch by batch, as the random numbers of the updates come between
+        images = map(self.binarize, pixels) if self.draws else self.binarize(pixels)
+        return zip(images, labels, map(self._counts, index), strict=True)
 
     def block(self, position: int, batches: int) -> Tensor:
         """Which images so many whole batches hold, (K, B)."""
@@ -120,6 +127,12 @@ class TrainingStream:
             return self._others.between(position, position + batches * self.batch_size).view(batches, -1)
         starts = range(position, position + batches * self.batch_size, self.batch_size)
         return torch.stack([self._index(start, self.batch_size) for start in starts])
+
+    def _counts(self, whole: Tensor) -> Tensor | None:
+        """What the images of this share of a batch count for."""
+        if not self.labelled_per_batch:
+            return None
+        return self.share.of(importance(self.images.labels[whole], self._labelled_share))
 
     def _index(self, position: int, count: int) -> Tensor:
         """Which images are served at so many positions of the stream, from this one on."""
@@ -172,11 +185,11 @@ def importance(y: Tensor, labelled_share: float) -> Tensor:
     its kind in the training set over that in the batch.
 
     Args:
-        y: The batch's labels (B,), −1 where unknown.
+        y: The labels of the whole batch, also where several processes share it, (B,), −1 where unknown.
         labelled_share: Of the training images, in [0, 1].
     """
     known = y >= 0
-    labelled = known.float().mean()
+    labelled = known.to(torch.get_default_dtype()).mean()
     # a rest of a batch may have images of one kind only
     return torch.where(known, labelled_share / labelled, (1 - labelled_share) / (1 - labelled))
 
@@ -201,12 +214,16 @@ class EvaluationBatches:
         images: The split.
         binarize: uint8 pixels to floats in [0, 1].
         batch_size: Images per batch; the last one may be smaller.
+        levels: How many values a pixel can have.
     """
 
-    def __init__(self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int) -> None:
+    def __init__(
+        self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int, levels: int = 256
+    ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
+        self.levels = levels
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)

@@ -109,6 +109,7 @@ class DataModule(LightningDataModule):
             experiment.architecture.evaluations_per_batch,
             experiment.architecture.labelled_per_batch if mixed else 0,
             experiment.share,
+            experiment.architecture.undivided,
         )
 
     def training_batch_size(self, online: bool) -> int:
@@ -117,7 +118,7 @@ class DataModule(LightningDataModule):
 
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Every image of a split once, or the first so many of them."""
-        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size)
+        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size, 2 if self.binarized else 256)
 
     def _divide(self, images: Images) -> tuple[Images, Images]:
         left = len(images) - self.validation_size

@@ -7,8 +7,10 @@ from vae_exp.architecture import VAE, Architecture
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.errors import UserError
 from vae_exp.evaluation.active_units import active_units
+from vae_exp.evaluation.bits import bits_per_dim
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
+from vae_exp.network.precision import full_precision
 
 OF_LABELLED = ("classification", "error")
 """What only an image with a label has: means over those."""
@@ -33,8 +35,9 @@ def evaluate(
         marginal_likelihood: Whether log p(x) is estimated too (arXiv 1312.6114, appendix D).
 
     Returns:
-        Each term, `bound` where the code has a prior, `log_likelihood` where it was asked for, and the likelihood's
-        diagnostics on the first batch. Of a model with a prior and an encoder the `active_units`, by the first 10,000
+        Each term, `bound` where the code has a prior, `log_likelihood` where it was asked for, `bits_per_dim` where the
+        bound is one of a density of pixels with 256 levels, and the likelihood's diagnostics at draws from q(z|x). Of a
+        model with a prior and an encoder the `active_units`, by the first 10,000
         images. Of a classifier the `error` too, the share of the labelled images whose most probable class is not
         their label; how many are `labelled`, and how many of the class that has the fewest.
 
@@ -47,7 +50,8 @@ def evaluate(
     sums: dict[str, torch.Tensor] = {}
     codes: list[Tensor] = []
     encodes = architecture.prior is not None and architecture.amortized
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), frozen(architecture):
+    forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with forked, frozen(architecture), full_precision():
         torch.manual_seed(seed)
         for x, y in batches:
             terms = architecture.terms(x, y)
@@ -59,8 +63,7 @@ def evaluate(
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
             if encodes and sum(map(len, codes)) < ENCODED:  # what says the label itself is not told
                 codes.append(architecture.encode(x, torch.full_like(y, -1) if architecture.classifies else y))
-        x, y = next(iter(batches))
-        p = architecture.decode(architecture.encode(x, y), architecture.completed(x, y))
+        diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
     labels = batches.images.labels
     labelled = int((labels >= 0).sum())
@@ -71,9 +74,22 @@ def evaluate(
         means |= {"labelled": labelled, "labelled_of_rarest_class": int(of_each.min())}
     if architecture.prior is not None:
         means = {"bound": -(means["nll"] + means["kl"]), **means}
+        if architecture.likelihood.density and batches.levels == 256:
+            means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape)
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
-    return means | architecture.likelihood.diagnostics(p)
+    return means | diagnostics
+
+
+def _diagnostics(architecture: Architecture, batches: EvaluationBatches) -> dict[str, float]:
+    """What the likelihood says of p(x|z) at draws z ~ q(z|x), the mean over the images."""
+    sums: dict[str, float] = {}
+    for x, y in batches:
+        found = architecture.likelihood.diagnostics(architecture.reconstruct(x, y))
+        if not found:
+            break  # another batch would have none either
+        sums |= {name: sums.get(name, 0.0) + len(x) * value for name, value in found.items()}
+    return {name: total / len(batches.images) for name, total in sums.items()}
 
 
 def _log_likelihood(architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:

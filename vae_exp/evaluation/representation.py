@@ -1,5 +1,7 @@
 """What a code is good for: how well it tells the classes apart, how it answers to changes of the image."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,8 +16,12 @@ SATURATED = 0.05
 """A unit with values in [0, 1] is saturated within this of an end (its slope is below 0.05)."""
 
 
-def nearest_neighbours_accuracy(codes: Tensor, labels: Tensor, of: Tensor, expected: Tensor, k: int = 5) -> float:
+def nearest_neighbours_accuracy(
+    codes: Tensor, labels: Tensor, of: Tensor, expected: Tensor, k: int = 5, among: bool = False
+) -> float:
     """The share of codes that most of their k nearest neighbours have the label of; a tie goes to the smaller label.
+
+    A code that is itself among those to compare with would be its own nearest neighbour: it is left out.
 
     Args:
         codes: To compare with, (N, D).
@@ -23,10 +29,16 @@ def nearest_neighbours_accuracy(codes: Tensor, labels: Tensor, of: Tensor, expec
         of: The codes in question, (M, D).
         expected: Their labels, (M,).
         k: How many neighbours vote.
+        among: Whether the codes in question are of the same images as the first ones to compare with, in this order.
     """
     right = 0
-    for some, theirs in zip(of.split(COMPARED_AT_ONCE), expected.split(COMPARED_AT_ONCE), strict=True):
-        nearest = torch.cdist(some, codes).topk(min(k, len(codes)), largest=False).indices
+    voters = min(k, len(codes) - among)
+    for first in range(0, len(of), COMPARED_AT_ONCE):
+        some, theirs = (values[first : first + COMPARED_AT_ONCE] for values in (of, expected))
+        distances = torch.cdist(some, codes)
+        if among:
+            distances.diagonal(first).fill_(math.inf)
+        nearest = distances.topk(voters, largest=False).indices
         right += int((labels[nearest].mode(1).values == theirs).sum())
     return right / len(of)
 

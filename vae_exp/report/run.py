@@ -75,6 +75,7 @@ def _facts(results: dict[str, Any]) -> dict[str, Any]:
         facts = {of: results.get(of) and f"{results[of]:.2%}" for of in names}
     else:
         facts = {f"{of}, nats per image": results.get(of) for of in names}
+        facts["a bound on"] = results.get("bounds")
     facts["samples"] = results.get("samples")
     if results.get("budget") != results.get("samples"):
         facts["budget"] = results.get("budget")

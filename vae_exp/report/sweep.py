@@ -98,14 +98,16 @@ def _by_job(jobs: list[Job]) -> list[Chart]:
         points = finite([(row["samples"], row[name], 0.0) for row in job.history if name in row])
         if points:
             label = ", ".join([job.number, *(job.value(key) for key in varied(jobs))])
-            found.setdefault((name, sign), []).append(Series(label, "", points))
+            of = job.judged_by("test")
+            title = f"test/{sweep.NAMES[of]}" if of.endswith(" given y") else name
+            found.setdefault((title, sign), []).append(Series(label, "", points))
     drawn = []
-    for (name, sign), series in found.items():
+    for (title, sign), series in found.items():
         ends = [one.points[-1][1] for one in series]
         low, high = reach(ends, sign * max(sign * end for end in ends))
         margin = 0.06 * (high - low)
         far = margin and any(not low <= end <= high for end in ends)
-        drawn.append(Chart(name, series, limits=(low - margin, high + margin) if far else None))
+        drawn.append(Chart(title, series, limits=(low - margin, high + margin) if far else None))
     return drawn
 
 

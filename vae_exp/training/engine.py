@@ -11,7 +11,6 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from vae_exp.data_parallel import Share
-from vae_exp.dataset.batches import Batch
 from vae_exp.errors import ConfigError
 from vae_exp.gradients import Gradients
 
@@ -53,20 +52,21 @@ class Update:
         self.names: list[str] = []
         """Of the losses."""
 
-    def __call__(self, x: Tensor, y: Tensor, count: int) -> Tensor:
+    def __call__(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
         """Update on a batch, or on this process's share of it.
 
         Args:
             x: Images (B, C, H, W).
             y: Labels (B,).
-            count: Images in the whole batch.
+            counts: What each image counts for, (B,); None if all count alike.
+            size: Images in the whole batch.
 
         Returns:
             The loss and the means of its terms over the whole batch, (1 + terms,), nats per image.
         """
-        loss, terms = self._gradients(x, y)
+        loss, terms = self._gradients(x, y, counts)
         self.names = ["loss", *(f"loss/{name}" for name in terms)]
-        losses = self._share.sum(self.parameters, torch.stack([loss, *terms.values()]).detach(), count)
+        losses = self._share.sum(self.parameters, torch.stack([loss, *terms.values()]).detach(), size)
         if self._largest_gradient_norm is not None:
             clip_grad_norm_(self.parameters, self._largest_gradient_norm)
         self._step()
@@ -82,7 +82,7 @@ class Captured:
 
     Args:
         update: One update.
-        serve: Which images (K, B) to K batches.
+        serve: Which images (K, B) to images, labels and counts of K batches.
         optimizer: Of the update.
         capture: A function, and where it leaves its result, to what runs its kernels again.
     """
@@ -90,7 +90,7 @@ class Captured:
     def __init__(
         self,
         update: Update,
-        serve: Callable[[Tensor], Iterable[Batch]],
+        serve: Callable[[Tensor], Iterable[tuple[Tensor, Tensor, Tensor | None]]],
         optimizer: Optimizer,
         capture: Callable[[Callable[[], Tensor]], Callable[[], Tensor]],
     ) -> None:
@@ -127,7 +127,7 @@ class Captured:
 
     def _run(self) -> Tensor:
         assert self._index is not None
-        return torch.stack([self._update(x, y, len(x)) for x, y in self._serve(self._index)])
+        return torch.stack([self._update(x, y, counts, len(x)) for x, y, counts in self._serve(self._index)])
 
     def _steps_in_memory(self) -> list[Tensor]:
         steps = [state["step"] for state in self._optimizer.state.values() if "step" in state]

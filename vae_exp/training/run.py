@@ -23,7 +23,16 @@ from pytorch_lightning.callbacks import LambdaCallback
 from pytorch_lightning.loggers import Logger
 
 from vae_exp.architecture import Architecture
-from vae_exp.assembly import build, build_architecture, build_data, build_later, build_part, check_config, check_pixels
+from vae_exp.assembly import (
+    build,
+    build_architecture,
+    build_data,
+    build_later,
+    build_part,
+    check_config,
+    check_labels,
+    check_pixels,
+)
 from vae_exp.callbacks import DrawFigures, StopOnSignal
 from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
 from vae_exp.config.overrides import check_overrides
@@ -243,6 +252,7 @@ def _run(start: Start, experiment: Experiment, data: DataModule, checkpoint: dic
     trainer = _build_trainer(config, directory, [begin, *callbacks.values(), StopOnSignal()])
     _check_shares(experiment.architecture, data, trainer.processes)
     data.load(trainer.strategy.root_device)
+    check_labels(experiment.architecture, data)
     experiment.to(trainer.strategy.root_device)
     check_monitors(config, callbacks, lambda evaluate: evaluate.names(experiment, data))
     experiment.trained_on = _device_name(trainer.strategy.root_device)
@@ -380,6 +390,7 @@ def _results(
         "evaluated_at": metrics.pop("samples", None),
         "train/bound": None,  # stays so for an architecture that has none, or before the first evaluation
         "test/bound": None,
+        "bounds": experiment.architecture.bounds if experiment and experiment.architecture.prior is not None else None,
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "train_seconds": experiment.seconds if experiment else 0.0,
         "device": experiment.trained_on if experiment else None,
