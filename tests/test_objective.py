@@ -167,6 +167,17 @@ class TestWakeSleep:
         torch.testing.assert_close(together[0], torch.autograd.grad(terms["sleep"].sum(), V)[0])
         torch.testing.assert_close(together[1], torch.autograd.grad(terms["wake"].sum(), W)[0])
 
+    @pytest.mark.parametrize(("dream", "grey"), [("sample", False), ("mean", True)])
+    def test_a_dream_is_a_draw_or_the_mean(self, parts, dream, grey):
+        _, _, (x, encode, p, decode) = parts
+        seen = []
+        WakeSleep(dream=dream)(x, lambda x: seen.append(x) or encode(x), p, decode)
+        awake, asleep = seen
+        assert torch.equal(awake, x)
+        assert asleep.shape == x.shape
+        assert bool(((asleep > 0) & (asleep < 1)).all()) == grey
+        assert bool(((asleep == 0) | (asleep == 1)).all()) == (not grey)
+
     def test_terms_are_the_expectations_that_they_name(self, parts):
         _, _, (x, encode, p, decode) = parts
         z, dreamt = encode(x).sample((50_000,)), p.sample((50_000,))

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Interval
@@ -141,16 +141,29 @@ class WakeSleep(Objective):
 
     Awake, latents of real images teach the decoder: −log p(x|z), z ~ q(z|x). Asleep, dreams teach the encoder:
     −log q(z|x), (x, z) ~ p. Neither phase's gradient reaches the other's network.
+
+    A dream is a draw x ~ p(x|z). Of a Bernoulli that is a binary image: where the data are grey, the encoder then never
+    sees in its sleep what it is given awake and in evaluations. `mean` takes E[x|z] for a dream, which is grey too, and
+    fits no density: x has no noise.
+
+    Args:
+        samples: L, latents per image in the wake phase.
+        dream: What the encoder learns from: a `sample` of p(x|z), as in the algorithm, or its `mean`.
     """
 
     terms = ("wake", "sleep")
+
+    def __init__(self, samples: PositiveInt = 1, dream: Literal["sample", "mean"] = "sample") -> None:
+        super().__init__(samples)
+        self.dream = dream
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`wake` and `sleep`, each (B,) in nats per image and per dream."""
         with torch.no_grad():
             z = encode(x).sample((self.samples,))
             dreamt_z = p.sample((1, len(x)))
-            dream = decode(dreamt_z).sample()
+            dreamt = decode(dreamt_z)
+            dream = dreamt.sample() if self.dream == "sample" else dreamt.mean
         wake = -decode(z).log_prob(x)
         sleep = -encode(dream[0]).log_prob(dreamt_z[0])
         return {"wake": wake.mean(0), "sleep": sleep}
