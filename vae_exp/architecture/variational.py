@@ -13,6 +13,7 @@ from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import joined
+from vae_exp.normal import DiagonalNormal
 from vae_exp.objective import Normals, Objective, Terms
 
 SMALLEST_STD = 1e-6
@@ -84,7 +85,7 @@ class VAE(Architecture):
         """p(z) = N(0, I), event (latent_dim,)."""
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
 
         Raises:
@@ -92,12 +93,11 @@ class VAE(Architecture):
         """
         return self._posterior(*self._batch(x, y))
 
-    def _posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
+    def _posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         if self.encoder is None:
             z = posterior_samples(self, x, y)
-            return Independent(Normal(z.mean(0), z.std(0) + SMALLEST_STD), 1)
-        mean, log_variance = self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1)
-        return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+            return DiagonalNormal(z.mean(0), 2 * (z.std(0) + SMALLEST_STD).log())
+        return DiagonalNormal(*self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1))
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The posterior mean, (B, latent_dim)."""
@@ -110,8 +110,8 @@ class VAE(Architecture):
         p: Distribution = self.likelihood(features)
         return p
 
-    def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float = 1.0) -> Tensor:
-        """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim)."""
+    def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float | Tensor = 1.0) -> Tensor:
+        """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim) and one β or one per image, (B,)."""
         value: Tensor = self.prior.log_prob(z) + beta * self._decode(z, y).log_prob(x)
         return value
 
