@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.sampling import posterior_samples
 from vae_exp.errors import ConfigError, UserError
-from vae_exp.likelihood import Likelihood
+from vae_exp.likelihood import Likelihood, exact
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import joined
@@ -112,8 +112,13 @@ class VAE(Architecture):
 
     def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float | Tensor = 1.0) -> Tensor:
         """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim) and one β or one per image, (B,)."""
-        value: Tensor = self.prior.log_prob(z) + beta * self._decode(z, y).log_prob(x)
+        value: Tensor = self.prior.log_prob(z) + beta * self._decode_exactly(z, y).log_prob(x)
         return value
+
+    def _decode_exactly(self, z: Tensor, y: Tensor | None) -> Distribution:
+        """`_decode`, whose log density has its own gradient: what moves z follows it, also in training."""
+        with exact(self.likelihood):
+            return self._decode(z, y)
 
     def begin(self, images: int, labelled: int) -> None:
         """Let the objective prepare; what counts once for the data set counts 1/images for each image."""
@@ -126,7 +131,7 @@ class VAE(Architecture):
         if self.amortized:
             return True
         with frozen(self.decoder), torch.autocast(x.device.type, enabled=False):
-            return self.objective.e_step(x, index, self.prior, lambda z, some: self._decode(z, y[some]))
+            return self.objective.e_step(x, index, self.prior, lambda z, some: self._decode_exactly(z, y[some]))
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""
