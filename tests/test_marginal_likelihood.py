@@ -11,7 +11,7 @@ from vae_exp.architecture import VAE
 from vae_exp.architecture.sampling import starting_points
 from vae_exp.errors import UserError
 from vae_exp.evaluation.marginal_likelihood import annealed, by_posterior_samples, importance_weighted
-from vae_exp.hmc import _with_gradient, begin, hmc
+from vae_exp.hmc import Chains, _with_gradient, begin, hmc
 from vae_exp.likelihood import Gaussian, Likelihood, unvalidated
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
@@ -207,6 +207,14 @@ def test_hmc_samples_a_normal_and_reaches_its_rate():
     samples = chains.z.flatten(0, 1)
     torch.testing.assert_close(samples.mean(0), target.mean, atol=0.1, rtol=0)
     torch.testing.assert_close(samples.T.cov(), target.covariance_matrix, atol=0.12, rtol=0)
+
+
+def test_trajectories_do_not_go_in_circles():
+    """Five steps of π/5 are half a period of N(0, I): a trajectory of one length ends opposite of where it began."""
+    torch.manual_seed(0)
+    start = Chains(torch.tensor([5.0, 0.0]).expand(300, 1, 2), torch.tensor([math.pi / 5]), torch.zeros(1))
+    moved = hmc(lambda z: -0.5 * z.square().sum(-1), start, 20, 5)
+    assert moved.z.square().sum(-1).mean().item() == pytest.approx(2, abs=0.4)
 
 
 @pytest.mark.parametrize("classes", [0, 3])
