@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ from vae_exp.dataset.mnist import MNIST
 from vae_exp.errors import ConfigError
 from vae_exp.evaluate import evaluate, main
 from vae_exp.evaluation.active_units import active_units
+from vae_exp.evaluation.marginal_likelihood import AnnealedEstimate
 from vae_exp.metrics import read_metrics
 
 
@@ -62,7 +64,8 @@ def test_every_estimate_is_of_the_same_images(run, monkeypatch):
 
     def estimate(model, x, y, *_, **__):
         seen.append((x, y))
-        return x.flatten(1).sum(1)
+        nan = torch.full((len(x),), torch.nan)
+        return AnnealedEstimate(x.flatten(1).sum(1), nan, nan, 7, torch.nan)
 
     for name in ("importance_weighted", "annealed"):
         monkeypatch.setattr(f"vae_exp.evaluation.marginal_likelihood.{name}", estimate)
@@ -74,18 +77,29 @@ def test_every_estimate_is_of_the_same_images(run, monkeypatch):
     assert "hmc" not in results
     assert json.loads((directory / "evaluation_test.json").read_text())["ais"] == {
         "mean": results["ais"]["mean"],
-        "standard_error": 0.0,
+        "standard_error": None,  # one image, one draw
         "images": 1,
+        "error_over_draws": None,
+        "spread_over_chains": None,
+        "temperatures": 7,
+        "changed_by_doubling": None,
     }
 
 
 @pytest.mark.usefixtures("few_digits")
 def test_a_run_may_be_called_by_a_number(run, tmp_path, monkeypatch, capfd):
     run("samples=100", "architecture.latent_dim=2", *QUICK, directory=tmp_path / "0")
-    monkeypatch.setattr(sys, "argv", ["evaluate", "run=0", "k=2", "images=5", "ais_images=0", "hmc_images=0"])
+    monkeypatch.setattr(
+        sys, "argv", ["evaluate", "run=0", "k=20", "images=5", "ais_images=3", "tolerance=5", "hmc_images=4"]
+    )
     main()
     out = capfd.readouterr().out
-    assert "over 5 images" in out
+    told = dict(line.split(maxsplit=1) for line in out.splitlines() if line)
+    assert re.fullmatch(r"-[\d.]+ ± [\d.]+ nats per image, over 5 images", told["L_1"])
+    assert re.fullmatch(r"-[\d.]+ ± [\d.]+ nats per image, over 5 images; ± [\d.]+ over draws", told["L_20"])
+    assert "over 4 images; ± " in told["hmc"]
+    assert re.search(r"over 3 images; .* over draws; \d+ temperatures, spread [\d.]+ over chains, changed", told["ais"])
+    assert "of L_k and ais the larger is the estimate" in out
     assert "cannot exceed -" in out
 
 

@@ -106,6 +106,54 @@ def test_a_sigma_below_its_floor_is_pulled_up_and_not_pushed_down():
     assert (log_variance.grad[..., 1] == 0).all()
 
 
+@pytest.mark.parametrize("sign", [1, -1], ids=["log p maximised", "its negative minimised"])
+@pytest.mark.parametrize(("log_variance", "steps"), [(-12.0, 100), (-20.0, 300)])
+def test_a_sigma_far_below_its_floor_comes_up_again(log_variance, steps, sign):
+    """Errors are ten times the floor of 0.01: log σ² rises by 0.05 in a step."""
+    likelihood = Gaussian("learned").double()
+    features = torch.tensor([0.0, log_variance], dtype=torch.float64).view(1, 2, 1, 1).requires_grad_()
+    optimizer = torch.optim.SGD([features], lr=1e-3, maximize=sign > 0)
+    x = torch.full((1, 1, 1, 1), 0.6, dtype=torch.float64)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (sign * likelihood(torch.cat([torch.zeros(1, 1, 1, 1), features[:, 1:]], 1)).log_prob(x).sum()).backward()
+        optimizer.step()
+    assert features[0, 1].item() > 2 * math.log(0.01)
+
+
+def test_a_shared_sigma_below_its_floor_rises_where_the_pixels_want_it_together():
+    likelihood = Gaussian("shared", std=0.2, min_std=0.1)
+    with torch.no_grad():
+        likelihood.log_variance.fill_(-20)
+
+    def gradient(x):
+        return torch.autograd.grad(likelihood(torch.zeros(2, *SHAPE)).log_prob(x).mean(), likelihood.log_variance)[0]
+
+    x = torch.full((2, *SHAPE), 0.5)
+    assert gradient(x) == 0
+    x[0, 0, 0, 0] = 0.6  # one pixel of twelve with r² = 1
+    assert gradient(x) == 0
+    x[0, 0, 0, 0] = 1.0  # r² = 25
+    assert gradient(x).item() == pytest.approx(0.5 * (25 / 12 - 1) * 6, rel=1e-5)
+
+
+@pytest.mark.parametrize("variance", ["learned", "shared", "fixed"])
+def test_training_changes_the_gradient_below_the_floor_alone(variance):
+    likelihood = Gaussian(variance, std=0.5, min_std=0.1).double()
+    features = doubles(5, likelihood.parameters_per_pixel, 3, 2)
+    features[:, 1:, 0] = -30
+    x = torch.rand(5, *SHAPE, dtype=torch.float64)
+    found = []
+    for mode in (True, False):
+        of = features.clone().requires_grad_()
+        p = likelihood.train(mode)(of)
+        (gradient,) = torch.autograd.grad(p.log_prob(x).sum(), of)
+        torch.manual_seed(0)
+        found.append([p.log_prob(x), p.mean, p.variance, p.stddev, p.sample((2,)), gradient[:, :, 1:], gradient[:, :1]])
+    for trained, evaluated in zip(*found, strict=True):
+        assert torch.equal(trained, evaluated)
+
+
 @pytest.mark.parametrize("variance", ["shared", "fixed"])
 def test_a_std_below_the_floor_is_refused(variance):
     with pytest.raises(ConfigError, match=r"likelihood\.std=0\.001"):

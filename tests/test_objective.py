@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from vae_exp.hmc import Chains, hmc
 from vae_exp.likelihood import Bernoulli
 from vae_exp.network import MLP
 from vae_exp.network.bayesian import kl_of_weights, make_gaussian
+from vae_exp.normal import DiagonalNormal
 from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep, kl_of_normals
 
 B, D = 4, 3
@@ -18,7 +20,7 @@ B, D = 4, 3
 def problem():
     torch.manual_seed(0)
     mean, std = torch.randn(B, D, dtype=torch.float64), torch.rand(B, D, dtype=torch.float64) + 0.2
-    q = Independent(Normal(mean, std), 1)
+    q = DiagonalNormal(mean, 2 * std.log())
     p = Independent(Normal(torch.zeros(D, dtype=torch.float64), torch.ones(D, dtype=torch.float64)), 1)
     weight = torch.randn(D, 4, dtype=torch.float64)
     x = torch.rand(B, 1, 2, 2, dtype=torch.float64)
@@ -36,17 +38,76 @@ def test_closed_kl_is_equation_10(problem):
 def test_closed_kl_between_any_two_normals_is_torchs():
     torch.manual_seed(0)
     q, p = (Independent(Normal(torch.randn(B, D), torch.rand(B, D) + 0.2), 1) for _ in range(2))
-    torch.testing.assert_close(kl_of_normals(q, p), kl_divergence(q, p))
+    found = kl_of_normals(DiagonalNormal(q.mean, 2 * q.stddev.log()), p)
+    torch.testing.assert_close(found, kl_divergence(q, p))
 
 
-def test_closed_kl_of_a_very_narrow_posterior_is_finite():
-    log_variance = torch.tensor([[-110.0]], requires_grad=True)
-    q = Independent(Normal(torch.zeros(1, 1), torch.exp(0.5 * log_variance)), 1)
+class Told(torch.nn.Module):
+    """An encoder that says of every image what it was told: μ and log σ²."""
+
+    def __init__(self, mean, log_variance):
+        super().__init__()
+        self.features = torch.nn.Parameter(torch.tensor([mean, log_variance]))
+
+    def forward(self, x, c):
+        return self.features.expand(len(x), -1)
+
+
+def negative_log_likelihood(z):
+    """Of a white pixel whose logit is z."""
+    return torch.nn.functional.softplus(-z)
+
+
+def log_prior(z):
+    return -0.5 * (z.square() + math.log(2 * math.pi))
+
+
+def log_posterior(noise, log_variance):
+    return -0.5 * (noise.square() + log_variance + math.log(2 * math.pi))
+
+
+def in_float64(objective, mean, log_variance):
+    """The loss by the equations, at the draws that the objective makes in float32 with the seed 1."""
+    torch.manual_seed(1)
+    noise = torch.randn(objective.samples, 1, 1).double()
+    if isinstance(objective, WakeSleep):
+        u = torch.randn(1, 1, 1).double() - mean
+        z = (mean + torch.exp(0.5 * log_variance) * noise).detach()
+        sleep = 0.5 * (u.square() * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
+        return (negative_log_likelihood(z) + sleep).sum()
+    z = mean + torch.exp(0.5 * log_variance) * noise
+    if isinstance(objective, SGVBB):
+        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp())
+        return negative_log_likelihood(z).sum() + kl
+    log_weights = -negative_log_likelihood(z) + log_prior(z) - log_posterior(noise, log_variance)
+    if isinstance(objective, SGVBA):
+        return -log_weights.sum()
+    return math.log(objective.samples) - log_weights.logsumexp(0).sum()
+
+
+@pytest.mark.parametrize("log_variance", range(-200, 81, 20))
+@pytest.mark.parametrize("objective", [SGVBA(), SGVBB(), IWAE(3), WakeSleep()], ids=lambda o: type(o).__name__)
+def test_loss_and_gradient_are_right_at_any_posterior_variance(objective, log_variance):
+    """Those of float64, rounded to float32: infinite where that has no such number, and never NaN."""
+    model = VAE((1, 1, 1), 0, MLP([]), Bernoulli(), objective, latent_dim=1)
+    model.encoder = Told(0.7, float(log_variance))
+    model.decoder = torch.nn.Unflatten(1, (1, 1, 1))
+    torch.manual_seed(1)
+    loss = sum(term.sum() for term in model.terms(torch.ones(1, 1, 1, 1)).values())
+    (gradient,) = torch.autograd.grad(loss, model.encoder.features)
+    exact = torch.tensor([0.7, float(log_variance)], dtype=torch.float64, requires_grad=True)
+    exact_loss = in_float64(objective, *exact)
+    (exact_gradient,) = torch.autograd.grad(exact_loss, exact)
+    torch.testing.assert_close(loss, exact_loss.float(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient, exact_gradient.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_closed_kl_is_exact_also_where_the_posterior_is_nearly_the_prior():
+    log_variance = torch.tensor([[1e-3]])
     p = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
-    kl = kl_of_normals(q, p)
-    kl.sum().backward()
-    assert kl.item() == pytest.approx(0.5 * 109)
-    assert log_variance.grad.item() == pytest.approx(-0.5)
+    kl = kl_of_normals(DiagonalNormal(torch.zeros(1, 1), log_variance), p)
+    s = log_variance.double()
+    torch.testing.assert_close(kl.double(), -0.5 * (1 + s - s.exp())[0], rtol=1e-3, atol=0)
 
 
 def test_closed_kl_against_monte_carlo(problem):
@@ -83,7 +144,7 @@ def test_reparameterised_gradients_against_finite_differences(objective):
 
     def estimate(mean, log_variance):
         torch.manual_seed(1)
-        q = Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+        q = DiagonalNormal(mean, log_variance)
         terms = objective(samples=2)(
             x,
             lambda _: q,
@@ -118,7 +179,7 @@ def test_importance_weighted_bound_rises_to_the_exact_evidence():
     w, noise = torch.randn(D, 4, dtype=torch.float64), 0.7
     p = Independent(Normal(torch.zeros(D, dtype=torch.float64), torch.ones(D, dtype=torch.float64)), 1)
     x = torch.randn(B, 4, dtype=torch.float64)
-    q = Independent(Normal(torch.zeros(B, D, dtype=torch.float64), 0.8), 1)
+    q = DiagonalNormal(torch.zeros(B, D, dtype=torch.float64), torch.tensor(2 * math.log(0.8)))
     exact = MultivariateNormal(torch.zeros(4, dtype=torch.float64), w.T @ w + noise**2 * torch.eye(4)).log_prob(x)
 
     def bound(k):
@@ -143,7 +204,7 @@ class TestWakeSleep:
             W,
             (
                 x,
-                lambda x: Independent(Normal(x.flatten(1) @ V, 0.5), 1),
+                lambda x: DiagonalNormal(x.flatten(1) @ V, torch.tensor(2 * math.log(0.5))),
                 p,
                 lambda z: Bernoulli()((z @ W).unflatten(-1, (1, 2, 2))),
             ),
@@ -166,6 +227,17 @@ class TestWakeSleep:
         terms = WakeSleep()(*problem)
         torch.testing.assert_close(together[0], torch.autograd.grad(terms["sleep"].sum(), V)[0])
         torch.testing.assert_close(together[1], torch.autograd.grad(terms["wake"].sum(), W)[0])
+
+    @pytest.mark.parametrize(("dream", "grey"), [("sample", False), ("mean", True)])
+    def test_a_dream_is_a_draw_or_the_mean(self, parts, dream, grey):
+        _, _, (x, encode, p, decode) = parts
+        seen = []
+        WakeSleep(dream=dream)(x, lambda x: seen.append(x) or encode(x), p, decode)
+        awake, asleep = seen
+        assert torch.equal(awake, x)
+        assert asleep.shape == x.shape
+        assert bool(((asleep > 0) & (asleep < 1)).all()) == grey
+        assert bool(((asleep == 0) | (asleep == 1)).all()) == (not grey)
 
     def test_terms_are_the_expectations_that_they_name(self, parts):
         _, _, (x, encode, p, decode) = parts

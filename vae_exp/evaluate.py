@@ -3,13 +3,12 @@
 import json
 import math
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from vae_exp.arguments import run_as_command
 from vae_exp.errors import ConfigError
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from vae_exp.architecture import Architecture
     from vae_exp.dataset import DataModule
+    from vae_exp.evaluation.marginal_likelihood import AnnealedEstimate, Estimate
 
 FEW_IMAGES = 1000
 """Of each split, where there is no encoder to encode them in one pass."""
@@ -29,9 +29,14 @@ AT_ONCE = 100
 
 USAGE = """\
 python -m vae_exp.evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
-                           [ais_images=100] [chains=16] [temperatures=500] [hmc_images=100] [hmc_samples=50]
-                           [hmc_begin_at=prior|encoder] [seed=0] [trust=<package>]
+                           [ais_images=100] [chains=16] [temperatures=<as many as it takes>] [tolerance=0.1]
+                           [hmc_images=100] [hmc_samples=50] [hmc_begin_at=prior|encoder] [seed=0] [trust=<package>]
 """
+
+
+LOWER_BOUNDS = """\
+bound, L_k and ais are lower bounds of log p(x) in expectation: of L_k and ais the larger is the estimate; hmc is no
+bound. The first ± is over images, the second over draws or chains: where large, or the spread far above 1, too low."""
 
 
 def evaluate(
@@ -41,7 +46,8 @@ def evaluate(
     images: PositiveInt | None = None,
     ais_images: NonNegativeInt = 100,
     chains: PositiveInt = 16,
-    temperatures: PositiveInt = 500,
+    temperatures: PositiveInt | None = None,
+    tolerance: PositiveFloat = 0.1,
     hmc_images: NonNegativeInt = 100,
     hmc_samples: Annotated[int, Interval(ge=8)] = 50,
     hmc_begin_at: Literal["prior", "encoder"] = "prior",
@@ -66,7 +72,8 @@ def evaluate(
         images: The first so many; by default all of the split, or 1000 where there is no encoder.
         ais_images: How many of them annealed importance sampling takes; 0 leaves it out.
         chains: Of annealed importance sampling, per image.
-        temperatures: Of annealed importance sampling.
+        temperatures: Of annealed importance sampling; by default they are doubled, to 20,000 at most.
+        tolerance: Until doubling them changes the mean over the images by less than so many nats.
         hmc_images: How many of them the estimator by HMC samples takes (at most 4 latents); 0 leaves it out.
         hmc_samples: Posterior samples of that estimator.
         hmc_begin_at: Where its chains begin: at draws from the prior that explain an image, or at the encoder's.
@@ -74,7 +81,8 @@ def evaluate(
         trust: Packages that the run may name parts of.
 
     Returns:
-        What is written: each estimate's mean and standard error, the settings, the seconds.
+        What is written: each estimate's mean, its standard errors over the images and over the draws or chains (null
+        where there is one of them), the settings, the seconds.
 
     Raises:
         UserError: The run cannot be loaded.
@@ -112,29 +120,67 @@ def evaluate(
             return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
         vae = model
 
-        def mean(estimate: Callable[["Tensor", "Tensor"], "Tensor"], n: int) -> dict[str, float]:
-            """Of an estimate over the first n images, with its standard error."""
-            pieces = zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
-            values = torch.cat([estimate(*piece) for piece in pieces]).double()
-            error = values.std(unbiased=False) / max(1, len(values) - 1) ** 0.5
-            return {"mean": values.mean().item(), "standard_error": error.item(), "images": len(values)}
+        def pieces(n: int) -> "Iterator[tuple[Tensor, Tensor]]":
+            """The first n images and their labels."""
+            yield from zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
 
-        def weighted(k: int, n: int) -> dict[str, float]:
-            return mean(partial(importance_weighted, vae, k=k), n)
+        def weighted(k: int, n: int) -> dict[str, Any]:
+            return _of_draws([importance_weighted(vae, *piece, k) for piece in pieces(n)])
 
         results |= {"ceiling": ceiling(model, x), "notes": notes(model, x)}
-        results["bound"] = mean(model.bound, len(x))
+        results["bound"] = _over_images(torch.cat([model.bound(*piece) for piece in pieces(len(x))]))
         for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
             results[f"L_{i}"] = weighted(i, len(x))
         if ais_images:
-            results["ais"] = mean(lambda x, y: annealed(model, x, y, chains, temperatures), ais_images)
+            of_pieces = [
+                annealed(vae, *piece, chains, temperatures, tolerance=tolerance) for piece in pieces(ais_images)
+            ]
+            results["ais"] = _of_draws(of_pieces) | _of_chains(of_pieces)
             results[f"ais/L_{k}"] = weighted(k, ais_images)
         if hmc_images and model.latent_dim <= MOST_LATENTS:
-            results["hmc"] = mean(
-                lambda x, y: by_posterior_samples(model, x, y, hmc_samples, begin_at=hmc_begin_at), hmc_images
+            results["hmc"] = _of_draws(
+                [by_posterior_samples(vae, *piece, hmc_samples, begin_at=hmc_begin_at) for piece in pieces(hmc_images)]
             )
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
     return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+
+
+def _over_images(values: "Tensor") -> dict[str, Any]:
+    """The mean of an estimate (B,), and its standard error over the images; of one image there is none."""
+    import torch
+
+    deviation = values.double().std() if len(values) > 1 else torch.tensor(math.nan)
+    return {
+        "mean": values.double().mean().item(),
+        "standard_error": _or_none((deviation / len(values) ** 0.5).item()),
+        "images": len(values),
+    }
+
+
+def _of_draws(estimates: "Sequence[Estimate]") -> dict[str, Any]:
+    """The same, with the standard error of the mean over the draws: each image has its own."""
+    import torch
+
+    errors = torch.cat([estimate.error for estimate in estimates]).double()
+    over_draws = _or_none((errors.square().sum().sqrt() / len(errors)).item())
+    return _over_images(torch.cat([estimate.value for estimate in estimates])) | {"error_over_draws": over_draws}
+
+
+def _of_chains(estimates: "Sequence[AnnealedEstimate]") -> dict[str, Any]:
+    """What annealed importance sampling says of itself, over the images."""
+    import torch
+
+    spread = torch.cat([estimate.spread for estimate in estimates]).double()
+    return {
+        "spread_over_chains": _or_none(spread.mean().item()),
+        "temperatures": max(estimate.temperatures for estimate in estimates),
+        "changed_by_doubling": _or_none(max((estimate.change for estimate in estimates), key=abs)),
+    }
+
+
+def _or_none(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None
 
 
 def _of_the_code(model: "Architecture", data: "DataModule", of: "tuple[Tensor, Tensor]", split: str) -> dict[str, Any]:
@@ -206,15 +252,30 @@ def _written(results: dict[str, Any], settings: dict[str, Any], started: float, 
 
 
 def _show(results: dict[str, Any]) -> None:
-    """One line each, then what has to be said; the error is that of the mean over images."""
+    """One line each, with the errors of the mean over images and, where there are several, over draws or chains."""
     for name, value in results.items():
         if isinstance(value, dict) and "mean" in value:
-            error, images = value["standard_error"], value["images"]
-            print(f"{name:28} {value['mean']:10.3f} ± {error:.3f} nats per image, over {images:,} images")
+            print(f"{name:28} {_in_words(value)}")
         elif isinstance(value, int | float) and name != "seconds":
             print(f"{name:28} {value:10.4f}" if isinstance(value, float) else f"{name:28} {value:10d}")
+    if "bound" in results:
+        print(LOWER_BOUNDS)
     for note in results.get("notes", []):
         print(note)
+
+
+def _in_words(estimate: dict[str, Any]) -> str:
+    def told(name: str) -> str:
+        return "?" if estimate[name] is None else f"{estimate[name]:.3f}"
+
+    words = f"{estimate['mean']:10.3f} ± {told('standard_error')} nats per image, over {estimate['images']:,} images"
+    if estimate.get("error_over_draws") is not None:
+        words += f"; ± {told('error_over_draws')} over draws"
+    if "temperatures" in estimate:
+        words += f"; {estimate['temperatures']:,} temperatures, spread {told('spread_over_chains')} over chains"
+        if estimate["changed_by_doubling"] is not None:
+            words += f", changed by {estimate['changed_by_doubling']:+.3f} when doubled"
+    return words
 
 
 def main() -> None:

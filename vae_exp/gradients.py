@@ -14,15 +14,10 @@ from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_file
 from torch.func import functional_call, grad_and_value
 
 from vae_exp.errors import ConfigError
-from vae_exp.likelihood import floored
 from vae_exp.network.linear import by_onednn, is_fast, is_large
 
 log = logging.getLogger(__name__)
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # "No CUDA runtime is found", on a CPU
-
-# before PyTorch 2.15 an autograd.Function that torch.compile traces inside torch.func.grad loses its backward, without
-# an error; as one operator it keeps it
-torch.compiler.allow_in_graph(floored)
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar, and the means of the terms that it is made of."""

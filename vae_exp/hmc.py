@@ -16,13 +16,21 @@ TARGET = 0.9
 """The acceptance rate to tune a step size to (arXiv 1312.6114, appendix E)."""
 
 
+SHORTEST = 0.5
+"""Part of its step size that a trajectory takes at least, drawn anew for each (Neal 2011, section 5.4.2.2).
+
+Trajectories of one length move in circles: at half the period of a normal every chain goes to the other side of the
+mean and back, as far from it as it was.
+"""
+
+
 @dataclass(frozen=True)
 class Chains:
     """Where S chains for each of B images stand.
 
     Attributes:
         z: The latents (S, B, D).
-        step_size: Of the leapfrog integrator, one per image, (B,).
+        step_size: Of the leapfrog integrator at most, one per image, (B,).
         acceptance: The mean acceptance probability of the last iteration, (B,).
     """
 
@@ -70,7 +78,8 @@ def trace(log_density: LogDensity, chains: Chains, iterations: int, leapfrog_ste
 
 
 def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Chains:
-    z, step = chains.z, chains.step_size[:, None]
+    z = chains.z
+    step = (chains.step_size * torch.empty_like(chains.step_size).uniform_(SHORTEST, 1))[:, None]
     momentum = torch.randn_like(z)
     value, gradient = _with_gradient(log_density, z)
     proposed, moved, proposed_value = z, momentum, value

@@ -4,11 +4,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import PositiveFloat
-from torch import Tensor, distributions, nn
+from torch import Size, Tensor, distributions, nn
 from torch.distributions import Distribution, Independent, constraints
 
 from vae_exp.errors import ConfigError
@@ -75,34 +75,61 @@ class Bernoulli(Likelihood):
         return {}
 
 
-class Floor(torch.autograd.Function):
-    """max(x, floor); below the floor the gradient still passes where a descent step would raise x.
+class PulledUp(Distribution):
+    """A normal per pixel in training: a σ below its floor rises where a larger one would raise log p.
 
-    A plain clamp has no gradient there: a σ that fell below its floor would not come up again.
+    There log p(x) = log N(x; μ, max(σ, floor)²) does not depend on σ: by its own gradient, which is zero, a σ that fell
+    below would never come up again. Instead log σ² has the gradient that it has on the floor, ½(r² − 1) with
+    r = (x − μ)/floor, where that is positive, however far below it is. It is the gradient of log p, whether log p is
+    maximised or its negative minimised. The value is that of the normal.
+
+    Args:
+        normal: With σ on its floor or above it.
+        log_variance: log σ² as it would be without a floor; broadcasts to the pixels.
+        below: Where that is below the floor; of its shape.
     """
 
-    @staticmethod
-    def forward(x: Tensor, floor: float) -> Tensor:
-        """Any shape."""
-        return x.clamp(min=floor)
+    arg_constraints = {}  # noqa: RUF012
+    support = constraints.real
+    has_rsample = True
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
-        """Keep what the gradient needs."""
-        x, ctx.floor = inputs
-        ctx.save_for_backward(x)
+    def __init__(self, normal: distributions.Normal, log_variance: Tensor, below: Tensor) -> None:
+        self.normal, self.log_variance, self.below = normal, log_variance, below
+        super().__init__(normal.batch_shape)
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Of x."""
-        (x,) = ctx.saved_tensors
-        return gradient * ((x >= ctx.floor) | (gradient < 0)), None
+    @property
+    def mean(self) -> Tensor:
+        """μ."""
+        return self.normal.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """max(σ, floor)²."""
+        return self.normal.variance
+
+    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Draws (*sample_shape, …)."""
+        return self.normal.rsample(Size(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """That of the normal, with the gradient above."""
+        squared = ((value - self.normal.mean) / self.normal.stddev).square()
+        slope = (0.5 * (squared - 1)).detach()
+        of_shared = slope.sum_to_size(self.log_variance.shape) * (self.log_variance.numel() / slope.numel())
+        zero = self.log_variance - self.log_variance.detach()
+        log_prob: Tensor = self.normal.log_prob(value) + torch.where(self.below, of_shared.clamp(min=0) * zero, 0.0)
+        return log_prob
 
 
-def floored(x: Tensor, floor: float) -> Tensor:
-    """`Floor` of x, any shape."""
-    y: Tensor = Floor.apply(x, floor)
-    return y
+@contextmanager
+def exact(likelihood: Likelihood) -> Iterator[None]:
+    """Inside, log p(x|z) has its own gradient, also in training: samplers of z need that one."""
+    training = likelihood.training
+    likelihood.eval()
+    try:
+        yield
+    finally:
+        likelihood.train(training)
 
 
 ROUNDING = 1e-5
@@ -114,7 +141,9 @@ MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "ident
 class Gaussian(Likelihood):
     """N(x; μ, σ²) per pixel, by default μ = sigmoid(features) (arXiv 1312.6114, eq. 12 and appendix C.2).
 
-    A continuous density has no upper bound: a pixel that is always black lets σ → 0 and log p → ∞. σ has a floor.
+    A continuous density has no upper bound: a pixel that is always black lets σ → 0 and log p → ∞. log σ² has a floor.
+    In training a σ that fell below it is `PulledUp`; in evaluation mode the gradient is that of log p itself, zero
+    below the floor, which Hamiltonian Monte Carlo and annealed importance sampling follow.
 
     Args:
         variance: `learned` by the decoder for each pixel (the paper), one `shared` learned scalar, or `fixed`:
@@ -151,8 +180,10 @@ class Gaussian(Likelihood):
         """p(x|z) with batch shape (…) and event shape (C, H, W)."""
         maps = features.chunk(self.parameters_per_pixel, dim=-3)
         log_variance = maps[1] if len(maps) == 2 else self.log_variance
-        std = floored(torch.exp(0.5 * log_variance), self.min_std)
-        return Independent(distributions.Normal(self.mean(maps[0]), std), 3)
+        std = torch.exp(0.5 * log_variance)
+        p = distributions.Normal(self.mean(maps[0]), std.clamp(min=self.min_std))
+        pulled = self.training and self.unbounded
+        return Independent(PulledUp(p, log_variance, std < self.min_std) if pulled else p, 3)
 
     def diagnostics(self, p: Distribution) -> dict[str, float]:
         """The share of pixels whose σ sits on its floor, up to rounding."""

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Interval
@@ -14,6 +14,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vae_exp.hmc import GAIN, Chains, hmc
 from vae_exp.network.bayesian import kl_of_weights, make_gaussian
+from vae_exp.normal import DiagonalNormal
 
 if TYPE_CHECKING:
     Normals = Independent[Normal]
@@ -24,7 +25,7 @@ else:  # PyTorch's class is generic for type checkers only
 Terms = dict[str, Tensor]
 """Named (B,) tensors in nats per image, summed over pixels and latents, unweighted."""
 
-Encode = Callable[[Tensor], Normals]
+Encode = Callable[[Tensor], DiagonalNormal]
 """Images (B, C, H, W) to q(z|x), batch (B,) and event (latent_dim,), reparameterised."""
 
 Decode = Callable[[Tensor], Distribution]
@@ -100,9 +101,9 @@ class SGVBA(Objective):
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`nll` and the sampled `kl`, each (B,) in nats per image."""
         q = encode(x)
-        z = q.rsample((self.samples,))
+        z, log_q = q.rsample_and_log_prob((self.samples,))
         nll = -decode(z).log_prob(x)
-        kl = q.log_prob(z) - p.log_prob(z)
+        kl = log_q - p.log_prob(z)
         return {"nll": nll.mean(0), "kl": kl.mean(0)}
 
 
@@ -131,8 +132,8 @@ class IWAE(Objective):
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`iwae` = −L_k, (B,) in nats per image."""
         q = encode(x)
-        z = q.rsample((self.samples,))
-        log_weights = decode(z).log_prob(x) + p.log_prob(z) - q.log_prob(z)
+        z, log_q = q.rsample_and_log_prob((self.samples,))
+        log_weights = decode(z).log_prob(x) + p.log_prob(z) - log_q
         return {"iwae": math.log(self.samples) - log_weights.logsumexp(0)}
 
 
@@ -141,16 +142,29 @@ class WakeSleep(Objective):
 
     Awake, latents of real images teach the decoder: −log p(x|z), z ~ q(z|x). Asleep, dreams teach the encoder:
     −log q(z|x), (x, z) ~ p. Neither phase's gradient reaches the other's network.
+
+    A dream is a draw x ~ p(x|z). Of a Bernoulli that is a binary image: where the data are grey, the encoder then never
+    sees in its sleep what it is given awake and in evaluations. `mean` takes E[x|z] for a dream, which is grey too, and
+    fits no density: x has no noise.
+
+    Args:
+        samples: L, latents per image in the wake phase.
+        dream: What the encoder learns from: a `sample` of p(x|z), as in the algorithm, or its `mean`.
     """
 
     terms = ("wake", "sleep")
+
+    def __init__(self, samples: PositiveInt = 1, dream: Literal["sample", "mean"] = "sample") -> None:
+        super().__init__(samples)
+        self.dream = dream
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """`wake` and `sleep`, each (B,) in nats per image and per dream."""
         with torch.no_grad():
             z = encode(x).sample((self.samples,))
             dreamt_z = p.sample((1, len(x)))
-            dream = decode(dreamt_z).sample()
+            dreamt = decode(dreamt_z)
+            dream = dreamt.sample() if self.dream == "sample" else dreamt.mean
         wake = -decode(z).log_prob(x)
         sleep = -encode(dream[0]).log_prob(dreamt_z[0])
         return {"wake": wake.mean(0), "sleep": sleep}
@@ -281,11 +295,12 @@ def _estimator_b(x: Tensor, encode: Encode, p: Normals, decode: Decode, samples:
     return {"nll": nll.mean(0), "kl": kl_of_normals(q, p)}
 
 
-def kl_of_normals(q: Normals, p: Normals) -> Tensor:
+def kl_of_normals(q: DiagonalNormal, p: Normals) -> Tensor:
     """KL(q‖p) of normals with independent components, (B,) nats; −½ Σ (1 + log σ² − μ² − σ²) for p = N(0, I).
 
     (arXiv 1312.6114, eq. 10 and appendix B.)
     """
-    # from σ, not σ², which underflows sooner
-    log_ratio = 2 * (q.base_dist.stddev.log() - p.base_dist.stddev.log())
-    return -0.5 * (1 + log_ratio - (q.mean - p.mean).square() / p.variance - log_ratio.exp()).sum(-1)
+    log_ratio = q.log_variance - 2 * p.stddev.log()
+    # 1 − σ² as one function of log σ²: where q is the prior its difference would be rounding
+    kl: Tensor = -0.5 * (log_ratio - log_ratio.expm1() - (q.mean - p.mean).square() / p.variance).sum(-1)
+    return kl

@@ -15,6 +15,7 @@ from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Gaussian, Likelihood
 from vae_exp.network import MLP, Network, Shape
 from vae_exp.network.linear import joined
+from vae_exp.normal import DiagonalNormal
 from vae_exp.objective import Normals, Objective, Terms
 
 
@@ -168,10 +169,9 @@ class M2(Architecture):
         nll, kl = (terms[name].unflatten(0, (self.classes, len(x))).T for name in ("nll", "kl"))
         return nll, kl
 
-    def _posterior(self, x: Tensor, c: Tensor) -> Normals:
+    def _posterior(self, x: Tensor, c: Tensor) -> DiagonalNormal:
         """q(z|x, y) with the labels as c (B, classes), or (K·B, classes): as the encoder; event (latent_dim,)."""
-        mean, log_variance = self.encoder(x, c).chunk(2, dim=-1)
-        return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+        return DiagonalNormal(*self.encoder(x, c).chunk(2, dim=-1))
 
     def _decode_with(self, z: Tensor, c: Tensor) -> Distribution:
         c = c.expand(*z.shape[:-1], -1)

@@ -10,11 +10,12 @@ from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.architecture.sampling import posterior_samples
 from vae_exp.errors import ConfigError, UserError
-from vae_exp.likelihood import Likelihood
+from vae_exp.likelihood import Likelihood, exact
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import joined
 from vae_exp.network.precision import full_precision
+from vae_exp.normal import DiagonalNormal
 from vae_exp.objective import Normals, Objective, Terms
 
 SMALLEST_STD = 1e-6
@@ -87,7 +88,7 @@ class VAE(Architecture):
         """p(z) = N(0, I), event (latent_dim,)."""
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
 
         Raises:
@@ -95,12 +96,11 @@ class VAE(Architecture):
         """
         return self._posterior(*self._batch(x, y))
 
-    def _posterior(self, x: Tensor, y: Tensor | None = None) -> Normals:
+    def _posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         if self.encoder is None:
             z = posterior_samples(self, x, y)
-            return Independent(Normal(z.mean(0), z.std(0) + SMALLEST_STD), 1)
-        mean, log_variance = self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1)
-        return Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+            return DiagonalNormal(z.mean(0), 2 * (z.std(0) + SMALLEST_STD).log())
+        return DiagonalNormal(*self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1))
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The posterior mean, (B, latent_dim)."""
@@ -117,10 +117,15 @@ class VAE(Architecture):
         """p(x|z), or p(x|z, y), at z ~ q(z|x): batch (B,)."""
         return self._decode(self._posterior(x, y).sample(), y)
 
-    def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float = 1.0) -> Tensor:
-        """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim)."""
-        value: Tensor = self.prior.log_prob(z) + beta * self._decode(z, y).log_prob(x)
+    def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float | Tensor = 1.0) -> Tensor:
+        """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim) and one β or one per image, (B,)."""
+        value: Tensor = self.prior.log_prob(z) + beta * self._decode_exactly(z, y).log_prob(x)
         return value
+
+    def _decode_exactly(self, z: Tensor, y: Tensor | None) -> Distribution:
+        """`_decode`, whose log density has its own gradient: what moves z follows it, also in training."""
+        with exact(self.likelihood):
+            return self._decode(z, y)
 
     def begin(self, images: int, labelled: int) -> None:
         """Let the objective prepare; what counts once for the data set counts 1/images for each image."""
@@ -133,7 +138,7 @@ class VAE(Architecture):
         if self.amortized:
             return True
         with frozen(self.decoder), torch.autocast(x.device.type, enabled=False), full_precision():
-            return self.objective.e_step(x, index, self.prior, lambda z, some: self._decode(z, y[some]))
+            return self.objective.e_step(x, index, self.prior, lambda z, some: self._decode_exactly(z, y[some]))
 
     def corrupt(self, x: Tensor) -> Tensor:
         """x: nothing is corrupted."""

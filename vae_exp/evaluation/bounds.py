@@ -96,4 +96,4 @@ def _log_likelihood(architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:
     """log p̂(x) of each image, (B,)."""
     if not isinstance(architecture, VAE):
         raise UserError(f"{type(architecture).__name__}: log p(x) is estimated of a VAE only")
-    return by_posterior_samples(architecture, x, y)
+    return by_posterior_samples(architecture, x, y).value

@@ -1,0 +1,54 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Independent, Normal
+
+from vae_exp.normal import DiagonalNormal
+
+
+@pytest.fixture
+def both():
+    torch.manual_seed(0)
+    mean, log_variance = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+    return DiagonalNormal(mean, log_variance), Independent(Normal(mean, torch.exp(0.5 * log_variance)), 1)
+
+
+def test_it_is_torchs_normal(both):
+    ours, theirs = both
+    z = torch.randn(5, 4, 3, dtype=torch.float64)
+    torch.testing.assert_close(ours.log_prob(z), theirs.log_prob(z))
+    torch.testing.assert_close(ours.entropy(), theirs.entropy())
+    assert (ours.batch_shape, ours.event_shape) == (theirs.batch_shape, theirs.event_shape)
+    for name in ("mean", "stddev", "variance"):
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_it_draws_what_torchs_normal_draws(both, shape):
+    draws = []
+    for q in both:
+        torch.manual_seed(1)
+        draws.append((q.rsample(shape), q.sample(shape)))
+    assert all(map(torch.equal, *draws))
+
+
+def test_a_draw_knows_its_density(both):
+    ours, theirs = both
+    z, log_q = ours.rsample_and_log_prob((7,))
+    torch.testing.assert_close(log_q, theirs.log_prob(z))
+
+
+def test_a_narrow_one_has_its_density_also_where_a_draw_is_rounded_to_the_mean():
+    q = DiagonalNormal(torch.full((50_000, 1), 100.0), torch.tensor(-200.0))
+    z, log_q = q.rsample_and_log_prob()
+    assert (z == 100).all()
+    assert (log_q - 100 + 0.5 * math.log(2 * math.pi)).mean().item() == pytest.approx(-0.5, abs=0.02)
+    assert q.entropy()[0].item() == pytest.approx(-100 + 0.5 * (1 + math.log(2 * math.pi)), rel=1e-6)
+
+
+def test_numbers_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="log_variance"):
+        DiagonalNormal(torch.zeros(2), torch.full((2,), math.nan))
+    with pytest.raises(ValueError, match="support"):
+        DiagonalNormal(torch.zeros(2), torch.zeros(2)).log_prob(torch.full((2,), math.nan))
