@@ -35,6 +35,9 @@ HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, sh
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 LAST = ("steps_per_second", "train_seconds", "device", "git_revision", "error")
 USAGE = "python -m vae_exp.sweep <directory of a sweep> [trust=<package>]: write its tables, pictures and report again"
+MOST_PIXELS = 10**8
+"""Of a job's picture: a small file can hold one that fills the memory."""
+
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 
 
@@ -146,9 +149,13 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
 def _picture(path: Path) -> Any | None:
     """A job's picture, (H, W, C); None where there is none that can be read."""
     from matplotlib.image import imread
+    from PIL.PngImagePlugin import PngImageFile
 
     def read(path: Path) -> Any:
         with readable(path):
+            with PngImageFile(path) as image:  # reads no more than the size
+                if image.width * image.height > MOST_PIXELS:
+                    raise ValueError(f"it has {image.width} × {image.height} pixels")
             return imread(path)
 
     return known(read, path) if path.exists() else None
@@ -163,7 +170,7 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     by_size: dict[int, list[Line]] = {}
     for group in groups(jobs).values():
         job = group[0]
-        if not job.history or job.results.get(size) is None:
+        if not job.history or not isinstance(job.results.get(size), int):
             continue
         of = [NAMES[job.measure("test")[0].removeprefix("test/")]] if len(measures(jobs)) > 1 else []
         label = ", ".join([*(job.value(key) for key in keys), *of])
