@@ -231,6 +231,8 @@ def _distribution(override: Override) -> "BaseDistribution":
     sweep = override.value()
     if not isinstance(sweep, IntervalSweep):
         return CategoricalDistribution(list(override.sweep_string_iterator()))
+    if unknown := sorted(sweep.tags - {"log"}):
+        raise ConfigError(f"{override.input_line}: there is no tag {unknown[0]}, only log")
     low: Any = sweep.start
     high: Any = sweep.end
     kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution

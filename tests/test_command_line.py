@@ -176,9 +176,33 @@ def test_a_loss_that_is_not_finite_stops_the_run(run):
     assert outcome.results["samples"] < 1000
 
 
+def test_flags_may_stand_anywhere(run, tmp_path):
+    outcome = run("seed=3", "-m", *QUICK, f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "sweep" / "0" / "results.json").exists()
+    refused(run("--seed=3", *QUICK), "--seed=3: no such flag. Keys are written without dashes: seed=3")
+    refused(run("-m", "--cfg", "job"), "Only one of --run, --multirun, --cfg")
+    refused(run("-seed", "3", *QUICK), "-seed: no such flag. Keys are written without dashes: seed=…")
+
+
 class TestResume:
     def test_of_nothing(self, run, tmp_path):
         refused(run(f"resume={tmp_path / 'nothing'}"), "resume=", "not a run directory")
+
+    @pytest.mark.parametrize("within", ["checkpoints/last.ckpt", "results.json", ".hydra"])
+    def test_of_a_file_in_a_run_names_the_run(self, run, tmp_path, within):
+        (tmp_path / "mine" / ".hydra").mkdir(parents=True)
+        (tmp_path / "mine" / ".hydra" / "config.yaml").touch()
+        for words in ([f"resume=mine/{within}"], [f"start_from=mine/{within}", *QUICK]):
+            refused(run(*words), words[0], "Did you mean mine?")
+
+    def test_of_a_variable_that_is_not_set(self, run):
+        refused(run("resume=", *QUICK), "resume=: a value is needed, and this one is empty")
+
+    def test_of_a_directory_with_a_quote_in_its_name(self, run, tmp_path):
+        outcome = run(*QUICK)
+        named = outcome.directory.rename(tmp_path / 'say "x"')
+        assert run(f"resume={named}").status == 0
 
     def test_of_an_unreadable_checkpoint(self, run):
         outcome = run(*QUICK)

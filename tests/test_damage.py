@@ -1,10 +1,14 @@
 """Damaged files: each is refused, or counts as missing, in one line that names it; nothing else is touched."""
 
 import errno
+import json
 import os
 import random
 import shutil
+import struct
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -160,6 +164,27 @@ class TestCheckpoints:
             AtomicCheckpointIO().load_checkpoint(path)
         assert contents(trained) == before
 
+    def test_a_compressed_one_is_refused_before_it_fills_the_memory(self, trained):
+        path, packed = trained / LAST, trained.with_name("packed")
+        with zipfile.ZipFile(path) as whole, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as other:
+            for entry in whole.infolist():
+                other.writestr(entry.filename, whole.read(entry.filename))
+        packed.replace(path)
+        with pytest.raises(RunError, match=r"is damaged or not a checkpoint \(it is compressed\)"):
+            read_checkpoint(path)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("samples_seen", "x"), ("steps", None), ("seconds", "x"), ("metrics", None), ("config", 3), ("generator", 3)],
+    )
+    def test_one_without_what_a_run_goes_on_with_is_refused(self, run, trained, name, value):
+        checkpoint = torch.load(trained / LAST, weights_only=True)
+        checkpoint["vae_exp"][name] = value
+        torch.save(checkpoint, trained / LAST)
+        outcome = run(f"resume={trained}", "samples=400")
+        assert outcome.status == 1
+        one_line(outcome.err, f"{LAST}: is damaged", f"its {name} is missing or of another kind")
+
     def test_older_ones_load_with_one_warning_and_new_ones_load_everywhere(self, run, trained):
         path, older = trained / LAST, trained.with_name("older")
         shutil.copytree(trained, older)
@@ -218,8 +243,23 @@ class TestWrites:
         assert f"{tmp_path}/s/0/checkpoints" in flushed
 
 
+OTHER_VALUES = [
+    ("test/bound", "NaN"),
+    ("train_seconds", '"long"'),
+    ("steps_per_second", "[]"),
+    ("date", "3"),
+    ("version/torch", "{}"),
+]
 BROKEN = {
-    "results.json": ["", '{"status": "comp', "[]", '{"status": 3}', '{"status": "completed"}', "\xff"],
+    "results.json": [
+        "",
+        '{"status": "comp',
+        "[]",
+        '{"status": 3}',
+        '{"status": "completed"}',
+        "\xff",
+        *(f'{{"status": "completed", "samples": 200, "{name}": {value}}}' for name, value in OTHER_VALUES),
+    ],
     ".hydra/config.yaml": ["", "[]", "a: [", "seed: 0\n", "text"],
     "metrics.csv": ["samples,test/bound\n100,x\n", "a,b\n1,2\n", "\xff\n"],
 }
@@ -296,6 +336,8 @@ def test_a_broken_job_leaves_the_others_their_table_and_is_run_again(run, swept,
     (swept / "0" / "results.json").write_text("")
     (swept / "1" / ".hydra" / "overrides.yaml").write_text("[")
     (swept / "1" / "metrics.csv").write_text("\0")
+    results = json.loads((swept / "2" / "results.json").read_text())
+    (swept / "2" / "results.json").write_text(json.dumps(results | {"architecture.latent_dim": "many"}))
     (swept / "2" / ".hydra" / "config.yaml").write_text("")
     (swept / "2" / "figures").mkdir()
     (swept / "2" / "figures" / "samples.png").write_text("no picture")
@@ -310,6 +352,20 @@ def test_a_broken_job_leaves_the_others_their_table_and_is_run_again(run, swept,
     assert "2 of 3 jobs are completed; left: 0" in outcome.out
     assert "3 of 3 jobs completed" in outcome.out
     assert (swept / "1" / "results.json").read_bytes() == kept
+
+
+def test_a_picture_that_would_fill_the_memory_is_left_out(swept, command, caplog):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    chunks = b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in (header, b"IDAT")
+    )
+    for job in "01":
+        (swept / job / "figures").mkdir()
+        (swept / job / "figures" / "samples.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+        file = swept / job / ".hydra" / "overrides.yaml"
+        file.write_text(file.read_text() + f"- architecture.latent_dim={job}\n")
+    assert command(sweep, swept)[0] == 0
+    assert "1/figures/samples.png: cannot be read: it has 100000 × 100000 pixels. It counts as missing" in caplog.text
 
 
 @pytest.mark.parametrize(

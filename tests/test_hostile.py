@@ -316,6 +316,14 @@ def test_what_is_refused_is_told_in_one_line(hostile, refused):
     assert "os.system\\nAll is well\\x1b[2J" in refused(READERS["load_run"], hostile)
 
 
+def test_a_flag_that_is_shown_controls_no_terminal(hostile, monkeypatch, capfd):
+    record = hostile / ".hydra" / "hydra.yaml"
+    sources = [{"path": "mine\x1b[2J", "schema": "file", "provider": "command-line"}]
+    put(record, "hydra.runtime.config_sources", sources)
+    program(monkeypatch, f"resume={hostile}", "samples=300")
+    assert "mine" not in capfd.readouterr().err
+
+
 SWEEP = {
     "resume": lambda patch, path: program(patch, f"sweep.resume={path}"),
     "the command again": lambda patch, path: program(patch, "-m", "seed=0", f"hydra.sweep.dir={path}"),
@@ -413,6 +421,49 @@ def test_a_link_that_leads_out_is_refused(hostile, refused, canary, reader, link
     (hostile / link).symlink_to(canary.parent if link == "figures" else secret)
     assert "is a link that leads out" in refused(READERS[reader], hostile)
     assert secret.read_text() == "secret"
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("name", ["results.json", "metrics.csv", "checkpoints/last.ckpt"])
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(hostile, refused, reader, name):
+    (hostile / name).unlink()
+    os.mkfifo(hostile / name)
+    assert refused(READERS[reader], hostile) == f"{hostile / name}: is neither a file nor a folder: take it out"
+
+
+def test_a_model_that_does_not_fit_into_the_memory_is_one_line(hostile, refused):
+    put(config_of(hostile), "architecture.latent_dim", 10**15)
+    assert refused(READERS["load_run"], hostile).startswith("Out of memory: ")
+
+
+def test_a_stored_value_in_a_message_is_one_line(hostile, refused):
+    put(config_of(hostile), "architecture.latent_dim", "2\n\x1b[2J")
+    message = refused(READERS["load_run"], hostile)
+    assert "architecture.latent_dim=2\\n\\x1b[2J: is not allowed" in message
+
+
+@pytest.mark.parametrize("reader", ["load_run", "resume"])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda weights, name: weights.pop(name), "is what it misses"),
+        (
+            lambda weights, name: weights.update({"architecture.\x1b[2J\n": torch.ones(1)}),
+            "\\n' is what it has too much",
+        ),
+        (lambda weights, name: weights.update({name: torch.ones(3)}), "is [3] there and [4, 784] by the config"),
+        (lambda weights, name: weights.update({name: 3}), "is no dense tensor there"),
+    ],
+    ids=["missing", "odd", "size", "number"],
+)
+def test_weights_that_do_not_fit_are_named_in_one_line(hostile, refused, reader, change, fault):
+    file = hostile / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(file, weights_only=True)
+    change(checkpoint["state_dict"], next(iter(checkpoint["state_dict"])))
+    torch.save(checkpoint, file)
+    message = refused(READERS[reader], hostile)
+    assert "last.ckpt: does not fit the run's config: " in message
+    assert fault in message
 
 
 @pytest.mark.usefixtures("canary")

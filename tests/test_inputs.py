@@ -28,6 +28,7 @@ CONVERTED = {
     "float64": lambda x: x.double(),
     "numpy": lambda x: x.numpy(),
     "numpy float64": lambda x: x.double().numpy(),
+    "numpy, the other byte order": lambda x: x.numpy().astype(">f4"),
     "numpy, reversed twice": lambda x: x.numpy()[::-1].copy()[::-1],
 }
 
@@ -48,6 +49,8 @@ REFUSED = {
     "without a batch": (lambda x: x[0], "are needed, not (1, 4, 3)"),
     "transposed": (lambda x: x.mT, "are needed, not (3, 1, 3, 4)"),
     "a batch too many": (lambda x: x[None], "are needed, not (1, 3, 1, 4, 3)"),
+    "sparse": (lambda x: x.to_sparse(), "are needed, dense, not sparse_coo"),
+    "NaN": (lambda x: x / 0, "there is NaN or infinity among the pixels"),
     "no array": (lambda x: "digits.png", "as a tensor or an array, not str"),
 }
 

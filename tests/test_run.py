@@ -92,6 +92,8 @@ class TestSample:
             (["run={}", "n=0"], "n=0: is not allowed"),
             (["run={}", "label=10"], "label=10: is not allowed: 0 to 9"),
             (["run=nowhere"], "run=nowhere: is not a run directory"),
+            (["run="], "run=: a run directory is needed, and this is empty"),
+            (["run={}/results.json"], "results.json: is not a run directory"),
             ([], "run: a value is needed"),
             (["64"], "key=value"),
             (["n={{a"], "key=value"),

@@ -39,6 +39,14 @@ def table(directory):
         return [{k: v for k, v in row.items() if k not in CLOCK} for row in csv.DictReader(file)]
 
 
+@pytest.mark.parametrize("values", ["tag(lg,interval(0.1,1))", "interval(1,0.1)", "tag(log,interval(-1,1))"])
+def test_a_space_that_is_none_is_refused(run, tmp_path, values):
+    outcome = run(*OPTUNA, f"optimizer.lr={values}", "hydra.sweep.dir=sweep", *QUICK)
+    assert outcome.status == 1
+    assert f"optimizer.lr={values}: " in outcome.err
+    assert not list(tmp_path.glob("sweep/0"))
+
+
 def test_settings_lie_in_the_space_and_the_best_is_that_of_the_validation_split(run, tmp_path):
     directory = tmp_path / "sweep"
     outcome = run(*OPTUNA, *SPACE, "hydra.sweeper.n_trials=4", "hydra.sweep.dir=sweep", *QUICK)

@@ -294,6 +294,9 @@ class TestResume:
         for words, told in (
             (["sweep.resume=swoop"], "sweep.resume=swoop: is not the directory of a sweep"),
             (["sweep.resume=swoop"], "Did you mean sweep?"),
+            (["sweep.resume=sweep/0"], "It is a run: resume=sweep/0"),
+            (["resume=sweep"], "It is the directory of a sweep: name one of its jobs"),
+            (["-m", "sweep.resume="], "sweep.resume=: a value is needed, and this one is empty"),
             (["sweep.resum=sweep"], "sweep.resum: no such key. Did you mean sweep.resume?"),
             (["sweep.resume=sweep", "hydra.sweep.dir=other"], "hydra.sweep.dir: a resumed sweep stays where it is"),
             (["sweep.resume=sweep", "seed=0,2"], "belongs to another sweep: its job 1 is architecture.latent_dim=2"),

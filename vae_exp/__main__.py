@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_exp.cli.config_dir import flags_first
 from vae_exp.cli.interruption import interruptible
 from vae_exp.cli.output import lasting_output
 from vae_exp.config.paths import CONFIG_DIR as CONFIG_DIR
@@ -62,7 +63,7 @@ def main() -> None:
         if asks_for_help(sys.argv[1:]):
             print(usage(CONFIG_DIR, sys.argv[1:]))
             return
-        sys.argv[1:] = resolve_resume(resolve_sweep(sys.argv[1:]))
+        sys.argv[1:] = resolve_resume(resolve_sweep(flags_first(sys.argv[1:])))
         run()
 
 

@@ -36,7 +36,7 @@ class Root:
     samples: PositiveInt
     weight_prior: NonNegativeFloat
     resume: str | None
-    start_from: str | None
+    start_from: Annotated[str, MinLen(1)] | None
     stages: dict[str, list[str]] | None
     paths: Paths
     dataset: Node

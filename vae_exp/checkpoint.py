@@ -4,6 +4,8 @@ import io
 import logging
 import pickle
 import re
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from vae_exp.config.stored import parse, resolved
+from vae_exp.config.stored import parse, printable, resolved
 from vae_exp.errors import RunError
 from vae_exp.experiment import STATE
 from vae_exp.results.checksum import add_checksum, has_checksum
@@ -32,6 +34,11 @@ FREE = (
     "name",
     "dataset.source.root",
 )
+
+
+ENTRIES: dict[str, type] = {"config": str, "metrics": dict, "samples_seen": int, "seconds": float, "steps": int}
+ENTRIES |= {"generator": torch.Tensor}
+"""Of what a checkpoint holds beside the weights: what a run cannot go on without."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -92,6 +99,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     checkpoint, checked = _loaded(path)
     if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(k), dict) for k in (STATE, "state_dict")):
         raise RunError(f"{path}: is a checkpoint of another program: it has no {STATE!r} entry")
+    for name, kind in ENTRIES.items():
+        if not isinstance(checkpoint[STATE].get(name), kind):
+            raise RunError(f"{path}: is damaged or not a checkpoint (its {name} is missing or of another kind)")
     if not checked:
         log.warning("%s: has no checksum, an earlier version wrote it: damage to it would not be noticed", path)
     return checkpoint
@@ -102,11 +112,36 @@ def _loaded(path: Path) -> tuple[Any, bool]:
     try:
         with path.open("rb") as file:
             checked = has_checksum(file)
+            # torch never compresses, and a small file that is compressed can fill the memory
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in zipfile.ZipFile(file).infolist()):
+                raise ValueError("it is compressed")
             file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True), checked
     except Exception as error:  # damaged bytes can make torch raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise RunError(f"{path}: is damaged or not a checkpoint ({reason})") from error
+
+
+def check_weights(weights: Mapping[str, Any], model: torch.nn.Module, path: Path) -> None:
+    """Refuse weights that are not those of a model.
+
+    Raises:
+        RunError: One is missing, is not the model's, or has another size.
+    """
+    ours = model.state_dict()
+    for name in sorted(ours.keys() ^ weights.keys(), key=str):
+        fault = "misses" if name in ours else "has too much"
+        raise RunError(f"{path}: does not fit the run's config: {printable(name)} is what it {fault}")
+    for name, value in ours.items():
+        if isinstance(value, torch.Tensor) and _size(weights[name]) != _size(value):
+            sizes = f"{_size(weights[name])} there and {_size(value)} by the config"
+            raise RunError(f"{path}: does not fit the run's config: {name} is {sizes}")
+
+
+def _size(value: Any) -> str:
+    """The sizes of a tensor, in words."""
+    dense = isinstance(value, torch.Tensor) and value.layout == torch.strided
+    return str([*value.shape]) if dense else "no dense tensor"
 
 
 def check_same_config(checkpoint: dict[str, Any], config: DictConfig, path: Path) -> None:

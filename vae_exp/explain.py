@@ -72,6 +72,9 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
         return _unknown_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, OverrideParseException):
         return str(error) if error.override in str(error) else f"{error.override}: {error}"
+    if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'", str(error)):
+        key, values = several.groups()
+        return f"{key}={values}: several values need a sweep (-m); a list is written {key}=[{values}]"
     if isinstance(error, HydraException | OmegaConfBaseException):
         if message := _about_deletion(str(error), config_dir):
             return message
@@ -79,6 +82,8 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
         return (key and _unknown_key(key[1], config_dir)) or _text(error)
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return _not_a_choice(config_dir)
+    if isinstance(error, ValueError) and str(error).startswith("Only one of --run"):
+        return str(error)
     if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
         return f"hydra.job_logging, hydra.hydra_logging: {error}: {error.__cause__}"
     if isinstance(error, OSError):

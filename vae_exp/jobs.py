@@ -178,7 +178,10 @@ def read_job(path: Path, number: str = "") -> Job:
 def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """What was typed for a run: its record, else as its results have it."""
     recorded = known(read_words, directory.overrides) if directory.overrides.exists() else None
-    return [str(word) for word in results.get("overrides") or []] if recorded is None else recorded
+    if recorded is not None:
+        return recorded
+    stored = results.get("overrides")
+    return [str(word) for word in stored] if isinstance(stored, list) else []
 
 
 def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:

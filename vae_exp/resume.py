@@ -6,7 +6,7 @@ from vae_exp.cli.config_dir import check_flags
 from vae_exp.config.replay import check_words, named_by
 from vae_exp.config.trust import Trust, check_directory, trusted
 from vae_exp.errors import ConfigError, RunError, unknown_key
-from vae_exp.run_directory import RunDirectory
+from vae_exp.run_directory import RunDirectory, hint
 from vae_exp.sweep_directory import SweepDirectory
 
 CONFIG_DIR_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
@@ -26,7 +26,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         raise ConfigError("resume: goes on with one run, so without -m")
     directory = RunDirectory(path)
     if not directory.overrides.exists():
-        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing")
+        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing{hint(path)}")
     recorded = directory.words()
     check_flags(arguments, directory.flags, directory.go_on)
     trust = _trust(arguments)
@@ -89,10 +89,19 @@ def quoted(path: str | Path) -> str:
 
 
 def _value(arguments: list[str], key: str) -> str | None:
-    """What was typed last for a key; None where nothing was, or null."""
+    """What was typed last for a key; None where nothing was, or null.
+
+    Raises:
+        ConfigError: It is empty, as `resume=$NAME` is where no such variable is set.
+    """
     typed = [argument for argument in arguments if key_of(argument) == key]
-    value = typed[-1].partition("=")[2].strip("'\"") if typed else ""
-    return value if value not in ("", "null") else None
+    value = typed[-1].partition("=")[2] if typed else "null"
+    quote = value[:1]
+    if len(value) > 1 and quote in ("'", '"') and value.endswith(quote):
+        value = value[1:-1]
+    if not value:
+        raise ConfigError(f"{key}=: a value is needed, and this one is empty")
+    return value if value != "null" else None
 
 
 def _trust(arguments: list[str]) -> Trust:

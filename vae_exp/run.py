@@ -9,13 +9,14 @@ from omegaconf import DictConfig
 
 from vae_exp.architecture import Architecture
 from vae_exp.assembly import build_architecture, build_data, check_config
-from vae_exp.checkpoint import read_checkpoint
-from vae_exp.config.stored import folder, read_config
+from vae_exp.checkpoint import check_weights, read_checkpoint
+from vae_exp.config.stored import folder, printable, read_config
 from vae_exp.config.trust import Packages, Trust, check_directory, trusted
 from vae_exp.errors import ConfigError, RunError
+from vae_exp.memory import readable_shortage
 from vae_exp.metrics import history
 from vae_exp.results.summary import read_results
-from vae_exp.run_directory import RunDirectory
+from vae_exp.run_directory import RunDirectory, hint
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,11 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
     Raises:
         RunError: It is no run directory, it has not ended, it names what is not trusted, or a file in it is damaged.
     """
+    if not str(path):
+        raise RunError("run=: a run directory is needed, and this is empty")
     directory = RunDirectory(path)
     if not directory.config.exists():
-        raise RunError(f"run={path}: is not a run directory: {directory.config} is missing")
+        raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{hint(path)}")
     if not directory.results.exists():
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
     check_directory(directory.path, Trust(trusted(trust)))
@@ -64,7 +67,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
         return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
     model = _built(config, directory.config)
-    _load_weights(model, read_checkpoint(directory.checkpoints / f"{checkpoint}.ckpt"), directory)
+    _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
     return Run(
         directory.path,
         config,
@@ -78,16 +81,16 @@ def _built(config: DictConfig, path: Path) -> Architecture:
     """The model that a stored config describes, with the first weights."""
     try:
         check_config(config)
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
+        with readable_shortage(), torch.random.fork_rng(devices=[]):  # the first weights are drawn, and thrown away
             return build_architecture(config, build_data(config))
     except ConfigError as error:
-        raise RunError(f"{path}: {error}") from error
+        raise RunError(f"{path}: {printable(error)}") from error
 
 
-def _load_weights(model: Architecture, checkpoint: dict[str, Any], directory: RunDirectory) -> None:
+def _load_weights(model: Architecture, path: Path) -> None:
+    checkpoint = read_checkpoint(path)
     prefix = "architecture."
-    weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(f"{directory.last_checkpoint}: does not fit {directory.config}: {error}") from error
+    named = {str(name): value for name, value in checkpoint["state_dict"].items()}
+    weights = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+    check_weights(weights, model, path)
+    model.load_state_dict(weights)

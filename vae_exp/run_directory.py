@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,14 @@ class RunDirectory:
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write `results.json`, whole or not at all."""
         write_atomically(self.results, json.dumps(results, indent=2) + "\n")
+
+
+def hint(path: str | Path) -> str:
+    """The end of a message about a path that is no run directory: the run that it lies in, or that it is a sweep."""
+    if (Path(path) / "multirun.yaml").exists():
+        return ". It is the directory of a sweep: name one of its jobs"
+    outer = (folder for folder in Path(path).parents if RunDirectory(folder).config.exists())
+    return "".join(f". Did you mean {folder}?" for folder in islice(outer, 1))
 
 
 def _resolved(word: str, config: DictConfig) -> str:

@@ -18,7 +18,7 @@ from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.experiment import STATE
 from vae_exp.memory import check_memory
 from vae_exp.resume import key_of
-from vae_exp.run_directory import RunDirectory, typed
+from vae_exp.run_directory import RunDirectory, hint, typed
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +99,15 @@ def start_from(architecture: Architecture, path: str, trust: Trust) -> None:
         RunError: There is no such run, it names what is not trusted, its checkpoint cannot be read, a weight has
             another size there, or none has the same name.
     """
+    check_directory(Path(path), trust)
     try:
         trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
     except RunError as error:
-        raise RunError(f"start_from={path}: {error}") from error
-    check_directory(Path(path), trust)
+        raise RunError(f"start_from={path}: {error}{hint(path)}") from error
     theirs = {
-        name.removeprefix("architecture."): value for name, value in trained.items() if isinstance(value, torch.Tensor)
+        str(name).removeprefix("architecture."): value
+        for name, value in trained.items()
+        if isinstance(value, torch.Tensor) and value.layout == torch.strided
     }
     ours = architecture.state_dict()
     shared = {name: value for name, value in theirs.items() if name in ours} or {

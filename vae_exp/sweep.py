@@ -43,6 +43,9 @@ SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"
 LAST = ("bounds", "steps_per_second", "train_seconds", "device", "git_revision", "error")
 USAGE = "python -m vae_exp.sweep <directory of a sweep> [trust=<package>]: write its tables, pictures and report again"
 NOT_ALIKE = "Models that are told the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
+MOST_PIXELS = 10**8
+"""Of a job's picture: a small file can hold one that fills the memory."""
+
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 
 
@@ -156,9 +159,13 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
 def _picture(path: Path) -> Any | None:
     """A job's picture, (H, W, C); None where there is none that can be read."""
     from matplotlib.image import imread
+    from PIL.PngImagePlugin import PngImageFile
 
     def read(path: Path) -> Any:
         with readable(path):
+            with PngImageFile(path) as image:  # reads no more than the size
+                if image.width * image.height > MOST_PIXELS:
+                    raise ValueError(f"it has {image.width} × {image.height} pixels")
             return imread(path)
 
     return known(read, path) if path.exists() else None
@@ -173,7 +180,7 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     by_size: dict[int, list[Line]] = {}
     for group in groups(jobs).values():
         job = group[0]
-        if not job.history or job.results.get(size) is None:
+        if not job.history or not isinstance(job.results.get(size), int):
             continue
         of = [NAMES[job.judged_by("test")]] if len(measures(jobs)) > 1 else []
         label = ", ".join([*(job.value(key) for key in keys), *of])

@@ -78,6 +78,8 @@ class SweepDirectory:
         if not self.record.exists():
             beside = [str(record.parent) for record in self.path.parent.glob(f"*/{self.record.name}")]
             nearest = "".join(f". Did you mean {name}?" for name in nearest_first(str(self.path), beside)[:1])
+            if (self.path / ".hydra").exists():
+                nearest = f". It is a run: resume={self.path}"
             missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
             raise RunError(missing + nearest)
         hydra = self.recorded().get("hydra")

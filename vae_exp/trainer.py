@@ -107,7 +107,7 @@ class Trainer(pl.Trainer):
                 check_val_every_n_epoch=None,
                 num_sanity_val_steps=0,
             )
-        except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+        except (MisconfigurationException, ImportError, TypeError, ValueError, RuntimeError) as error:
             asked = f"trainer.accelerator={accelerator} trainer.devices={devices}"
             raise ConfigError(f"trainer: {error} ({asked})") from error
         if self.world_size > 1:

@@ -193,6 +193,8 @@ class Architecture(nn.Module, ABC):
         images = floats("x", x, self.shape, wanted, self._parameter)
         if images.ndim != 1 + len(self.shape):
             raise InputError(f"x: {wanted} are needed, not {tuple(images.shape)}")
+        if not images.isfinite().all():
+            raise InputError(f"x: {wanted} are needed; there is NaN or infinity among the pixels")
         return images, self._labels(y, len(images))
 
     def _labels(self, y: Any, count: int) -> Tensor | None:

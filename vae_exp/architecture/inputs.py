@@ -85,9 +85,12 @@ def whole(name: str, value: Any) -> int:
 
 def _tensor(name: str, value: Any, wanted: str) -> Tensor:
     if isinstance(value, Tensor):
+        if value.layout != torch.strided:
+            raise InputError(f"{name}: {wanted} are needed, dense, not {str(value.layout).removeprefix('torch.')}")
         return value
     try:
-        return torch.from_numpy(np.ascontiguousarray(value))
+        array = np.ascontiguousarray(value)
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: {wanted} are needed, as a tensor or an array, not {type(value).__name__}") from error
 

@@ -1,4 +1,4 @@
-"""Configs of the user's own beside ours: `--config-dir=<folder>`."""
+"""The flags of Hydra, above all `--config-dir=<folder>`: configs of the user's own beside ours."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra._internal.utils import get_args_parser
 
-from vae_exp.errors import RunError
+from vae_exp.errors import ConfigError, RunError
 
 
 def overrides_of(arguments: Sequence[str]) -> list[str]:
@@ -44,6 +44,19 @@ def check_flags(arguments: Sequence[str], recorded: Sequence[str], go_on: str) -
         name = flag.partition("=")[0]
         if parsed[name.lstrip("-").replace("-", "_")] is None:
             raise RunError(f"{name}: it was begun with {flag}, and the folder has to be named again:\n  {go_on}")
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Arguments in any order, in the one that Hydra takes: flags and their values before the overrides.
+
+    Raises:
+        ConfigError: There is no such flag.
+    """
+    parsed, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
+    if unknown:
+        key, _, value = unknown[0].lstrip("-").partition("=")
+        raise ConfigError(f"{unknown[0]}: no such flag. Keys are written without dashes: {key}={value or '…'}")
+    return [*(word for word in arguments if word not in parsed.overrides), *parsed.overrides]
 
 
 def _parsed(arguments: Sequence[str]) -> dict[str, Any]:

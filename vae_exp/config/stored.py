@@ -121,11 +121,11 @@ def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(value, f"{path}.{key}" if path else str(key))
 
 
-def check_links(directory: Path) -> None:
-    """Refuse links by which a file outside would be read, shown or written over.
+def check_files(directory: Path) -> None:
+    """Refuse links by which a file outside would be read, shown or written over; and pipes, which have no end.
 
     Raises:
-        RunError: One leads out of the directory.
+        RunError: A link leads out of the directory, or something in it is neither a file nor a folder.
     """
     root = Path(os.path.realpath(directory))
     for folder, folders, files in os.walk(directory):
@@ -133,6 +133,8 @@ def check_links(directory: Path) -> None:
             link = entry.name != WANDB_LINK and entry.is_symlink()
             if link and not Path(os.path.realpath(entry)).is_relative_to(root):
                 raise RunError(f"{printable(entry)}: is a link that leads out of {directory}: put in what it leads to")
+            if entry.exists() and not (entry.is_file() or entry.is_dir()):
+                raise RunError(f"{printable(entry)}: is neither a file nor a folder: take it out")
 
 
 def folder(name: Any, where: str) -> str:

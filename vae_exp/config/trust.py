@@ -11,7 +11,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from vae_exp.config.paths import CONFIG_DIR
-from vae_exp.config.stored import Damaged, check_links, leaves, printable, read_config
+from vae_exp.config.stored import Damaged, check_files, leaves, printable, read_config
 from vae_exp.errors import ConfigError, RunError
 
 OWN = ("vae_exp", "hydra_plugins")
@@ -118,9 +118,10 @@ def check_directory(path: Path, trust: Trust) -> None:
     """Hold what a run's or a sweep's directory names against the rule, its stages and jobs too.
 
     Raises:
-        RunError: A config names what is not trusted, or holds an interpolation; a link leads out of the directory.
+        RunError: A config names what is not trusted, or holds an interpolation; a link leads out of the directory, or a
+            file is a pipe.
     """
-    check_links(path)
+    check_files(path)
     for file in sorted(path.rglob(".hydra/config.yaml")):
         try:
             config = read_config(file)

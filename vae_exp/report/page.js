@@ -43,7 +43,7 @@ function linear(low, high) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= raw) * power;
   const ticks = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(i * step);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(i * step + 0); // + 0: no −0
   const size = Math.max(Math.abs(low), Math.abs(high));
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const format = (value) => {

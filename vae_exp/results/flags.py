@@ -20,4 +20,5 @@ def recorded_flags(record: Path) -> list[str]:
         flags = [f"--config-dir={folder}" for folder in folders[:1]]
     except (RunError, ValueError, TypeError, KeyError):  # damaged, or of something else
         return []
-    return flags if name in (None, "config") else [*flags, f"--config-name={name}"]
+    flags += [] if name in (None, "config") else [f"--config-name={name}"]
+    return [flag for flag in flags if flag.isprintable()]  # they are shown on a terminal

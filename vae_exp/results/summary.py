@@ -1,12 +1,17 @@
 """`results.json`: how a run ended, and its numbers."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from vae_exp.metrics import SPLITS
 from vae_exp.results.files import known, read_json, readable
 
-NUMBERS = ("samples", *(f"{split}/" for split in SPLITS))
+NUMBERS = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
+"""What the names of numbers begin with."""
+
+TEXTS = ("date", "device", "error", "git_revision", "stopped_by", "version/")
+"""What the names of texts begin with."""
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -23,9 +28,16 @@ def read_results(path: Path) -> dict[str, Any]:
         if results["status"] == "completed" and results.get("samples") is None:
             raise ValueError("it has no samples")
         for name, value in results.items():
-            if name.startswith(NUMBERS) and not isinstance(value, int | float | None):
+            if name.startswith(NUMBERS) and not _is_number(value):
                 raise ValueError(f"{name} is no number")
+            if name.startswith(TEXTS) and not isinstance(value, str | None):
+                raise ValueError(f"{name} is no text")
     return results
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one that can be averaged and drawn, or null."""
+    return value is None or (isinstance(value, int | float) and abs(value) < sys.float_info.max)
 
 
 def known_results(path: Path) -> dict[str, Any]:

@@ -34,9 +34,9 @@ from vae_exp.assembly import (
     check_pixels,
 )
 from vae_exp.callbacks import DrawFigures, StopOnSignal
-from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, flat, read_checkpoint
+from vae_exp.checkpoint import AtomicCheckpointIO, check_same_config, check_weights, flat, read_checkpoint
 from vae_exp.config.overrides import check_overrides
-from vae_exp.config.stored import read_config
+from vae_exp.config.stored import printable, read_config
 from vae_exp.config.trust import Trust, targets, trusted
 from vae_exp.data_parallel import Share, processes
 from vae_exp.dataset import DataModule
@@ -154,6 +154,8 @@ def _train(start: Start, checkpoint: dict[str, Any] | None) -> float:
             _check(config, hydra)
             start()
         experiment, data = _build(config, anew=checkpoint is None)
+        if checkpoint is not None:
+            check_weights(checkpoint["state_dict"], experiment, directory.last_checkpoint)
         with readable_shortage():
             _run(start, experiment, data, checkpoint)
         status = "completed"
@@ -214,7 +216,7 @@ def _why_it_is_trained(checkpoint: dict[str, Any]) -> str:
     if state.get("stopped_by") is None:
         return f"has its {state['samples_seen']:,} samples already: samples=… goes on further"
     return (
-        f"was stopped after {state['samples_seen']:,} samples by {state['stopped_by']}. "
+        f"was stopped after {state['samples_seen']:,} samples by {printable(state['stopped_by'])}. "
         "More samples=… go on further, as do other callbacks (callbacks.<name>=null leaves one out)"
     )
 
