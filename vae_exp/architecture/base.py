@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_exp.architecture.inputs import floats, integers, whole
+from vae_exp.architecture.inputs import finite, floats, integers, whole
 from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
@@ -193,7 +193,7 @@ class Architecture(nn.Module, ABC):
         images = floats("x", x, self.shape, wanted, self._parameter)
         if images.ndim != 1 + len(self.shape):
             raise InputError(f"x: {wanted} are needed, not {tuple(images.shape)}")
-        if not images.isfinite().all():
+        if not finite(images):
             raise InputError(f"x: {wanted} are needed; there is NaN or infinity among the pixels")
         return images, self._labels(y, len(images))
 

@@ -58,6 +58,14 @@ def integers(name: str, value: Any, count: int, known: range, like: Tensor) -> T
     return tensor.to(like.device, torch.int64)
 
 
+def finite(value: Tensor) -> bool:
+    """Whether there is no NaN and no infinity; inside torch.vmap, where nobody can look, it is taken for granted."""
+    try:
+        return bool(value.isfinite().all())
+    except RuntimeError:
+        return True
+
+
 def check_labels(y: Tensor, known: range) -> None:
     """Hold labels that were given to `terms` against the classes, unless `likelihood.unvalidated` trusts them.
 
