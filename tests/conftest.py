@@ -113,6 +113,13 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST, "load", lambda self: _few_digits(self.root))
 
 
+GET_MODE = Hydra.get_mode
+
+
+def no_mode(*_: Any, **__: Any) -> None:
+    """What Hydra finds where nothing sets `hydra.mode`; it composes the config once more to see that."""
+
+
 @dataclass
 class Outcome:
     """How a run of the program ended."""
@@ -143,8 +150,8 @@ def run(
         words = ["vae_exp", *arguments, f"paths.data={small_data}"]
         if not any(word.startswith(("resume=", "hydra.run.dir=", "-m")) for word in arguments):
             words.append(f"hydra.run.dir={directory}")
-        if not any(word.startswith("hydra.mode=") for word in arguments):
-            monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # or it composes once more, to see that
+        asks = any(word.startswith("hydra.mode=") for word in arguments)
+        monkeypatch.setattr(Hydra, "get_mode", GET_MODE if asks else no_mode)
         monkeypatch.setattr(sys, "argv", words)
         capfd.readouterr()
         status = 0
