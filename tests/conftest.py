@@ -60,6 +60,11 @@ class Scheduler(LoadScopeScheduling):
         return TOGETHER.get(Path(nodeid.partition("::")[0]).stem, nodeid)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: often a worker waits for a process that it has started."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
     return Scheduler(config, log)
 

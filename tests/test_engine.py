@@ -8,6 +8,7 @@ from vae_exp.metrics import read_metrics
 from vae_exp.training import engine
 
 QUICK = ["logger=none", "callbacks.figures=null", "optimizer.lr=0.002", "dataset.batch_size=5"]
+QUICK += ["network.hidden_sizes=[20]", "architecture.latent_dim=3", "callbacks.evaluate.decades=0.5"]
 pytestmark = pytest.mark.usefixtures("few_digits")
 
 
@@ -66,7 +67,7 @@ def same(one, other):
     ids=lambda choices: choices[0],
 )
 def test_captured_updates_are_those_of_one_after_another(run, captured, choices):
-    """To the last bit, with the optimizer's state and the generator; also where a run is killed and goes on."""
+    """To the last bit, with the optimizer's state and the generator."""
     by_one = run("samples=1050", "trainer.engine=eager", *choices, *QUICK)
     assert Recorded.made == 0
     whole = run("samples=1050", "trainer.engine=captured", *choices, *QUICK)
