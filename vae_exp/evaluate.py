@@ -35,8 +35,8 @@ python -m vae_exp.evaluate run=<run directory> [split=test] [k=5000] [images=<al
 
 
 LOWER_BOUNDS = """\
-bound, L_k and ais are lower bounds of log p(x) in expectation: of L_k and ais the larger is the estimate; hmc is no
-bound. The first ± is over images, the second over draws or chains: where large, or the spread far above 1, too low."""
+bound, L_k and ais are lower bounds of log p(x) in expectation: of L_k and ais the larger is the estimate. hmc is no
+bound. The first ± is over images, the second over draws or chains. An ais with a spread far above 1 is too low."""
 
 
 def evaluate(

@@ -82,7 +82,10 @@ class Network(ABC):
 
 
 def initialise(network: nn.Module, std: float | None) -> None:
-    """Weights ~ N(0, std²) and zero biases (arXiv 1312.6114, section 5); None keeps the framework's default."""
+    """Weights ~ N(0, std²) and zero biases; None keeps the framework's default.
+
+    arXiv 1312.6114, section 5, draws them from N(0, 0.01): in its own notation N(μ, σ²) that is a std of 0.1.
+    """
     if std is None:
         return
     for parameter in network.parameters():
