@@ -108,6 +108,21 @@ def test_what_a_graph_cannot_hold_is_not_captured(run, captured, words, reason):
     assert reason in outcome.err
 
 
+def test_a_graph_that_cannot_be_made_is_done_without_or_refused(run, captured, monkeypatch):
+    def fail(function):
+        raise RuntimeError("not permitted\nin so many words")
+
+    by_one = run("samples=1050", "trainer.engine=eager", *QUICK)
+    monkeypatch.setattr(experiment, "cuda_graph", fail)
+    without = run("samples=1050", *QUICK)
+    assert without.results["engine"] == "eager"
+    assert "Training without a CUDA graph: not permitted" in without.out + without.err
+    same(end(without), end(by_one))
+    asked = run("samples=1050", "trainer.engine=captured", *QUICK)
+    assert asked.status == 1
+    assert "trainer.engine=captured: not permitted" in asked.err
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(
     "choices", [["dataset.binarization=dynamic"], ["architecture=m2", "dataset.labels=200"]], ids=str

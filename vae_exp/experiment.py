@@ -128,7 +128,9 @@ class Experiment(pl.LightningModule):
         # another size of batch would be compiled anew
         self._update_on_rest = Update(eager, parameters, optimizer, self.share, clip)
         serve = trainer.datamodule.training_stream(self).serve
-        self._captured = None if reason or not captured else Captured(self._update, serve, optimizer, cuda_graph)
+        if captured and not reason:
+            required = trainer.engine == "captured"
+            self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
         float32 = trainer.precision == "32-true"
         self._product = product_library(self, self._batch_size(), self.device) if float32 else "bfloat16"
 
@@ -187,7 +189,7 @@ class Experiment(pl.LightningModule):
 
     def _engine(self) -> str:
         kernels = self._gradients.engine
-        return kernels if self._captured is None else f"CUDA graph, {kernels}"
+        return kernels if self._captured is None or self._captured.failed else f"CUDA graph, {kernels}"
 
     def configure_optimizers(self) -> Optimizer:
         """MAP with a Gaussian prior: per image ½·weight_prior·‖w‖²/N_train, whose gradient is a weight decay.

@@ -85,6 +85,10 @@ class Captured:
         serve: Which images (K, B) to images, labels and counts of K batches.
         optimizer: Of the update.
         capture: A function, and where it leaves its result, to what runs its kernels again.
+        required: Whether to end, not to go on without a graph, where it cannot be made.
+
+    Attributes:
+        failed: Whether it could not be made.
     """
 
     def __init__(
@@ -93,8 +97,10 @@ class Captured:
         serve: Callable[[Tensor], Iterable[tuple[Tensor, Tensor, Tensor | None]]],
         optimizer: Optimizer,
         capture: Callable[[Callable[[], Tensor]], Callable[[], Tensor]],
+        required: bool,
     ) -> None:
         self._update, self._serve, self._optimizer, self._capture = update, serve, optimizer, capture
+        self._required, self.failed = required, False
         self._index: Tensor | None = None
         self._replay: Callable[[], Tensor] | None = None
 
@@ -106,6 +112,9 @@ class Captured:
 
         Returns:
             The losses of each, (K, 1 + terms).
+
+        Raises:
+            ConfigError: The graph is required and cannot be made.
         """
         if self._index is None:
             self._index = index.clone()
@@ -114,9 +123,12 @@ class Captured:
         self._index.copy_(index)
         steps = self._steps_in_memory()
         before = [step.clone() for step in steps]
+        if self._replay is None and not self.failed:
+            self._make()
         if self._replay is None:
-            self._replay = self._capture(self._run)
-            self._gradients = [p.grad for p in self._update.parameters]
+            for step, then in zip(steps, before, strict=True):
+                step.copy_(then)
+            return self._run()
         losses = self._replay()
         # what the optimizer counts on the processor was not counted by the device
         for step, then in zip(steps, before, strict=True):
@@ -124,6 +136,17 @@ class Captured:
         for parameter, gradient in zip(self._update.parameters, self._gradients, strict=True):
             parameter.grad = gradient
         return losses.clone()
+
+    def _make(self) -> None:
+        try:
+            self._replay = self._capture(self._run)
+            self._gradients = [p.grad for p in self._update.parameters]
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            if self._required:
+                raise refuse(reason) from error
+            log.warning("Training without a CUDA graph: %s", reason)
+            self.failed = True
 
     def _run(self) -> Tensor:
         assert self._index is not None
