@@ -69,6 +69,7 @@ NEEDED = ["needs about", "GiB of memory", "there are"]
         ("likelihood._target_=vae_exp.network.MLP", ["likelihood._target_=", "a Likelihood is needed"]),
         ("callbacks.evaluate._target_=builtins.dict", ["callbacks.evaluate._target_=builtins.dict"]),
         ("+callbacks.x._target_=vae_exp.likelihood.Bernoulli", ["callbacks.x._target_=", "is no callback"]),
+        ("network.hidden_sizes.first=8", ["network.hidden_sizes.first=8: network.hidden_sizes is a list"]),
         ("network.hidden_sizes=[8", ["network.hidden_sizes=[8: "]),
         ("samples=${seed", ["samples=${seed: "]),
         ("samples=${nothing}", ["samples: ", "'nothing' not found"]),

@@ -86,8 +86,19 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
         return str(error)
     if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
         return f"hydra.job_logging, hydra.hydra_logging: {error}: {error.__cause__}"
+    if isinstance(error, ValueError) and (found := re.match(r"invalid literal for int\(\).*: '([^']*)'", str(error))):
+        return _no_place(found[1])
     if isinstance(error, OSError):
         return f"{error.filename or 'output'}: {error.strerror} (the output goes to hydra.run.dir=…)"
+    return None
+
+
+def _no_place(name: str) -> str | None:
+    """The message for `list.name=…`, which OmegaConf takes for a place of the list."""
+    for word in sys.argv[1:]:
+        key, _, last = word.partition("=")[0].lstrip("+~").rpartition(".")
+        if last == name:
+            return f"{word}: {key} is a list: {key}.0=… changes its first element, {key}=[…] all of it"
     return None
 
 
