@@ -54,7 +54,7 @@ class Told(torch.nn.Module):
 
 
 def negative_log_likelihood(z):
-    """Of a white pixel whose logit is z."""
+    """A white pixel whose logit is z costs this."""
     return torch.nn.functional.softplus(-z)
 
 

@@ -38,7 +38,7 @@ FREE = (
 
 ENTRIES: dict[str, type] = {"config": str, "metrics": dict, "samples_seen": int, "seconds": float, "steps": int}
 ENTRIES |= {"generator": torch.Tensor}
-"""Of what a checkpoint holds beside the weights: what a run cannot go on without."""
+"""The entries, beside the weights, that a run needs to go on."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

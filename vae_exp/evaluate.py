@@ -56,11 +56,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and judge its code; write it to the run's `evaluation_<split>.json`.
 
-    log p(x), in nats per image, of a model with a prior over its code alone; of grey images under a Bernoulli also the
-    `ceiling` that no such number can exceed. Of every model the squared error of its
-    reconstructions, of a denoising one also of those that it makes of corrupted images, and the mean ‖∂code/∂x‖_F of
-    the first 100 images; where there are labels, what share of the images the codes of the training images classify
-    right, by their 5 nearest neighbours and by a linear probe, and of a classifier the share that it gets wrong. With
+    log p(x), in nats per image, is estimated where the code has a prior. Grey images under a Bernoulli also have the
+    `ceiling` that no such number can exceed. Every model has the squared error of its reconstructions and the mean
+    ‖∂code/∂x‖_F of the first 100 images; a denoising one also the error of what it makes of corrupted images. Where
+    there are labels, the codes of the training images classify those of the split, by their 5 nearest neighbours and
+    by a linear probe: the numbers are the shares that are right. A classifier has the share that it gets wrong. With
     `split=train` no image is its own neighbour, and the probe has a training accuracy. An autoencoder whose decoder is
     linear is held against PCA: its squared error, and the largest angle between the subspaces, in degrees, also to that
     of one component more.

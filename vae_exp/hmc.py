@@ -30,7 +30,7 @@ class Chains:
 
     Attributes:
         z: The latents (S, B, D).
-        step_size: Of the leapfrog integrator at most, one per image, (B,).
+        step_size: The largest step of the leapfrog integrator, one per image, (B,).
         acceptance: The mean acceptance probability of the last iteration, (B,).
     """
 

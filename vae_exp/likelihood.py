@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat
@@ -89,7 +89,7 @@ class PulledUp(Distribution):
         below: Where that is below the floor; of its shape.
     """
 
-    arg_constraints = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.real
     has_rsample = True
 

@@ -1,6 +1,7 @@
 """The normal with independent components, by its log variance."""
 
 import math
+from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor
@@ -23,7 +24,10 @@ class DiagonalNormal(Distribution):
         log_variance: log σ², (…, D).
     """
 
-    arg_constraints = {"loc": constraints.real_vector, "log_variance": constraints.real_vector}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real_vector,
+        "log_variance": constraints.real_vector,
+    }
     support = constraints.real_vector
     has_rsample = True
 

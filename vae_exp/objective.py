@@ -143,7 +143,7 @@ class WakeSleep(Objective):
     Awake, latents of real images teach the decoder: −log p(x|z), z ~ q(z|x). Asleep, dreams teach the encoder:
     −log q(z|x), (x, z) ~ p. Neither phase's gradient reaches the other's network.
 
-    A dream is a draw x ~ p(x|z). Of a Bernoulli that is a binary image: where the data are grey, the encoder then never
+    A dream is a draw x ~ p(x|z). A Bernoulli draws binary images: where the data are grey, the encoder then never
     sees in its sleep what it is given awake and in evaluations. `mean` takes E[x|z] for a dream, which is grey too, and
     fits no density: x has no noise.
 

@@ -44,7 +44,7 @@ LAST = ("bounds", "steps_per_second", "train_seconds", "device", "git_revision",
 USAGE = "python -m vae_exp.sweep <directory of a sweep> [trust=<package>]: write its tables, pictures and report again"
 NOT_ALIKE = "Models that are told the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
 MOST_PIXELS = 10**8
-"""Of a job's picture: a small file can hold one that fills the memory."""
+"""The largest picture of a job that is shown: a small file can hold one that fills the memory."""
 
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 

@@ -120,7 +120,7 @@ class Architecture(nn.Module, ABC):
         return y
 
     def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
-        """p(x|z) of each image, batch (B,), at z ~ q(z|x): what `nll` is of. Of a code that is a function, at the code.
+        """p(x|z) of each image, batch (B,), at a draw z ~ q(z|x), as in `nll`; at the code itself where it is no draw.
 
         Args:
             x: Images (B, C, H, W).
