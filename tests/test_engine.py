@@ -123,6 +123,12 @@ def test_a_graph_that_cannot_be_made_is_done_without_or_refused(run, captured, m
     assert "trainer.engine=captured: not permitted" in asked.err
 
 
+def test_products_of_less_precision_are_those_of_training_alone_and_are_told(run):
+    outcome = run("samples=100", "trainer.float32_matmul_precision=high", *QUICK)
+    assert outcome.results["product"].endswith(", high precision")
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(
     "choices", [["dataset.binarization=dynamic"], ["architecture=m2", "dataset.labels=200"]], ids=str

@@ -131,8 +131,10 @@ class Experiment(pl.LightningModule):
         if captured and not reason:
             required = trainer.engine == "captured"
             self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
-        float32 = trainer.precision == "32-true"
+        float32, precision = trainer.precision == "32-true", trainer.float32_matmul_precision
         self._product = product_library(self, self._batch_size(), self.device) if float32 else "bfloat16"
+        if precision != "highest":
+            self._product += f", {precision} precision"
 
     def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
         """One optimizer update per batch on the loss Σ weightₖ · mean(termₖ), nats per image.
