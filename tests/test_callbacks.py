@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from vae_exp import gradients
 from vae_exp.callbacks import evaluation_points
-from vae_exp.gradients import has_compiler
 from vae_exp.metrics import read_metrics
 from vae_exp.network import linear
 
@@ -58,31 +57,6 @@ def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run):
     for other_rows, other_weights in others:
         assert other_rows == rows
         assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
-
-
-@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_compiled_training_is_the_same_but_for_rounding(run, precision):
-    """Also where the last batch is a smaller one, and where a run that was compiled goes on."""
-
-    def end(compiles):
-        options = [f"trainer.compile={compiles}", f"trainer.precision={precision}", "optimizer.lr=0.002", *QUICK]
-        outcome = run("samples=1950", *options)
-        assert outcome.results["step"] == 20
-        product = "bfloat16" if precision == "bf16-mixed" else "oneDNN" if linear.AVAILABLE else "MKL"
-        engine = "inductor" if compiles == "true" else "eager"
-        found = [outcome.results[key] for key in ("compiled", "engine", "product")]
-        assert found == [compiles == "true", engine, product]
-        assert f"Updates by {engine}, matrix products by {product}" in outcome.out + outcome.err
-        return outcome
-
-    tolerance = 0.5 if precision == "bf16-mixed" else 1e-2
-    compiled, eager = end("true"), end("false")
-    assert compiled.results["test/bound"] == pytest.approx(eager.results["test/bound"], abs=tolerance)
-    if precision == "32-true":
-        for outcome in (compiled, eager):
-            assert run(f"resume='{outcome.directory}'", "samples=2500", directory=outcome.directory).status == 0
-        assert compiled.results["test/bound"] == pytest.approx(eager.results["test/bound"], abs=tolerance)
 
 
 @pytest.mark.skipif(not linear.AVAILABLE, reason="this PyTorch has no oneDNN")

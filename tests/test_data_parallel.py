@@ -102,14 +102,6 @@ def test_few_labels_have_the_gradient_of_one_process_wherever_they_are(size, lab
         torch.set_default_dtype(torch.float32)
 
 
-def test_two_processes_reach_the_bound_of_one(run, tmp_path):
-    """Each draws latents of its own: with many of them per image little depends on the draw."""
-    words = ["architecture=vae", "architecture.latent_dim=5", "objective.samples=20", "samples=4000"]
-    one, two = (ended(run, tmp_path / name, *words, f"trainer={name}") for name in ("default", "ddp"))
-    assert two["test/bound"] == pytest.approx(one["test/bound"], abs=2)
-    assert one["test/bound"] > read_metrics(tmp_path / "default" / "metrics.csv")[0]["test/bound"] + 10
-
-
 def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(run, tmp_path):
     """An autoencoder draws nothing, so by rounding the same; of the last batch one process has no image."""
     words = ["architecture=ae", "samples=20001", "dataset.batch_size=50", "+trainer.gradient_clip_val=20"]

@@ -33,26 +33,27 @@ QUICK = ["network.hidden_sizes=[20]", "logger=none", "callbacks.figures=null", "
 @pytest.mark.parametrize("objective", ["sgvb_b", "mcem"])
 def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, monkeypatch):
     monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 2000)
-    few = [f"objective={objective}", "architecture.latent_dim=3", "callbacks.evaluate.images=20"]
+    few = [f"objective={objective}", "architecture.latent_dim=3", "callbacks.evaluate.images=16"]
     directory = run("samples=3000", "optimizer.lr=0.05", *few, *QUICK).directory
-    results = evaluate(str(directory), k=1000, images=40, ais_images=40, temperatures=100, hmc_images=40)
+    results = evaluate(str(directory), k=1000, images=16, ais_images=16, temperatures=100, hmc_images=16)
     assert json.loads((directory / "evaluation_test.json").read_text()) == results
-    bounds = [results[name]["mean"] for name in ("L_1", "L_10", "L_100", "L_1000")]
-    assert all(after > before - 0.02 for before, after in itertools.pairwise(bounds))
-    assert bounds[0] == pytest.approx(results["bound"]["mean"], abs=4)  # by another estimator
+    bounds = [results[name] for name in ("L_1", "L_10", "L_100", "L_1000")]
+    for before, after in itertools.pairwise(bounds):
+        assert after["mean"] > before["mean"] - 3 * (before["error_over_draws"] or 0)
+    assert bounds[0]["mean"] == pytest.approx(results["bound"]["mean"], abs=4)  # by another estimator
     for name in ("ais", "ais/L_1000", "hmc", "hmc/L_1000"):
-        assert results[name]["mean"] == pytest.approx(bounds[-1], abs=0.2)
-        assert results[name]["images"] == 40
+        assert results[name]["mean"] == pytest.approx(bounds[-1]["mean"], abs=0.2)
+        assert results[name]["images"] == 16
     assert 0 <= results["active_units"] <= 3
     assert ("test/active_units" in read_metrics(directory / "metrics.csv")[-1]) == (objective != "mcem")
-    assert results["settings"]["images"] == 40
-    few = {"k": 1, "images": 40, "ais_images": 0, "hmc_images": 40}
+    assert results["settings"]["images"] == 16
+    few = {"k": 1, "images": 16, "ais_images": 0, "hmc_images": 16}
     if objective == "mcem":
         with pytest.raises(ConfigError, match="hmc_begin_at=encoder"):
             evaluate(str(directory), hmc_begin_at="encoder", **few)
     else:
         begun_there = evaluate(str(directory), hmc_begin_at="encoder", **few)["hmc"]["mean"]
-        assert begun_there == pytest.approx(bounds[-1], abs=0.5)
+        assert begun_there == pytest.approx(bounds[-1]["mean"], abs=0.5)
 
 
 @pytest.mark.usefixtures("few_digits")

@@ -27,30 +27,31 @@ MODELS = {
     "cvae, estimator A, Gaussian": lambda: VAE(
         SHAPE, 10, MLP([120, 110]), Gaussian(min_std=0.5), SGVBA(samples=2), latent_dim=2, conditional=True
     ),
-    "dae, shared variance": lambda: AE(SHAPE, WIDE, Gaussian("shared"), latent_dim=4, corruption=Masking(0.3)),
     "cae": lambda: AE(SHAPE, WIDE, Bernoulli(), latent_dim=4, contraction=0.1),
     "deep tied ae": lambda: AE(SHAPE, MLP([120, 110], tied=True), Bernoulli(), latent_dim=4),
-    "tied, all contractions": lambda: AE(
+    "tied dae, all contractions, shared variance": lambda: AE(
         SHAPE,
         MLP([], tied=True),
-        Bernoulli(),
+        Gaussian("shared"),
         latent_dim=120,
         latent_activation="sigmoid",
+        corruption=Masking(0.3),
         contraction=0.1,
         stochastic_contraction=0.1,
         higher_order_contraction=0.1,
     ),
     "deep cae, Jacobian by autograd": lambda: AE(SHAPE, MLP([20, 9]), Bernoulli(), latent_dim=4, contraction=0.1),
     "wake-sleep": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), WakeSleep(), latent_dim=3),
-    "iwae": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), IWAE(3), latent_dim=3),
     "Monte Carlo EM": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), MCEM(), latent_dim=3),
     "full variational Bayes": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), FullVB(), latent_dim=3),
     "m2": lambda: M2(SHAPE, 10, WIDE, Bernoulli(), SGVBB(), latent_dim=3),
-    "conv": lambda: VAE(SHAPE, 10, Conv([2, 3], [2, 2], 8), Bernoulli(), SGVBB(), latent_dim=2),
+    "conv, iwae": lambda: VAE(SHAPE, 10, Conv([2, 3], [2, 2], 8), Bernoulli(), IWAE(3), latent_dim=2),
 }
 
 
-WAYS = (gradients.Eager, partial(gradients.Compiled, required=True))
+COMPILED = partial(gradients.Compiled, required=True)
+ALSO_COMPILED = MODELS.keys() - {"vae", "cae", "deep tied ae", "m2"}
+"""The others are part of these or of another test, and each takes seconds to compile."""
 
 
 @pytest.fixture(autouse=True)
@@ -87,17 +88,23 @@ def gradient(of, model, batch, fast):
     return {name: value.detach().clone() for name, value in found.items()}
 
 
-@pytest.mark.parametrize(
-    ("of", "fast"),
-    [(WAYS[0], False), (WAYS[0], True), pytest.param(WAYS[1], True, marks=needs_compiler)],
-    ids=["eager", "eager, fast linear", "compiled, fast linear"],
-)
-def test_every_way_gives_the_same_gradient_but_for_rounding(model, batch, of, fast):
-    expected = gradient(gradients.Eager, model, batch, fast=False)
-    found = gradient(of, model, batch, fast)
+def assert_same_gradient(found, expected):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=2e-4, atol=1e-4 * float(value.abs().max()), msg=name)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_same_batch_has_the_same_gradient_but_for_rounding(model, batch, fast):
+    expected = gradient(gradients.Eager, model, batch, fast=False)
+    assert_same_gradient(gradient(gradients.Eager, model, batch, fast), expected)
+
+
+@needs_compiler
+@pytest.mark.parametrize("model", sorted(ALSO_COMPILED), indirect=True)
+def test_a_compiled_program_has_the_gradient_of_the_eager_one_but_for_rounding(model, batch):
+    expected = gradient(gradients.Eager, model, batch, fast=False)
+    assert_same_gradient(gradient(COMPILED, model, batch, fast=True), expected)
 
 
 @needs_compiler
@@ -108,9 +115,10 @@ def test_batches_with_few_labels_give_the_same_gradient_also_without_onednn(batc
     model = Experiment(m2, Adagrad, weight_prior=1.0, samples=1000, seed=0)
     m2.begin(100, 100)
     x, y = batch[0], torch.where(torch.arange(100) < 10, batch[1], -1)
-    expected, found = (gradient(of, model, (x, y, importance(y, 0.05)), fast=False) for of in WAYS)
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=2e-4, atol=1e-4 * float(value.abs().max()), msg=name)
+    eager, compiled = (
+        gradient(of, model, (x, y, importance(y, 0.05)), fast=False) for of in (gradients.Eager, COMPILED)
+    )
+    assert_same_gradient(compiled, eager)
 
 
 def test_gradients_do_not_add_up(model, batch):
@@ -118,6 +126,35 @@ def test_gradients_do_not_add_up(model, batch):
     first = gradient(lambda _: of, model, batch, fast=False)
     second = gradient(lambda _: of, model, batch, fast=False)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize(
+    ("precision", "product", "words", "metric", "tolerance"),
+    [
+        ("32-true", "oneDNN" if AVAILABLE else "MKL", ["architecture=vae", "samples=1950"], "test/bound", 1e-2),
+        ("bf16-mixed", "bfloat16", ["architecture=ae", "samples=2000"], "test/nll", 0.5),
+    ],
+)
+def test_compiled_training_is_the_same_but_for_rounding(run, precision, product, words, metric, tolerance):
+    """Also where the last batch is a smaller one, and where a run that was compiled goes on."""
+
+    def end(compiles):
+        words_of_all = [f"trainer.precision={precision}", "optimizer.lr=0.002", "logger=none", "callbacks.figures=null"]
+        outcome = run(f"trainer.compile={compiles}", *words, *words_of_all)
+        assert outcome.results["step"] == 20
+        engine = "inductor" if compiles == "true" else "eager"
+        found = [outcome.results[key] for key in ("compiled", "engine", "product")]
+        assert found == [compiles == "true", engine, product]
+        assert f"Updates by {engine}, matrix products by {product}" in outcome.out + outcome.err
+        return outcome
+
+    compiled, eager = end("true"), end("false")
+    assert compiled.results[metric] == pytest.approx(eager.results[metric], abs=tolerance)
+    for outcome in (compiled, eager):
+        assert run(f"resume='{outcome.directory}'", "samples=2500", directory=outcome.directory).status == 0
+    assert compiled.results[metric] == pytest.approx(eager.results[metric], abs=tolerance)
 
 
 @needs_onednn
