@@ -16,6 +16,7 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 fix: .venv/installed-dev  ## mend what can be mended by machine
 	$(BIN)/ruff check --fix .

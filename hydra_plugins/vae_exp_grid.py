@@ -1,4 +1,4 @@
-"""The sweeper of this project: Hydra's grid of jobs, which can be resumed and which tells of every failure."""
+"""The sweeper of this project: Hydra's grid of jobs, which can be resumed and reports every failure."""
 
 import json
 import logging
@@ -18,17 +18,18 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vae_exp.cli.resume import quoted
+from vae_exp.cli.sweep import reported
+from vae_exp.config.overrides import key_of
 from vae_exp.config.replay import named_by
 from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
-from vae_exp.jobs import ELSEWHERE
 from vae_exp.results.files import write_atomically
 from vae_exp.results.folders import Values, check_apart, read_values
+from vae_exp.results.jobs import IRRELEVANT_TO_RESULTS
+from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.summary import known_results
-from vae_exp.resume import key_of, quoted
-from vae_exp.run_directory import RunDirectory
-from vae_exp.sweep import reported
-from vae_exp.sweep_directory import SweepDirectory
+from vae_exp.results.sweep_directory import SweepDirectory
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,10 @@ Failures = dict[RunDirectory, BaseException]
 
 
 class GridSweeper(Sweeper):
-    """One job for every combination of the values given; in a directory that it was in before, those not completed.
+    """Run one job for every combination of values. In the directory of the same sweep, run only the unfinished jobs.
 
     Args:
-        params: Values by key, as a yaml gives them: what is typed goes before.
+        params: Key → values, from a yaml. Overrides on the command line take precedence.
     """
 
     config: DictConfig
@@ -52,7 +53,7 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Build the launcher."""
-        # the directory's name may hold the choice of a group, and Hydra 1.3 sets this in a job only
+        # the directory's name may contain the choice of a group, and Hydra 1.3 sets its config only inside a job
         HydraConfig.instance().set_config(config)
         self.config = config
         self.loader = hydra_context.config_loader
@@ -61,22 +62,22 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Run what is not completed and write the table, however it ends.
+        """Run the jobs that are not completed, and write the table even if the sweep fails.
 
         Raises:
-            RunError: A job failed; or the directory is another sweep's, or another process is in it.
-            Interrupted: A signal asked for the end.
+            RunError: A job failed, the directory belongs to another sweep, or another process is in it.
+            Interrupted: SIGINT or SIGTERM arrived.
         """
         directory = self._directory()
         overrides = self._overrides(self.params, arguments)
         jobs = self._jobs(directory, overrides)
         runs = self._runs(directory, jobs)
 
-        def begin() -> None:
+        def prepare() -> None:
             check_free([RunDirectory(directory.path), *runs])
             write_atomically(directory.jobs, json.dumps([_varied(overrides, words) for words in jobs], indent=2) + "\n")
 
-        with self._begun(directory, lambda began: self._check_same(directory, began, jobs), begin):
+        with self._begun(directory, lambda began: self._check_same(directory, began, jobs), prepare):
             returns, failures = self._run(directory, runs)
             self._check_failures(directory, runs, failures)
             return returns
@@ -86,28 +87,34 @@ class GridSweeper(Sweeper):
 
     @contextmanager
     def _begun(
-        self, directory: SweepDirectory, check_same: Callable[[dict[str, Any]], None], begin: Callable[[], None]
+        self, directory: SweepDirectory, check_same: Callable[[dict[str, Any]], None], prepare: Callable[[], None]
     ) -> Iterator[None]:
-        """Take the directory, which is new or this sweep's own; however what follows ends, the table is written."""
-        with directory.taken():
+        """Lock the directory, which must be new or belong to this sweep. Write the table after the `with` block.
+
+        Args:
+            directory: The directory of the sweep.
+            check_same: Called with Hydra's recorded config if the sweep is resumed. Raises if the sweep differs.
+            prepare: Called if the sweep is new, before its record is written.
+        """
+        with directory.locked():
             if directory.record.exists():
                 began = directory.hydra()
                 ours = self.config.hydra.runtime.choices["hydra/sweeper"]
                 theirs = (began["runtime"].get("choices") or {}).get("hydra/sweeper")
                 if theirs != ours:
-                    raise self._another(directory, f"it is of hydra/sweeper={theirs}, not {ours}")
+                    raise self._another(directory, f"it has hydra/sweeper={theirs}, not {ours}")
                 check_same(began)
             else:
-                begin()
+                prepare()
                 write_atomically(directory.record, OmegaConf.to_yaml(self.config))
             with reported(directory.path):
                 yield
 
     def _runs(self, directory: SweepDirectory, jobs: list[Words], before: Runs | None = None) -> Runs:
-        """Each job's words by its own directory, those of the jobs before them first.
+        """Return each job's overrides by its run directory, with the jobs in `before` first.
 
         Raises:
-            ConfigError: Two would share one.
+            ConfigError: Two jobs would share a directory.
         """
         runs = list((before or {}).items())
         for number, words in enumerate(jobs, len(runs)):
@@ -116,20 +123,21 @@ class GridSweeper(Sweeper):
         return dict(runs)
 
     def _jobs(self, directory: SweepDirectory, overrides: list[Override]) -> list[Words]:
-        """Each job's words: what was drawn when the sweep began, else every combination."""
+        """Return each job's overrides: the recorded values of a resumed sweep, or else every combination."""
         jobs = BasicSweeper.split_arguments(overrides, None)[0]
         if not (directory.record.exists() and directory.jobs.exists()):
             return jobs
         if _swept(overrides) != _swept(self._overrides(directory.hydra()["sweeper"].get("params"), directory.task())):
             return jobs
-        drawn = read_values(directory.jobs, _swept(overrides), self._trust(overrides))
-        return [_with_values(jobs[0], values) for values in drawn]
+        recorded = read_values(directory.jobs, _swept(overrides), self._trust(overrides))
+        return [_with_values(jobs[0], values) for values in recorded]
 
     def _trust(self, overrides: list[Override]) -> Trust:
-        """What the values of the jobs may name: what is trusted, and what the command line names itself."""
+        """Return what the jobs' values may name: the packages of `trust=`, and the `_target_`s on the command line."""
         return Trust(trusted(self.config.get("trust")), named_by([o.input_line or "" for o in overrides], []))
 
     def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
+        """Parse the overrides of `params` and of the command line. Keep the last one for each key."""
         parser = OverridesParser.create(config_loader=self.loader)
         words = [f"{key}={value}" for key, value in (params or {}).items()]
         overrides = parser.parse_overrides([*words, *arguments])
@@ -140,26 +148,26 @@ class GridSweeper(Sweeper):
         return list({override.get_key_element(): override for override in overrides}.values())
 
     def _subdirectory(self, number: int, words: Words) -> str:
-        """A job's folder; what cannot be composed is found before the first job starts."""
+        """Compose a job's config and return its folder. So errors in a config appear before the first job starts."""
         config = self.loader.load_sweep_config(self.config, words)
         with open_dict(config):
             config.hydra.job.num = number
         return str(config.hydra.sweep.subdir)
 
     def _subdir(self) -> str:
-        """`hydra.sweep.subdir`, as it was typed."""
+        """Return the text of `hydra.sweep.subdir`, not resolved."""
         raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
         return str(raw["subdir"])
 
     def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Words]) -> None:
         overrides = self._overrides(began["sweeper"].get("params"), directory.task())
-        theirs = [identity(words) for words in self._jobs(directory, overrides)]
+        recorded = [identity(words) for words in self._jobs(directory, overrides)]
         ours = [identity(words) for words in jobs]
-        if len(theirs) != len(ours):
-            raise self._another(directory, f"it has {len(theirs)} jobs, not {len(ours)}")
-        for i, (their, our) in enumerate(zip(theirs, ours, strict=True)):
-            if their != our:
-                raise self._another(directory, f"its job {i} is {told(their)}, not {told(our)}")
+        if len(recorded) != len(ours):
+            raise self._another(directory, f"it has {len(recorded)} jobs, not {len(ours)}")
+        for i, (old, new) in enumerate(zip(recorded, ours, strict=True)):
+            if old != new:
+                raise self._another(directory, f"its job {i} is {join_overrides(old)}, not {join_overrides(new)}")
 
     def _another(self, directory: SweepDirectory, difference: str) -> RunError:
         return RunError(
@@ -168,14 +176,14 @@ class GridSweeper(Sweeper):
         )
 
     def _run(self, directory: SweepDirectory, jobs: Runs) -> tuple[list[JobReturn], Failures]:
-        """Run what is not completed."""
-        left = {run: words for run, words in jobs.items() if not run.is_completed()}
-        if len(left) < len(jobs):
-            names = ", ".join(run.path.name for run in left) or "none"
-            log.info("%d of %d jobs are completed; left: %s", len(jobs) - len(left), len(jobs), names)
-        returns = self._launch(directory, left)
+        """Run the jobs that are not completed. Return their results, and the errors of those that failed."""
+        unfinished = {run: words for run, words in jobs.items() if not run.is_completed()}
+        if len(unfinished) < len(jobs):
+            names = ", ".join(run.path.name for run in unfinished) or "none"
+            log.info("%d of %d jobs are completed; left: %s", len(jobs) - len(unfinished), len(jobs), names)
+        returns = self._launch(directory, unfinished)
         failures = {}
-        for (run, words), job in zip(left.items(), returns, strict=True):
+        for (run, words), job in zip(unfinished.items(), returns, strict=True):
             if job.status != JobStatus.COMPLETED:
                 failures[run] = job._return_value
                 _record(run, words, job._return_value)
@@ -183,7 +191,7 @@ class GridSweeper(Sweeper):
 
     def _check_failures(self, directory: SweepDirectory, jobs: Runs, failures: Failures) -> None:
         if failures:
-            lines = [f"  job {run.path.name} ({told(jobs[run])}): {error}" for run, error in failures.items()]
+            lines = [f"  job {run.path.name} ({join_overrides(jobs[run])}): {error}" for run, error in failures.items()]
             head = f"{len(failures)} of {len(jobs)} jobs failed:"
             raise RunError("\n".join([head, *lines, *_directions(directory)])) from next(iter(failures.values()))
 
@@ -191,16 +199,16 @@ class GridSweeper(Sweeper):
         if not jobs:
             return []
         parent = f"hydra.sweep.dir={quoted(directory.path)}"
-        told = [
+        overrides = [
             [*words, parent, f"hydra.sweep.subdir={quoted(run.path.relative_to(directory.path))}"]
             for run, words in jobs.items()
         ]
         try:
-            return list(self.launcher.launch(told, initial_job_idx=0))
+            return list(self.launcher.launch(overrides, initial_job_idx=0))
         except Interrupted as interruption:
             message = "\n".join([str(interruption), *_directions(directory)])
             raise Interrupted(interruption.signal_number, message) from None
-        except (KeyboardInterrupt, SystemExit):  # Lightning makes the one of the other
+        except (KeyboardInterrupt, SystemExit):  # Lightning turns a KeyboardInterrupt into a SystemExit
             raise Interrupted(signal.SIGINT, "\n".join(["Interrupted.", *_directions(directory)])) from None
         except UserError:
             raise
@@ -211,54 +219,54 @@ class GridSweeper(Sweeper):
 
 
 def check_not_empty(overrides: Sequence[Override]) -> None:
-    """Refuse a sweep over no value, which has no job.
+    """Refuse a sweep over an empty list of values, which has no jobs.
 
     Raises:
-        ConfigError: There is one; the message names it.
+        ConfigError: An override has no value. The message names it.
     """
     for override in overrides:
-        of_values = override.is_sweep_override() and not override.is_interval_sweep()
-        if of_values and not list(override.sweep_string_iterator()):
+        sweeps_values = override.is_sweep_override() and not override.is_interval_sweep()
+        if sweeps_values and not list(override.sweep_string_iterator()):
             raise ConfigError(f"{override.input_line}: has no value, so there is no job")
 
 
 def _record(run: RunDirectory, words: Words, error: BaseException) -> None:
-    """What a job that was killed could not write itself."""
+    """Write the results of a job that was killed before it could write them itself."""
     if not known_results(run.results) and not run.is_taken():
         run.write_results({"status": "failed", "error": str(error), "overrides": words})
 
 
 def check_free(runs: list[RunDirectory]) -> None:
-    """A new sweep writes over no run, and takes none for a job of its own."""
+    """Refuse a new sweep in folders that hold runs: it would overwrite them or count them as its own jobs."""
     for run in runs:
         if run.holds_a_run() or run.holds_results():
             raise RunError(f"{run.path}: holds a run already, not one of this sweep. Name another hydra.sweep.dir=…")
 
 
 def _swept(overrides: list[Override]) -> dict[str, str]:
-    """The overrides that vary, by key, as they were typed."""
+    """Return the text of the overrides that vary, by key."""
     return {o.get_key_element(): o.input_line or "" for o in overrides if o.is_sweep_override()}
 
 
 def _varied(overrides: list[Override], words: Words) -> Values:
-    """A job's own values."""
+    """Return a job's values of the keys that vary."""
     keys = _swept(overrides)
     return {key: value for key, _, value in (word.partition("=") for word in words) if key in keys}
 
 
 def _with_values(words: Words, values: Values) -> Words:
-    """A job's words, with other values."""
+    """Replace values in a job's overrides."""
     keys = [word.partition("=")[0] for word in words]
     return [f"{key}={values[key]}" if key in values else word for key, word in zip(keys, words, strict=True)]
 
 
 def identity(words: Words) -> Words:
-    """What makes a job the same: machine, folders and what is shown may change."""
-    return [word for word in words if not key_of(word).startswith((*ELSEWHERE, "trainer"))]
+    """Return the overrides that identify a job. Those for the machine, folders, logging and output may change."""
+    return [word for word in words if not key_of(word).startswith((*IRRELEVANT_TO_RESULTS, "trainer"))]
 
 
-def told(words: Words) -> str:
-    """Words in a message."""
+def join_overrides(words: Words) -> str:
+    """Join overrides for a message."""
     return " ".join(words) or "without overrides"
 
 

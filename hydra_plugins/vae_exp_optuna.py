@@ -1,4 +1,4 @@
-"""`hydra/sweeper=optuna`: a search, in which a job's values follow from how the jobs before it did."""
+"""`hydra/sweeper=optuna`: a search, which chooses a job's values from the results of the jobs before it."""
 
 import json
 import logging
@@ -23,16 +23,16 @@ from hydra_plugins.vae_exp_grid import (
     check_free,
     check_not_empty,
     identity,
-    told,
+    join_overrides,
 )
+from vae_exp.config.schema import check
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
-from vae_exp.jobs import Job, read_job
-from vae_exp.metrics import measure
 from vae_exp.results.files import write_atomically
 from vae_exp.results.folders import Values, read_values, shared
-from vae_exp.schema import check
-from vae_exp.search import METRICS, Trial, best, trials
-from vae_exp.sweep_directory import SweepDirectory
+from vae_exp.results.jobs import Job, read_job
+from vae_exp.results.metrics import measure
+from vae_exp.results.search import METRICS, Trial, best, trials
+from vae_exp.results.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -41,18 +41,18 @@ log = logging.getLogger(__name__)
 
 
 class OptunaSweeper(GridSweeper):
-    """Jobs at the values that Optuna proposes, judged by the validation split.
+    """Run jobs with the values that Optuna proposes. Jobs are ranked on the validation split.
 
-    All that is known of a search lies in the sweep's directory: what was proposed in `proposals.json`, how it did in
-    the jobs' results. So one that was stopped goes on as if it had not been.
+    The whole state of a search is in the sweep's directory: the proposals in `proposals.json`, and the scores in the
+    jobs' results. So a stopped search continues as if it had never stopped.
 
     Args:
-        sampler: One of `optuna.samplers`, all but its seed.
-        n_trials: Jobs in all; a search that has ended goes on if more are asked for.
-        n_jobs: How many are proposed, and launched, at a time.
-        seed: Of the proposals.
-        metric: What a job is judged by; None for what its model is.
-        params: Values by key, as a yaml gives them: what is typed goes before.
+        sampler: The `_target_` and arguments of a sampler in `optuna.samplers`, without its seed.
+        n_trials: Total number of jobs. A finished search continues if this is increased.
+        n_jobs: Number of jobs that are proposed and launched at a time.
+        seed: Seed of the proposals.
+        metric: The metric that ranks the jobs; None for the metric that ranks their model.
+        params: Key → values, from a yaml. Overrides on the command line take precedence.
     """
 
     def __init__(
@@ -72,16 +72,16 @@ class OptunaSweeper(GridSweeper):
         self.metric = metric
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Propose and run until there are n_trials jobs; write the table, however it ends.
+        """Propose and run jobs until there are n_trials. Write the table even if the search fails.
 
         Raises:
-            ConfigError: There is nothing to search, or nothing to judge by.
-            RunError: A job failed; or the directory is another sweep's, or another process is in it.
-            Interrupted: A signal asked for the end.
+            ConfigError: There is nothing to search, or no metric to rank the jobs.
+            RunError: A job failed, the directory belongs to another sweep, or another process is in it.
+            Interrupted: SIGINT or SIGTERM arrived.
         """
         sweeper: Any = OmegaConf.to_container(self.config.hydra.sweeper)
         if isinstance(sweeper["sampler"], dict):
-            sweeper["sampler"] = {}  # Optuna knows what belongs there
+            sweeper["sampler"] = {}  # Optuna checks the arguments of the sampler
         check(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
         if find_spec("optuna") is None:
             raise ConfigError(needs_extra("hydra/sweeper=optuna", "optuna"))
@@ -89,11 +89,11 @@ class OptunaSweeper(GridSweeper):
         self._check(overrides)
         directory = self._directory()
         check_same = partial(self._check_same_search, directory, overrides=overrides)
-        with self._begun(directory, check_same, begin=lambda: None):
+        with self._begun(directory, check_same, prepare=lambda: None):
             return self._search(directory, overrides)
 
     def _check(self, overrides: list[Override]) -> None:
-        from vae_exp.assembly import check_config  # imports torch
+        from vae_exp.config.assembly import check_config  # imports torch
 
         check_not_empty(overrides)
         if not any(override.is_sweep_override() for override in overrides):
@@ -120,19 +120,19 @@ class OptunaSweeper(GridSweeper):
             raise ConfigError(f"{error}{hint}") from error
         if not composed.dataset.validation_size:
             raise ConfigError(
-                "dataset.validation_size=0: hydra/sweeper=optuna judges by the validation split: "
+                "dataset.validation_size=0: hydra/sweeper=optuna ranks jobs on the validation split: "
                 "dataset.validation_size=10000"
             )
         if not composed.callbacks.get("evaluate"):
-            raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna has then nothing to judge by")
+            raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna needs evaluations to rank jobs")
 
     def _check_same_search(self, directory: SweepDirectory, began: dict[str, Any], overrides: list[Override]) -> None:
-        theirs = [(o.input_line or "") for o in _overrides(began["sweeper"].get("params"), directory.task())]
-        ours = [(o.input_line or "") for o in overrides]
-        if identity(theirs) != identity(ours):
-            raise self._another(directory, f"it is of {told(identity(theirs))}, not {told(identity(ours))}")
+        recorded = identity([o.input_line or "" for o in _overrides(began["sweeper"].get("params"), directory.task())])
+        ours = identity([o.input_line or "" for o in overrides])
+        if recorded != ours:
+            raise self._another(directory, f"its overrides are {join_overrides(recorded)}, not {join_overrides(ours)}")
         if (metric := began["sweeper"].get("metric")) != self.metric:
-            raise self._another(directory, f"its jobs are judged by {metric}, not {self.metric}")
+            raise self._another(directory, f"its jobs are ranked by {metric}, not {self.metric}")
 
     def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
         keys = [override.get_key_element() for override in overrides if override.is_sweep_override()]
@@ -141,14 +141,14 @@ class OptunaSweeper(GridSweeper):
         returns: list[JobReturn] = []
         failures: Failures = {}
         while True:
-            left = {run: words for run, words in jobs.items() if not run.is_completed() and run not in failures}
-            if left:
-                ended, failed = self._run(directory, dict(islice(left.items(), self.n_jobs)))
+            unfinished = {run: words for run, words in jobs.items() if not run.is_completed() and run not in failures}
+            if unfinished:
+                ended, failed = self._run(directory, dict(islice(unfinished.items(), self.n_jobs)))
                 returns, failures = [*returns, *ended], failures | failed
             elif len(proposed) < self.n_trials:
                 scores = self._scores(directory, jobs)
-                known = [(proposed[i], score) for i, score in sorted(scores.items())]
-                new = self._propose(overrides, known, len(proposed))
+                scored = [(proposed[i], score) for i, score in sorted(scores.items())]
+                new = self._propose(overrides, scored, len(proposed))
                 before, jobs = jobs, self._runs(directory, [_words(overrides, values) for values in new], jobs)
                 check_free([run for run in jobs if run not in before])
                 proposed += new
@@ -160,17 +160,17 @@ class OptunaSweeper(GridSweeper):
         return returns
 
     def _scores(self, directory: SweepDirectory, jobs: Runs) -> dict[int, float | None]:
-        """By the numbers of the jobs how they did; None of one that diverged, which is worse than any."""
+        """Return the scores by job number. A diverged job has the score None, which is worse than any other."""
         ended = [read_job(run.path, str(i)) for i, run in enumerate(jobs) if run.results.exists()]
         ranked = trials(directory, ended)
-        found = {int(trial.job.number): trial.score for trial in ranked}
+        scores: dict[int, float | None] = {int(trial.job.number): trial.score for trial in ranked}
         for job in ended:
-            if job.completed and int(job.number) not in found:
+            if job.completed and int(job.number) not in scores:
                 raise ConfigError(self._unranked(job, ranked))
-        return found | {int(job.number): None for job in ended if job.results["status"] == "diverged"}
+        return scores | {int(job.number): None for job in ended if job.results["status"] == "diverged"}
 
     def _unranked(self, job: Job, ranked: list[Trial]) -> str:
-        """Why a completed job cannot be held against the others."""
+        """Return the message why a completed job cannot be ranked with the others."""
         metric = self.metric or measure(job.results, "validation")[0]
         if not job.has(metric):
             has = ", ".join(filter(job.has, METRICS))
@@ -182,50 +182,64 @@ class OptunaSweeper(GridSweeper):
         way = f"hydra.sweeper.metric={ranking[0]}" if ranking else "search among what can be compared"
         return f"job {job.number} cannot be ranked with job {first.number}: {', '.join(differ)}: {way}"
 
-    def _propose(self, overrides: list[Override], known: list[tuple[Values, float | None]], first: int) -> list[Values]:
-        """The values of the next jobs, from those before them and the number of the first: stopped or not, the same."""
+    def _propose(
+        self, overrides: list[Override], scored: list[tuple[Values, float | None]], first: int
+    ) -> list[Values]:
+        """Propose the values of the next jobs.
+
+        They depend only on the earlier jobs and their number, so a resumed search proposes the same.
+
+        Args:
+            overrides: The overrides of the search.
+            scored: The values and scores of the earlier jobs.
+            first: The number of the first new job. It also selects the seed.
+        """
         import optuna
         from optuna.trial import TrialState, create_trial
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         space = {o.get_key_element(): _distribution(o) for o in overrides if o.is_sweep_override()}
         study = optuna.create_study(direction="maximize", sampler=instantiate(self.sampler, seed=self.seed + first))
-        for values, score in known:
+        for values, score in scored:
             params = {key: _value(distribution, values[key]) for key, distribution in space.items()}
             state = TrialState.PRUNED if score is None else TrialState.COMPLETE
             study.add_trial(create_trial(params=params, distributions=space, value=score, state=state))
         try:
-            asked = [study.ask(space).params for _ in range(min(self.n_jobs, max(self.n_trials - first, 1)))]
+            proposed = [study.ask(space).params for _ in range(min(self.n_jobs, max(self.n_trials - first, 1)))]
         except ImportError as error:
             raise ConfigError(f"hydra.sweeper.sampler: {error}: {self.sampler['_target_']} needs it") from error
-        return [{key: _word(space[key], value) for key, value in one.items()} for one in asked]
+        return [{key: _word(space[key], value) for key, value in values.items()} for values in proposed]
 
     def _tell_best(self, directory: SweepDirectory, jobs: Runs, proposed: list[Values]) -> None:
         completed = [read_job(run.path, str(i)) for i, run in enumerate(jobs) if run.is_completed()]
-        if found := trials(directory, completed):
-            trial = best(found)
+        if ranked := trials(directory, completed):
+            trial = best(ranked)
             words = " ".join(f"{key}={word}" for key, word in proposed[int(trial.job.number)].items())
             log.info("The best is job %s, %s %.4f: %s", trial.job.number, trial.metric, trial.value, words)
 
 
 def _overrides(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
-    """What was typed or a yaml gives, the last word for each key."""
+    """Parse the overrides of `params` and of the command line. Keep the last one for each key."""
     words = [f"{key}={value}" for key, value in (params or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*words, *arguments])
     for override in parsed:
         if isinstance(sweep := override.value(), ChoiceSweep | RangeSweep):
-            sweep.shuffle = False  # the order of what can be proposed has no meaning, and has to stay
+            sweep.shuffle = False  # the order of the choices has no meaning, but must be the same after a resume
     return list({override.get_key_element(): override for override in parsed}.values())
 
 
 def _words(overrides: list[Override], values: Values) -> Words:
-    """The overrides of a job: its own values where there are several."""
+    """Return the overrides of a job, with its own values for the keys that vary."""
     keys = [(override.get_key_element(), override.input_line or "") for override in overrides]
-    return [f"{key}={values[key]}" if key in values else typed for key, typed in keys]
+    return [f"{key}={values[key]}" if key in values else text for key, text in keys]
 
 
 def _distribution(override: Override) -> "BaseDistribution":
-    """`interval(a,b)`, `tag(log,interval(a,b))`, of whole numbers `int(interval(a,b))`; all else is a choice."""
+    """Convert an override to a distribution of Optuna.
+
+    `interval(a,b)`, `tag(log,interval(a,b))` and, for whole numbers, `int(interval(a,b))` are intervals; all others are
+    choices.
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     sweep = override.value()
@@ -243,7 +257,7 @@ def _distribution(override: Override) -> "BaseDistribution":
 
 
 def _word(distribution: "BaseDistribution", value: Any) -> str:
-    """A value as it is typed; of a real number four digits, where these lie inside."""
+    """Format a value as in an override. Round a real number to four digits if the result is inside the interval."""
     if not isinstance(value, float):
         return str(value)
     short = f"{value:.4g}"
@@ -251,7 +265,7 @@ def _word(distribution: "BaseDistribution", value: Any) -> str:
 
 
 def _value(distribution: "BaseDistribution", word: str) -> Any:
-    """What was typed, as the distribution has it."""
+    """Parse a value of an override into the type of the distribution."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     if isinstance(distribution, CategoricalDistribution):

@@ -1,4 +1,4 @@
-"""`hydra/launcher=ray`: every job of a sweep is a task of Ray Core, on this machine or on a cluster."""
+"""`hydra/launcher=ray`: run every job of a sweep as a task of Ray Core, on this machine or on a cluster."""
 
 import logging
 import os
@@ -17,25 +17,26 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import NonNegativeFloat, PositiveFloat
 
+from vae_exp.config.schema import check
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError, needs_extra
-from vae_exp.schema import check
 
 log = logging.getLogger(__name__)
 
 SECONDS_TO_SAVE = 60
-"""What jobs that are cancelled have to finish their step and save."""
+"""Time for cancelled jobs to finish their step and save."""
 
 
 class RayLauncher(Launcher):
-    """Run jobs beside each other, as many as their CPUs and GPUs allow.
+    """Run jobs in parallel, as many as their CPUs and GPUs allow.
 
-    A job sees the GPUs that it was given (CUDA_VISIBLE_DEVICES), in a process of its own, and computes with as many
-    threads as it has CPUs, unless OMP_NUM_THREADS says otherwise. Jobs without a GPU follow each other in a process.
+    A job with GPUs has its own process and sees only its GPUs (CUDA_VISIBLE_DEVICES). Jobs without a GPU can follow
+    each other in one process. A job uses as many threads as it has CPUs, unless OMP_NUM_THREADS is set.
 
     Args:
-        address: A running cluster (`auto` for this machine's), which shares its file system; None starts a local Ray.
+        address: Address of a running cluster with a shared file system (`auto` for this machine's cluster); None starts
+            a local Ray.
         num_cpus_per_job: CPUs of each job.
-        num_gpus_per_job: GPUs of each job; jobs with a fraction share one.
+        num_gpus_per_job: GPUs of each job. With a fraction, several jobs share a GPU.
         init: Further arguments of `ray.init`, such as `num_cpus` and `num_gpus` of a local Ray.
     """
 
@@ -55,10 +56,10 @@ class RayLauncher(Launcher):
         self.init = dict(init or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Start Ray or join it.
+        """Start a local Ray or connect to a cluster.
 
         Raises:
-            ConfigError: There is no such cluster, or none of its nodes has what a job needs.
+            ConfigError: The cluster does not exist, or no node has the resources that a job needs.
         """
         launcher: Any = OmegaConf.to_container(config.hydra.launcher)
         check(OmegaConf.create(launcher), RayLauncher, "hydra.launcher")
@@ -71,10 +72,10 @@ class RayLauncher(Launcher):
         _check_resources(self.resources)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs; one that fails, or whose process is killed, leaves the others alone."""
+        """Run the jobs. If a job fails or its process is killed, the others continue."""
         import ray
 
-        if not ray.is_initialized():  # a search launches its jobs in turns
+        if not ray.is_initialized():  # a search calls this several times, and each call shuts Ray down
             _start(self.address, self.init)
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -82,7 +83,7 @@ class RayLauncher(Launcher):
         task = ray.remote(max_retries=0, **self.resources)(_run)
         shared = ray.put((self.hydra_context, self.task_function, Singleton.get_state(), str(Path.cwd())))
         threads = max(1, int(self.resources["num_cpus"]))
-        inherited = signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray's own aborts
+        inherited = signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray's own handler aborts the process
         try:
             return _gathered({task.remote(shared, config, threads): config for config in configs})
         finally:
@@ -101,8 +102,10 @@ def _start(address: str | None, arguments: Mapping[str, Any]) -> None:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # jobs are what the machine is for
-    # the jobs write to their own logs
+    os.environ.setdefault(
+        "RAY_worker_niceness", "0"
+    )  # the jobs are the main work of the machine, so they get normal priority
+    # the jobs write their own logs, so Ray does not print their output
     quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **quiet, **arguments)
@@ -111,41 +114,41 @@ def _start(address: str | None, arguments: Mapping[str, Any]) -> None:
         raise ConfigError(f"hydra.launcher.address={address}: Ray does not start: {error}{hint}") from error
 
 
-def _check_resources(asked: Mapping[str, float]) -> None:
-    """Ray waits in silence for a node that will never be."""
+def _check_resources(requested: Mapping[str, float]) -> None:
+    """Refuse resources that no node has: Ray would wait forever without a message."""
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = asked["num_gpus"]
+    gpus = requested["num_gpus"]
     if gpus > 1 and gpus != int(gpus):
         raise ConfigError(f"hydra.launcher.num_gpus_per_job={gpus:g}: is not allowed: a fraction of one, or whole ones")
-    if any(node.get("CPU", 0) >= asked["num_cpus"] and node.get("GPU", 0) >= gpus for node in nodes):
+    if any(node.get("CPU", 0) >= requested["num_cpus"] and node.get("GPU", 0) >= gpus for node in nodes):
         return
     has = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
-    words = " ".join(f"hydra.launcher.{name}_per_job={value:g}" for name, value in asked.items())
-    raise ConfigError(f"{words}: no node has so many at once. Its nodes have: {has}")
+    words = " ".join(f"hydra.launcher.{name}_per_job={value:g}" for name, value in requested.items())
+    raise ConfigError(f"{words}: no node offers these resources. Available: {has}")
 
 
 def _gathered(running: dict[Any, DictConfig]) -> list[JobReturn]:
-    """The jobs' returns in their order, a line for each as it ends; all are cancelled when this is interrupted."""
+    """Wait for the jobs and return their results in order. Log a line as each ends. Cancel the rest on an interrupt."""
     import ray
 
     returns: dict[Any, JobReturn] = {}
-    left, began = list(running), time.monotonic()
+    unfinished, began = list(running), time.monotonic()
     words = [set(config.hydra.overrides.task) for config in running.values()]
     shared = set.intersection(*words) if len(words) > 1 else set()
-    log.info("Jobs on Ray: %d", len(left))
+    log.info("Jobs on Ray: %d", len(unfinished))
     try:
-        while left:
-            (done,), left = ray.wait(left)
+        while unfinished:
+            (done,), unfinished = ray.wait(unfinished)
             returns[done] = _return_of(done, running[done])
             line = _line(returns[done], running[done], shared)
-            log.info("%s; %d left, after %.0f s", line, len(left), time.monotonic() - began)
+            log.info("%s; %d left, after %.0f s", line, len(unfinished), time.monotonic() - began)
     except BaseException:
-        log.info("Cancelling %d jobs; they save where they are", len(left))
-        for task in left:
+        log.info("Cancelling %d jobs; they save where they are", len(unfinished))
+        for task in unfinished:
             ray.cancel(task)
-        ray.wait(left, num_returns=len(left), timeout=SECONDS_TO_SAVE)
+        ray.wait(unfinished, num_returns=len(unfinished), timeout=SECONDS_TO_SAVE)
         raise
     return [returns[task] for task in running]
 
@@ -156,7 +159,7 @@ def _return_of(task: Any, config: DictConfig) -> JobReturn:
     try:
         job: JobReturn = ray.get(task)
     except ray.exceptions.RayError as error:
-        cause = str(getattr(error, "cause", None) or error).splitlines()[0]  # what follows are Ray's own logs
+        cause = str(getattr(error, "cause", None) or error).splitlines()[0]  # the other lines are Ray's own logs
         job = JobReturn(overrides=list(config.hydra.overrides.task), status=JobStatus.FAILED)
         job.return_value = RunError(f"its process was killed or did not start ({type(error).__name__}: {cause})")
     return job
@@ -170,7 +173,7 @@ def _line(job: JobReturn, config: DictConfig, shared: set[str]) -> str:
 
 
 def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig, threads: int) -> JobReturn:
-    """One job, in a worker."""
+    """Run one job in a worker process."""
     import ray
 
     hydra_context, task_function, state, directory = shared
@@ -192,6 +195,6 @@ def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig
         job = JobReturn(status=JobStatus.FAILED)
         job.return_value = interruption
     if job.status == JobStatus.FAILED and not isinstance(job._return_value, UserError):
-        # another package's exception may not survive the way back
+        # another package's exception may not survive pickling on the way back
         job.return_value = RunError(f"{type(job._return_value).__name__}: {job._return_value}")
     return job

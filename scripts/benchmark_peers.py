@@ -304,7 +304,7 @@ def vae_exp(case: Case, device: str, pace: Pace, overrides: list[str]) -> None:
     """The command line with everything on: W&B offline, csv, checkpoints, the bar."""
     import pytorch_lightning as pl
 
-    from vae_exp.__main__ import main
+    from vae_exp.cli.main import main
     from vae_exp.training import run as training
 
     class Paced(pl.Callback):

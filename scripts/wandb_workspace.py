@@ -14,9 +14,9 @@ import wandb
 from annotated_types import MinLen
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from vae_exp.arguments import run_as_command
+from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError, UserError, needs_extra
-from vae_exp.metrics import SPLITS
+from vae_exp.results.metrics import SPLITS
 
 try:
     import wandb_workspaces.reports.v2 as wr

@@ -146,7 +146,7 @@ def run(
     tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
     """`python -m vae_exp …` in this process: the same entry, without importing torch anew for every test."""
-    from vae_exp.__main__ import main
+    from vae_exp.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     directories = iter(range(1000))

@@ -11,8 +11,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from vae_exp.__main__ import CONFIG_DIR
-from vae_exp.explain import readable_errors
+from vae_exp.cli.explain import readable_errors
+from vae_exp.config.paths import CONFIG_DIR
 
 
 def fault(marks: str, raises: int, kills: int) -> Any:

@@ -11,7 +11,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["vae_exp.training.run", "vae_exp.evaluate", "vae_exp.sample", "vae_exp.sweep"])
+CONTEXT.set_forkserver_preload(
+    ["vae_exp.training.run", "vae_exp.cli.evaluate", "vae_exp.cli.sample", "vae_exp.cli.report"]
+)
 
 
 class Program:

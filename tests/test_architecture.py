@@ -3,12 +3,14 @@ import torch
 
 from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
+from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP, Conv
 from vae_exp.objective import SGVBA, SGVBB
 
 SHAPE = (1, 8, 6)
+COUNTS = Counts(images=100, labelled=100)
 NETWORK = MLP([12], init_std=None)
 
 
@@ -44,7 +46,7 @@ def test_shapes(make, network, likelihood, batch):
     assert model.decode(z.expand(7, 5, 3), y).batch_shape == (7, 5)
     terms = model.terms(x, y)
     assert {term.shape for term in terms.values()} == {(5,)}
-    assert terms.keys() == model.weights.keys()
+    assert terms.keys() == model.weights(COUNTS).keys()
 
 
 def test_ae_reconstruction_is_the_negative_log_likelihood(batch):
@@ -57,18 +59,18 @@ def test_corruption_acts_in_training_only_and_the_target_stays_clean(batch):
     x, _ = batch
     model = ae(corruption=Masking(0.5))
     torch.manual_seed(1)
-    terms = model.train().terms(x)
+    terms = model.terms(x)
     torch.manual_seed(1)
     corrupted = model.corrupt(x)
     assert (corrupted == 0).float().mean() > 0.3
     torch.testing.assert_close(terms["nll"], -model.decode(model.encode(corrupted)).log_prob(x))
-    torch.testing.assert_close(model.eval().terms(x)["nll"], -model.decode(model.encode(x)).log_prob(x))
+    torch.testing.assert_close(model.evaluate_terms(x)["nll"], -model.decode(model.encode(x)).log_prob(x))
 
 
 def test_contraction_is_a_raw_term_weighted_by_lambda(batch):
     x, _ = batch
     model = ae(contraction=0.25, latent_activation="sigmoid")
-    assert model.weights == {"nll": 1.0, "contraction": 0.25}
+    assert model.weights(COUNTS) == {"nll": 1.0, "contraction": 0.25}
     expected = torch.autograd.functional.jacobian(lambda x: model.encode(x).sum(0), x).square().sum((0, 2, 3, 4))
     torch.testing.assert_close(model.terms(x)["contraction"], expected)
     assert "contraction" not in ae().terms(x)
@@ -91,7 +93,7 @@ def squared_derivatives(f, x):
 def test_sampled_contractions_are_raw_terms_with_weights_of_their_own(name, batch):
     x, _ = batch
     model = ae(contraction=0.25, **{name: 0.5})
-    assert model.weights == {"nll": 1.0, "contraction": 0.25, name: 0.5}
+    assert model.weights(COUNTS) == {"nll": 1.0, "contraction": 0.25, name: 0.5}
     other = ae(**{name: 2.0})
     other.load_state_dict(model.state_dict())
     torch.manual_seed(1)
@@ -135,7 +137,7 @@ def test_sampled_contractions_lie_around_the_clean_image(batch):
 def test_beta_weighs_the_loss_and_leaves_the_terms_and_the_bound_alone(batch):
     x, _ = batch
     model = vae(beta=4.0)
-    assert model.weights == {"nll": 1.0, "kl": 4.0}
+    assert model.weights(COUNTS) == {"nll": 1.0, "kl": 4.0}
     torch.manual_seed(1)
     terms = model.terms(x)
     torch.manual_seed(1)
@@ -188,8 +190,8 @@ def test_a_supervised_code_is_a_classifier_and_neither_corrupted_nor_penalised(b
     model = ae(network=network, supervised=True, classes=10, contraction=5.0, corruption=Masking(0.9))
     log_p = torch.log_softmax(model.softmax(model.encode(x)), 1)
     torch.testing.assert_close(model.classify(x), log_p)
-    terms = model.train().terms(x, y)
-    assert set(terms) == set(model.weights) == {"cross_entropy"}
+    terms = model.terms(x, y)
+    assert set(terms) == set(model.weights(COUNTS)) == {"cross_entropy"}
     torch.testing.assert_close(terms["cross_entropy"], -log_p[range(5), y])
     terms["cross_entropy"].sum().backward()
     taught = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}

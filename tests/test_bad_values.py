@@ -12,14 +12,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from test_compose import GROUPS, choices
 
-from vae_exp import memory
-from vae_exp.__main__ import CONFIG_DIR
-from vae_exp.assembly import GIVEN, Root, check_config
+from vae_exp.config import memory
+from vae_exp.config.assembly import GIVEN, Root, check_config
+from vae_exp.config.memory import check_memory
+from vae_exp.config.paths import CONFIG_DIR
+from vae_exp.config.schema import check, target
 from vae_exp.errors import UserError
-from vae_exp.memory import check_memory
-from vae_exp.run_directory import RunDirectory
-from vae_exp.schema import check, target
-from vae_exp.training.run import _build_trainer
+from vae_exp.results.run_directory import RunDirectory
+from vae_exp.training.fit import build_trainer
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -100,7 +100,7 @@ def test_every_argument_of_lightnings_trainer_is_taken_or_explained():
     import pytorch_lightning as pl
 
     from vae_exp.config.lightning import ADDED, INSTEAD
-    from vae_exp.trainer import Trainer
+    from vae_exp.training.trainer import Trainer
 
     theirs, ours = (set(signature(kind).parameters) for kind in (pl.Trainer, Trainer))
     assert theirs <= (ours - GIVEN["trainer"]) | INSTEAD.keys()
@@ -142,8 +142,8 @@ def test_a_small_fixed_std_is_not_absurd(run):
 
 
 def test_memory_that_runs_out_is_one_message(run, monkeypatch):
-    monkeypatch.setattr("vae_exp.training.run.check_memory", lambda config: None)
-    monkeypatch.setattr("vae_exp.architecture.VAE.begin", lambda *_: torch.empty(2**60))
+    monkeypatch.setattr("vae_exp.training.fit.check_memory", lambda config: None)
+    monkeypatch.setattr("vae_exp.architecture.VAE.prepare", lambda *_: torch.empty(2**60))
     refused(run(*QUICK), "Out of memory", "dataset.batch_size")
 
 
@@ -210,7 +210,7 @@ def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path):
             check_config(OmegaConf.create({**config, group: changed}))
         whole = OmegaConf.create({**config, group: changed})
         if group == "trainer":
-            _build_trainer(whole, RunDirectory(tmp_path), [])
+            build_trainer(whole, RunDirectory(tmp_path), [])
         elif group not in ("callbacks", "logger", "optimizer"):
             memory._needed(whole)
 

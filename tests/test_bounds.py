@@ -61,7 +61,7 @@ def test_every_model_reconstructs_at_draws_from_its_posterior():
         if isinstance(model, M2):  # the nll is a mean over the labels, the reconstruction has the most probable one
             list(model.classifier.state_dict().values())[-1].copy_(sure)
         with torch.no_grad():
-            nll, drawn = model.eval().terms(x, y)["nll"], -model.reconstruct(x, y).log_prob(x)
+            nll, drawn = model.evaluate_terms(x, y)["nll"], -model.reconstruct(x, y).log_prob(x)
         assert drawn.std() > 0.01
         assert drawn.mean().item() == pytest.approx(nll.mean().item(), abs=0.1 * nll.std().item())
 
@@ -101,7 +101,7 @@ def test_an_evaluation_takes_float32_as_it_is_and_then_what_was_taken_before(mon
             raise ZeroDivisionError
         return {"nll": x.flatten(1).sum(1), "kl": x.flatten(1).sum(1)}
 
-    monkeypatch.setattr(model, "terms", terms)
+    monkeypatch.setattr(model, "evaluate_terms", terms)
     torch.set_float32_matmul_precision("medium")
     try:
         before = [backends.cudnn.allow_tf32, torch.get_float32_matmul_precision(), *precisions()]

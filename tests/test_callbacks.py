@@ -3,10 +3,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vae_exp import gradients
-from vae_exp.callbacks import evaluation_points
-from vae_exp.metrics import read_metrics
 from vae_exp.network import linear
+from vae_exp.results.metrics import read_metrics
+from vae_exp.training.engine import gradients
+from vae_exp.training.evaluation import evaluation_points
 
 QUICK = ["logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -138,7 +138,7 @@ def test_every_evaluation_is_a_line_and_the_bar_can_be_switched_off(run):
 
 
 def test_an_evaluation_may_be_of_the_first_images_only_and_estimate_the_marginal_likelihood(run, monkeypatch):
-    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
+    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
     some = ["callbacks.evaluate.images=20", "callbacks.evaluate.marginal_likelihood=true"]
     quick = ["samples=1000", "network.hidden_sizes=[30]", "architecture.latent_dim=3", *QUICK]
     quick += ["callbacks.evaluate.decades=0.3"]

@@ -15,8 +15,8 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vae_exp import load_run
-from vae_exp.__main__ import CONFIG_DIR
-from vae_exp.assembly import build_architecture, build_data, check_config
+from vae_exp.config.assembly import build_architecture, build_data, check_config
+from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.likelihood import Bernoulli, Gaussian
 
 
@@ -137,7 +137,7 @@ def test_every_combination_trains_two_steps(run, dataset, architecture, likeliho
 @pytest.mark.parametrize("objective", choices("objective"))
 @pytest.mark.usefixtures("few_digits")
 def test_every_objective_trains_and_its_model_can_be_loaded(run, objective, monkeypatch):
-    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
+    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
     words = ["network.hidden_sizes=[8]", "architecture.latent_dim=3"]
     outcome = run(f"objective={objective}", *words, *QUICK)
     assert outcome.status == 0, outcome.err

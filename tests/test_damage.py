@@ -15,15 +15,15 @@ import pytest
 import torch
 
 import vae_exp
-from vae_exp import evaluate, sample, sweep
-from vae_exp.checkpoint import AtomicCheckpointIO, read_checkpoint
+from vae_exp.cli import evaluate, report, sample
 from vae_exp.config.stored import Damaged, parse
 from vae_exp.errors import RunError
-from vae_exp.logger import _keep_id, _run_id
-from vae_exp.metrics import read_metrics
-from vae_exp.report import __main__ as report
+from vae_exp.results.checkpoint import read_checkpoint
 from vae_exp.results.checksum import DIGEST_BYTES, MARK
 from vae_exp.results.files import write_atomically
+from vae_exp.results.metrics import read_metrics
+from vae_exp.training.checkpoint_io import AtomicCheckpointIO
+from vae_exp.training.loggers import _keep_id, _run_id
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
@@ -342,7 +342,7 @@ def test_a_broken_job_leaves_the_others_their_table_and_is_run_again(run, swept,
     (swept / "2" / "figures").mkdir()
     (swept / "2" / "figures" / "samples.png").write_text("no picture")
     kept = (swept / "1" / "results.json").read_bytes()
-    status, output = command(sweep, swept)
+    status, output = command(report, swept)
     assert status == 0
     assert "2 of 3 jobs completed" in output.out
     for name in ("0/results.json", "1/.hydra/overrides.yaml"):
@@ -364,7 +364,7 @@ def test_a_picture_that_would_fill_the_memory_is_left_out(swept, command, caplog
         (swept / job / "figures" / "samples.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
         file = swept / job / ".hydra" / "overrides.yaml"
         file.write_text(file.read_text() + f"- architecture.latent_dim={job}\n")
-    assert command(sweep, swept)[0] == 0
+    assert command(report, swept)[0] == 0
     assert "1/figures/samples.png: cannot be read: it has 100000 × 100000 pixels. It counts as missing" in caplog.text
 
 
@@ -385,7 +385,7 @@ def test_a_broken_record_of_a_sweep_is_refused(run, swept, command, name, text):
     assert outcome.status == 1
     one_line(outcome.err, f"{name}: cannot be read")
     assert contents(swept) == before
-    assert command(sweep, swept)[0] == 0  # the table needs neither
+    assert command(report, swept)[0] == 0  # the table needs neither
 
 
 @pytest.mark.parametrize("text", ["", '[{"seed": 1}]'])

@@ -11,14 +11,16 @@ import torch
 from conftest import command_line
 
 from vae_exp.architecture import M2
-from vae_exp.data_parallel import Share
 from vae_exp.dataset.base import Images
 from vae_exp.dataset.batches import TrainingStream
-from vae_exp.experiment import Experiment
+from vae_exp.dataset.serving import Counts, Serving
+from vae_exp.dataset.shard import Shard
 from vae_exp.likelihood import Bernoulli
-from vae_exp.metrics import read_metrics
 from vae_exp.network import MLP
-from vae_exp.objective import SGVBB, kl_of_normals
+from vae_exp.objective import SGVBB
+from vae_exp.prior.normal import kl_of_normals
+from vae_exp.results.metrics import read_metrics
+from vae_exp.training.experiment import Experiment
 
 SMALL = [
     "vae_exp",
@@ -55,13 +57,13 @@ def others(process):
 
 @pytest.mark.parametrize("count", [1, 2, 5, 100])
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_shares_are_the_batch(size, count):
-    shares = [Share(rank, size) for rank in range(size)]
+def test_shards_are_the_batch(size, count):
+    shards = [Shard(rank, size) for rank in range(size)]
     index = torch.arange(count) + 7
-    counted = torch.cat([share.of(index) for share in shares if share.weight(count)])
+    counted = torch.cat([shard.select(index) for shard in shards if shard.weight(count)])
     assert sorted(counted.tolist()) == index.tolist()
     values = torch.rand(count + 7)
-    means = sum(share.weight(count) * values[share.of(index)].mean() for share in shares)
+    means = sum(shard.weight(count) * values[shard.select(index)].mean() for shard in shards)
     torch.testing.assert_close(means, values[index].mean())
 
 
@@ -82,22 +84,22 @@ def test_few_labels_have_the_gradient_of_one_process_wherever_they_are(size, lab
         images = Images(torch.randint(256, (40, 1, 2, 3), dtype=torch.uint8), torch.arange(40) % 5)
         images.labels[8:] = -1
         model = M2((1, 2, 3), 5, MLP([7], init_std=0.5), Bernoulli(), AtTheMean(), latent_dim=2)
-        model.begin(40, 8)
-        experiment = Experiment(model, torch.optim.Adam, weight_prior=0.0, samples=43, seed=0)
+        experiment = Experiment(model, None, torch.optim.Adam, weight_prior=0.0, samples=43, seed=0)
+        experiment.prepare(Counts(images=40, labelled=8))
 
-        def gradients(share):
+        def gradients(shard):
             def binarize(pixels):
                 return pixels.double() / 255
 
-            stream = TrainingStream(images, binarize, 8, 0, 43, 0, labelled_per_batch=labelled, share=share)
+            stream = TrainingStream(images, binarize, 8, 0, 43, 0, serving=Serving(labelled=labelled), shard=shard)
             for (x, y, _, counts), count in zip((batch for part in stream for batch in part), COUNTS, strict=True):
                 experiment.zero_grad()
                 experiment(x, y, counts)[0].backward()
-                yield share.weight(count) * torch.cat([p.grad.flatten() for p in experiment.parameters()])
+                yield shard.weight(count) * torch.cat([p.grad.flatten() for p in experiment.parameters()])
 
-        every = zip(*(gradients(Share(rank, size)) for rank in range(size)), strict=True)
-        added = torch.stack([sum(of_shares) for of_shares in every])
-        torch.testing.assert_close(added, torch.stack(list(gradients(Share()))), rtol=1e-10, atol=1e-12)
+        every = zip(*(gradients(Shard(rank, size)) for rank in range(size)), strict=True)
+        added = torch.stack([sum(of_shards) for of_shards in every])
+        torch.testing.assert_close(added, torch.stack(list(gradients(Shard()))), rtol=1e-10, atol=1e-12)
     finally:
         torch.set_default_dtype(torch.float32)
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import datasets
 
-from vae_exp.dataset import DataModule, Images
+from vae_exp.dataset import Dataset, Images
 from vae_exp.dataset import frey_face as frey_face_module
 from vae_exp.dataset import mnist as mnist_module
 from vae_exp.dataset.base import balanced
@@ -25,6 +25,7 @@ from vae_exp.dataset.fashion_mnist import FashionMNIST
 from vae_exp.dataset.frey_face import FreyFace
 from vae_exp.dataset.kmnist import KMNIST
 from vae_exp.dataset.mnist import MNIST
+from vae_exp.dataset.serving import Serving
 from vae_exp.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
@@ -210,9 +211,14 @@ class TestTrainingStream:
         arguments = (numbered(10), BINARIZE["none"], batch_size)
         once = [y for _, y in served_by(TrainingStream(*arguments, 0, batches * batch_size, 0))]
         stop = batches * batch_size * repeats
-        often = [y for _, y in served_by(TrainingStream(*arguments, 0, stop, 0, repeats=repeats))]
+        often = [y for _, y in served_by(TrainingStream(*arguments, 0, stop, 0, serving=Serving(repeats=repeats)))]
         assert [y.tolist() for y in often] == [y.tolist() for y in once for _ in range(repeats)]
-        rest = [y for _, y in served_by(TrainingStream(*arguments, start * batch_size, stop, 0, repeats=repeats))]
+        rest = [
+            y
+            for _, y in served_by(
+                TrainingStream(*arguments, start * batch_size, stop, 0, serving=Serving(repeats=repeats))
+            )
+        ]
         assert [y.tolist() for y in rest] == [y.tolist() for y in often[start:]]
 
     def test_order_depends_on_seed_and_pass(self):
@@ -234,7 +240,15 @@ def few_labels(n: int, labelled: int) -> Images:
 class TestFewLabels:
     def served(self, start=0, stop=200, batch_size=5, labelled_per_batch=2, most=1, seed=0):
         stream = TrainingStream(
-            few_labels(16, 4), BINARIZE["none"], batch_size, start, stop, seed, most, (), 1, labelled_per_batch
+            few_labels(16, 4),
+            BINARIZE["none"],
+            batch_size,
+            start,
+            stop,
+            seed,
+            most,
+            (),
+            Serving(labelled=labelled_per_batch),
         )
         return [batch for execution in stream for batch in execution]
 
@@ -277,7 +291,7 @@ class TestFewLabels:
         torch.testing.assert_close(importance(torch.tensor([3, 1]), 1.0), torch.ones(2))
 
     def load(self, small_data, **arguments):
-        data = DataModule(KMNIST(str(small_data)), **arguments)
+        data = Dataset(KMNIST(str(small_data)), **arguments)
         data.load(CPU)
         return data
 
@@ -286,7 +300,7 @@ class TestFewLabels:
         labels, all_labels = data.splits["train"].labels, self.load(small_data).splits["train"].labels
         known = labels >= 0
         assert labels[known].bincount().tolist() == [3] * 10
-        assert data.labelled == 30
+        assert data.counts.labelled == 30
         assert torch.equal(labels[known], all_labels[known])
         assert torch.equal(labels, again.splits["train"].labels)
         assert not torch.equal(labels, other.splits["train"].labels)
@@ -309,10 +323,10 @@ class TestFewLabels:
     def test_what_cannot_be_had_is_refused(self, small_data):
         with pytest.raises(ConfigError, match=r"dataset\.labels=25: .*multiple of the 10 classes"):
             self.load(small_data, labels=25)
-        with pytest.raises(ConfigError, match=r"dataset\.labels=130: takes 13 .*there are 12 of class 0"):
+        with pytest.raises(ConfigError, match=r"dataset\.labels=130: needs 13 .*class 0 has only 12"):
             self.load(small_data, labels=130)
         with pytest.raises(ConfigError, match=r"dataset\.labels=10: this dataset has no labels"):
-            DataModule(FreyFace(str(small_data)), labels=10)
+            Dataset(FreyFace(str(small_data)), labels=10)
 
 
 def test_evaluation_serves_every_image_once_in_order():
@@ -337,7 +351,7 @@ class TestBinarization:
 
     def test_static_is_drawn_once_by_the_split_seed(self, small_data):
         def served(split_seed):
-            data = DataModule(KMNIST(str(small_data)), binarization="static", split_seed=split_seed)
+            data = Dataset(KMNIST(str(small_data)), binarization="static", split_seed=split_seed)
             data.load(CPU)
             return [next(iter(data.evaluation_batches("train", 120)))[0] for _ in range(2)]
 
@@ -350,7 +364,7 @@ class TestBinarization:
 
 class TestSplits:
     def load(self, small_data: Path, **arguments):
-        data = DataModule(KMNIST(str(small_data)), **arguments)
+        data = Dataset(KMNIST(str(small_data)), **arguments)
         data.load(CPU)
         return data.splits
 

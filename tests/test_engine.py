@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from vae_exp import experiment
-from vae_exp.metrics import read_metrics
-from vae_exp.training import engine
+from vae_exp.results.metrics import read_metrics
+from vae_exp.training import experiment
+from vae_exp.training.engine import captured as engine
 
 QUICK = ["logger=none", "callbacks.figures=null", "optimizer.lr=0.002", "dataset.batch_size=5"]
 QUICK += ["network.hidden_sizes=[20]", "architecture.latent_dim=3", "callbacks.evaluate.decades=0.5"]

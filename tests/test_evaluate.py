@@ -1,4 +1,4 @@
-"""`python -m vae_exp.evaluate` on a finished run."""
+"""`python -m vae_exp.cli.evaluate` on a finished run."""
 
 import itertools
 import json
@@ -8,13 +8,13 @@ import sys
 import pytest
 import torch
 
+from vae_exp.cli.evaluate import evaluate, main
 from vae_exp.dataset.base import Images, Splits
 from vae_exp.dataset.mnist import MNIST
 from vae_exp.errors import ConfigError
-from vae_exp.evaluate import evaluate, main
 from vae_exp.evaluation.active_units import active_units
 from vae_exp.evaluation.marginal_likelihood import AnnealedEstimate
-from vae_exp.metrics import read_metrics
+from vae_exp.results.metrics import read_metrics
 
 
 def with_other_test_labels(splits):
@@ -32,7 +32,7 @@ QUICK = ["network.hidden_sizes=[20]", "logger=none", "callbacks.figures=null", "
 @pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize("objective", ["sgvb_b", "mcem"])
 def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, monkeypatch):
-    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 2000)
+    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 2000)
     few = [f"objective={objective}", "architecture.latent_dim=3", "callbacks.evaluate.images=16"]
     directory = run("samples=3000", "optimizer.lr=0.05", *few, *QUICK).directory
     results = evaluate(str(directory), k=1000, images=16, ais_images=16, temperatures=100, hmc_images=16)
@@ -185,4 +185,4 @@ def test_active_units_are_those_whose_mean_varies():
 def test_help_needs_no_run(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["evaluate", "--help"])
     main()
-    assert "python -m vae_exp.evaluate run=" in capsys.readouterr().out
+    assert "python -m vae_exp evaluate run=" in capsys.readouterr().out

@@ -5,9 +5,9 @@ import torch
 
 from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
-from vae_exp.figures import analogies, filters, manifold, portfolio, reconstructions, samples
-from vae_exp.figures.images import image_grid
-from vae_exp.figures.latent import gaussian_grid, linear_grid, quantile_grid
+from vae_exp.figures.images import analogies, filters, image_grid, reconstructions, samples
+from vae_exp.figures.latent import gaussian_grid, linear_grid, manifold, quantile_grid
+from vae_exp.figures.portfolio import portfolio
 from vae_exp.likelihood import Bernoulli
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB

@@ -16,13 +16,12 @@ from conftest import report_data
 from hydra.utils import instantiate
 
 import vae_exp
-from vae_exp import evaluate, sample, sweep
-from vae_exp.__main__ import main
+from vae_exp.cli import evaluate, report, sample
+from vae_exp.cli.main import main
 from vae_exp.config.trust import packaged
 from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
 from vae_exp.errors import RunError
-from vae_exp.report import __main__ as report
 
 QUICK = ["samples=200", "network.hidden_sizes=[4]", "architecture.latent_dim=2", "logger=none", "trainer.compile=false"]
 QUICK += ["callbacks.figures=null", "callbacks.evaluate.decades=0.1", "dataset.train_size=200"]
@@ -103,7 +102,7 @@ def main_of(module):
     return call
 
 
-program = main_of(sys.modules["vae_exp.__main__"])
+program = main_of(sys.modules["vae_exp.cli.main"])
 READERS = {
     "load_run": lambda patch, path: vae_exp.load_run(path),
     "sample": lambda patch, path: main_of(sample)(patch, f"run={path}"),
@@ -212,13 +211,13 @@ def test_every_place_takes_our_own_parts_alone(hostile, refused, place, bite):
 @pytest.mark.parametrize(
     ("place", "target"),
     [
-        ("network", "vae_exp.run.load_run"),
+        ("network", "vae_exp.results.load.load_run"),
         ("network", "vae_exp.architecture.VAE"),
         ("network", "vae_exp.network.Network"),
         ("network", "vae_exp.network.mlp.MLP"),
         ("optimizer", "vae_exp.optimizer.optim.SGD"),
-        ("dataset.source", "vae_exp.dataset.DataModule"),
-        ("callbacks.new", "vae_exp.trainer.Trainer"),
+        ("dataset.source", "vae_exp.dataset.Dataset"),
+        ("callbacks.new", "vae_exp.training.trainer.Trainer"),
         ("likelihood", ["vae_exp.likelihood.Bernoulli"]),
         ("likelihood", 3),
     ],
@@ -327,7 +326,6 @@ def test_a_flag_that_is_shown_controls_no_terminal(hostile, monkeypatch, capfd):
 SWEEP = {
     "resume": lambda patch, path: program(patch, f"sweep.resume={path}"),
     "the command again": lambda patch, path: program(patch, "-m", "seed=0", f"hydra.sweep.dir={path}"),
-    "sweep": lambda patch, path: main_of(sweep)(patch, path),
     "report": lambda patch, path: main_of(report)(patch, path),
 }
 
@@ -446,10 +444,10 @@ def test_a_stored_value_in_a_message_is_one_line(hostile, refused):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda weights, name: weights.pop(name), "is what it misses"),
+        (lambda weights, name: weights.pop(name), "is missing"),
         (
             lambda weights, name: weights.update({"architecture.\x1b[2J\n": torch.ones(1)}),
-            "\\n' is what it has too much",
+            "\\n' is not in the model",
         ),
         (lambda weights, name: weights.update({name: torch.ones(3)}), "is [3] there and [4, 784] by the config"),
         (lambda weights, name: weights.update({name: 3}), "is no dense tensor there"),
@@ -485,7 +483,7 @@ def test_tables_and_pages_show_what_is_stored_as_text(hostile_sweep, monkeypatch
     words_of(hostile_sweep / "1").write_text(yaml.safe_dump(["seed=1", "architecture.latent_dim=-2.5"]))
     results = json.loads((job / "results.json").read_text())
     (job / "results.json").write_text(json.dumps(results | {"device": EVIL, "error": EVIL, "network": EVIL}))
-    main_of(sweep)(monkeypatch, hostile_sweep)
+    main_of(report)(monkeypatch, hostile_sweep)
     table = (hostile_sweep / "sweep.md").read_text()
     assert "\x1b" not in table
     assert "<" not in table

@@ -7,7 +7,7 @@ import pytest
 from conftest import report_data
 
 from hydra_plugins.vae_exp_optuna import _distribution, _overrides
-from vae_exp.jobs import Job, leagues
+from vae_exp.results.jobs import Job, leagues
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
@@ -213,7 +213,7 @@ class TestRanks:
         numbers = [json.loads((tmp_path / "sweep" / job / "results.json").read_text()) for job in "01"]
         assert [job["bounds"] for job in numbers] == ["log p(x)", "log p(x|y)"]
         page = (tmp_path / "sweep" / "sweep.md").read_text()
-        assert "told the labels bound log p(x|y)" in page
+        assert "given the labels bound log p(x|y)" in page
         table = [line.replace("x\\|y", "x¦y") for line in page.splitlines() if line.startswith("|")]
         head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table)
         vae, cvae = (dict(zip(head, row, strict=True)) for row in rows)

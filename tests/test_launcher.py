@@ -153,7 +153,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("word", "told"),
         [
-            ("num_gpus_per_job=3", "hydra.launcher.num_gpus_per_job=3: no node has so many"),
+            ("num_gpus_per_job=3", "hydra.launcher.num_gpus_per_job=3: no node offers these resources"),
             ("num_cpus_per_job=9", "8 CPUs and 2 GPUs"),
             ("num_gpus_per_job=1.5", "a fraction of one, or whole ones"),
             ("num_gpus_per_job=-1", "hydra.launcher.num_gpus_per_job=-1: is not allowed"),

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb_file import read_wandb
 
-from vae_exp import logger
-from vae_exp.__main__ import CONFIG_DIR
+from vae_exp.config.paths import CONFIG_DIR
+from vae_exp.training import loggers
 
 QUICK = ["samples=1000", "callbacks.evaluate.decades=1", "trainer.log_every_n_steps=2"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -58,16 +58,16 @@ def test_each_run_of_a_process_is_a_run_of_its_own_and_a_resumed_one_keeps_its_i
 
 def test_the_mode_follows_the_account(monkeypatch, tmp_path):
     seen = {}
-    monkeypatch.setattr(logger.WandbLogger, "__init__", lambda self, **arguments: seen.update(arguments))
-    monkeypatch.setattr(logger.WandB, "experiment", property(lambda self: _NoRun()))
-    monkeypatch.setattr(logger.WandB, "_wandb_init", {}, raising=False)
+    monkeypatch.setattr(loggers.WandbLogger, "__init__", lambda self, **arguments: seen.update(arguments))
+    monkeypatch.setattr(loggers.WandB, "experiment", property(lambda self: _NoRun()))
+    monkeypatch.setattr(loggers.WandB, "_wandb_init", {}, raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     for account, mode in ((True, "online"), (False, "offline")):
-        monkeypatch.setattr(logger, "account_configured", lambda account=account: account)
-        logger.WandB(tmp_path, {"name": "shelf"})
+        monkeypatch.setattr(loggers, "account_configured", lambda account=account: account)
+        loggers.WandB(tmp_path, {"name": "shelf"})
         assert seen["mode"] == mode
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    logger.WandB(tmp_path, {"name": "shelf"})
+    loggers.WandB(tmp_path, {"name": "shelf"})
     assert seen["mode"] == "disabled"
 
 
@@ -116,7 +116,10 @@ def test_what_is_drawn_after_a_kill_stands_at_the_samples_of_the_model(run):
     outcome = run(*QUICK, "logger=tensorboard", "callbacks.figures=null")
     results = outcome.results | {"status": "interrupted"}
     (outcome.directory / "results.json").write_text(json.dumps(results))
-    assert run(f"resume={outcome.directory}", "callbacks.figures={_target_:vae_exp.callbacks.DrawFigures}").status == 0
+    assert (
+        run(f"resume={outcome.directory}", "callbacks.figures={_target_:vae_exp.training.drawing.DrawFigures}").status
+        == 0
+    )
     assert [event.step for event in read_tensorboard(outcome.directory).Images("figures/samples")] == [1000]
 
 

@@ -8,13 +8,13 @@ from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from vae_exp.architecture import VAE
-from vae_exp.architecture.sampling import starting_points
 from vae_exp.errors import UserError
 from vae_exp.evaluation.marginal_likelihood import annealed, by_posterior_samples, importance_weighted
-from vae_exp.hmc import Chains, _with_gradient, begin, hmc
+from vae_exp.hmc import Chains, _with_gradient, hmc, start_chains
 from vae_exp.likelihood import Gaussian, Likelihood, unvalidated
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
+from vae_exp.posterior.hmc import starting_points
 
 SHAPE = (1, 3, 2)
 NOISE = 0.6
@@ -142,7 +142,7 @@ def test_one_draw_has_no_error_and_what_is_narrower_than_rounding_keeps_its_dens
     found = importance_weighted(model, x, None, 1)
     assert found.error.isnan().all()
     z = torch.full((1, 1, 2), 10.0)
-    log_joint = model.log_joint(x[:1], z).item()
+    log_joint = model.joint.log_density(x[:1], z).item()
     assert found.value.mean().item() == pytest.approx(log_joint + 1 - 40 + math.log(2 * math.pi), abs=0.03)
 
 
@@ -200,7 +200,7 @@ def test_annealing_does_not_need_a_good_encoder(linear_gaussian):
 def test_hmc_samples_a_normal_and_reaches_its_rate():
     torch.manual_seed(0)
     target = MultivariateNormal(torch.tensor([1.0, -2.0]), torch.tensor([[1.0, 0.6], [0.6, 0.8]]))
-    adapted = hmc(target.log_prob, begin(torch.zeros(500, 3, 2)), 100, 5, target=0.9)
+    adapted = hmc(target.log_prob, start_chains(torch.zeros(500, 3, 2)), 100, 5, target=0.9)
     assert adapted.acceptance.mean().item() == pytest.approx(0.9, abs=0.05)
     chains = hmc(target.log_prob, adapted, 50, 5)
     assert torch.equal(chains.step_size, adapted.step_size)
@@ -248,7 +248,7 @@ def test_chains_begin_in_the_mode_that_holds_the_mass():
             return peak[:, :, None, None].expand(-1, *SHAPE)
 
     model.decoder = Folded()
-    z = starting_points(model, x, None, 100)
+    z = starting_points(model.joint, x, None, 100)
     assert z.shape == (100, 5, 1)
     assert ((z - 1.5).abs() < 0.5).double().mean() > 0.5
     assert (((z - 1.5).abs() < 0.5) | ((z + 2).abs() < 0.5)).all()
@@ -271,10 +271,10 @@ def test_samplers_follow_the_gradient_of_the_joint_density(training):
     with torch.no_grad():
         model.decoder.layers[0].bias.copy_(torch.cat([torch.zeros(6), torch.tensor([-3.0, 0.0] * 3)]))
     x, z = torch.rand(5, *SHAPE, dtype=torch.float64), torch.randn(4, 5, 3, dtype=torch.float64)
-    _, found = _with_gradient(lambda z: model.log_joint(x, z), z)
+    _, found = _with_gradient(lambda z: model.joint.log_density(x, z), z)
     step = 1e-6 * torch.eye(3, dtype=torch.float64)
     with torch.no_grad():
-        slopes = [(model.log_joint(x, z + h) - model.log_joint(x, z - h)) / 2e-6 for h in step]
+        slopes = [(model.joint.log_density(x, z + h) - model.joint.log_density(x, z - h)) / 2e-6 for h in step]
     torch.testing.assert_close(found, torch.stack(slopes, -1), rtol=1e-6, atol=1e-6)
     assert model.likelihood.training == training
 

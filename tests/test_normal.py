@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from vae_exp.normal import DiagonalNormal
+from vae_exp.prior.normal import DiagonalNormal
 
 
 @pytest.fixture

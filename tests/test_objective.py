@@ -10,8 +10,8 @@ from vae_exp.hmc import Chains, hmc
 from vae_exp.likelihood import Bernoulli
 from vae_exp.network import MLP
 from vae_exp.network.bayesian import kl_of_weights, make_gaussian
-from vae_exp.normal import DiagonalNormal
-from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep, kl_of_normals
+from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep
+from vae_exp.prior.normal import DiagonalNormal, kl_of_normals
 
 B, D = 4, 3
 

@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 
 import vae_exp
 from vae_exp.errors import ConfigError
-from vae_exp.metrics import read_metrics
-from vae_exp.other_callbacks import build_callbacks
-from vae_exp.run_directory import RunDirectory
+from vae_exp.results.metrics import read_metrics
+from vae_exp.results.run_directory import RunDirectory
+from vae_exp.training.callbacks import build_callbacks
 
 SIZES = ["network.hidden_sizes=[20]", "architecture.latent_dim=2", "dataset.validation_size=100"]
 OFTEN = ["samples=1000", "callbacks.evaluate.per_decade=10", "callbacks.evaluate.decades=0.5"]
@@ -154,7 +154,7 @@ class TestEarlyStopping:
     def test_the_order_in_the_config_does_not_matter(self, run):
         late = [
             "~callbacks.evaluate",
-            "+callbacks.evaluate={_target_: vae_exp.callbacks.Evaluate, per_decade: 10, decades: 0.5}",
+            "+callbacks.evaluate={_target_: vae_exp.training.evaluation.Evaluate, per_decade: 10, decades: 0.5}",
         ]
         some = [word for word in QUICK if "evaluate" not in word]
         outcome = run(*IMPATIENT, *lightnings("ModelCheckpoint"), *some, *late)
@@ -302,7 +302,7 @@ def test_what_cannot_work_is_refused_before_the_training(run, words, message):
 def test_so_are_these(tmp_path, name, settings, message):
     stop = {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "validation/bound"}
     other = {"_target_": f"pytorch_lightning.callbacks.{name}", **settings}
-    progress = {"_target_": "vae_exp.callbacks.Progress"}
+    progress = {"_target_": "vae_exp.training.progress.Progress"}
     parts = {"stop": stop, "progress": progress, "mine": other}
     config = OmegaConf.create({"callbacks": parts, "trainer": {}, "dataset": {"validation_size": 100}, "logger": None})
     with pytest.raises(ConfigError) as refusal:

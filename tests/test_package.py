@@ -39,7 +39,7 @@ def test_a_wheel_installed_elsewhere_runs(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "vae_exp/conf/config.yaml" in names
-    assert {f"vae_exp/report/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    assert {f"vae_exp/results/report/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert {"hydra_plugins/vae_exp_grid.py", "hydra_plugins/vae_exp_ray.py"} <= set(names)
     assert "vae_exp/dataset/mnist_files/train-images-idx3-ubyte.xz" in names
     assert "vae_exp/dataset/mnist_files/LICENSE.md" in names

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vae_exp import load_run
-from vae_exp.assembly import build_data
-from vae_exp.evaluate import evaluate
+from vae_exp.cli.evaluate import evaluate
+from vae_exp.config.assembly import build_data
 from vae_exp.evaluation.pca import principal_angles, principal_components
 
 

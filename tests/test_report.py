@@ -13,11 +13,11 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from vae_exp import report, sweep
-from vae_exp.jobs import read_jobs
-from vae_exp.report import __main__ as program
-from vae_exp.report.page import Chart, Page, Series, as_json
-from vae_exp.run_directory import RunDirectory
+from vae_exp.cli import report as program
+from vae_exp.results import report, tables
+from vae_exp.results.jobs import read_jobs
+from vae_exp.results.report.page import Chart, Page, Series, as_json
+from vae_exp.results.run_directory import RunDirectory
 
 QUICK = ["samples=1000", "network.hidden_sizes=[8]", "logger=none", "callbacks.evaluate.decades=1"]
 WITHOUT_FIGURES = [*QUICK, "callbacks.figures=null"]
@@ -169,7 +169,7 @@ def test_the_page_of_a_sweep_shows_every_job_and_sorts_them(run, browser, tmp_pa
         ["5", "failed"],
     ]
     assert failed.text.count("architecture.latent_dim=-3") == 2
-    rows = sweep.rows(read_jobs(tmp_path / "sweep"))
+    rows = tables.rows(read_jobs(tmp_path / "sweep"))
     filled = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     headers = table.find_elements(By.TAG_NAME, "th")
     names = [header.text for header in headers]
@@ -244,7 +244,7 @@ def test_a_run_that_diverged_says_so(run):
 
 
 def test_a_fault_in_the_report_does_not_fail_the_run(run, monkeypatch):
-    monkeypatch.setattr("vae_exp.report.page_of_run", lambda path: 1 / 0)
+    monkeypatch.setattr("vae_exp.results.report.page_of_run", lambda path: 1 / 0)
     outcome = run(*WITHOUT_FIGURES)
     assert outcome.status == 0
     assert "could not be written: division by zero" in outcome.err + outcome.out
@@ -258,7 +258,7 @@ def test_the_reports_can_be_made_again_and_a_killed_job_has_one(run, tmp_path, m
     for file in directory.rglob("report.html"):
         file.unlink()
     monkeypatch.setattr(sys, "argv", ["report", str(directory)])
-    with RunDirectory(directory / "1").taken():
+    with RunDirectory(directory / "1").locked():
         program.main()
     assert report_data(directory / "1")["status"] == "running"
     program.main()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import command_line, report_data
 
-from vae_exp.metrics import MetricsTable, read_metrics
+from vae_exp.results.metrics import MetricsTable, read_metrics
 
 CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
 ARGUMENTS = [
@@ -98,7 +98,7 @@ def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, monkeypatch, onl
 
     The first budget ends inside of a batch, of 400 images at once or of 100.
     """
-    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 100)
+    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 100)
     quick = ["objective=mcem", "architecture.latent_dim=2", "network.hidden_sizes=[20]", "callbacks.evaluate.images=5"]
     quick += [f"objective.online={online}", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.01"]
     whole, stopped = run("samples=14000", *quick), run(f"samples={stop}", *quick)
@@ -141,7 +141,7 @@ def test_a_signal_while_the_figures_are_drawn_ends_the_run_which_can_be_finished
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr("vae_exp.callbacks.portfolio", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+            patch.setattr("vae_exp.training.drawing.portfolio", lambda *_: os.kill(os.getpid(), signal.SIGINT))
             outcome = run(*QUICK)
     finally:
         signal.signal(signal.SIGINT, inherited)

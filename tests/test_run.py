@@ -2,8 +2,8 @@ import pytest
 import torch
 
 import vae_exp
-from vae_exp import sample
-from vae_exp.assembly import build_data
+from vae_exp.cli import sample
+from vae_exp.config.assembly import build_data
 from vae_exp.errors import RunError
 from vae_exp.evaluation import evaluate
 

@@ -5,8 +5,8 @@ from annotated_types import Interval
 from omegaconf import OmegaConf
 from pydantic import PositiveInt
 
+from vae_exp.config.schema import check
 from vae_exp.errors import ConfigError
-from vae_exp.schema import check
 
 
 class Part:

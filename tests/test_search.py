@@ -10,9 +10,9 @@ import pytest
 from conftest import report_data
 
 from hydra_plugins.vae_exp_optuna import OptunaSweeper, _overrides
-from vae_exp.jobs import Job
-from vae_exp.search import best, trials
-from vae_exp.sweep_directory import SweepDirectory
+from vae_exp.results.jobs import Job
+from vae_exp.results.search import best, trials
+from vae_exp.results.sweep_directory import SweepDirectory
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 OPTUNA = ["-m", "hydra/sweeper=optuna"]
@@ -195,7 +195,7 @@ def test_a_grid_cannot_go_on_as_a_search(run):
     assert run("-m", "seed=0,1", "hydra.sweep.dir=sweep", *QUICK).status == 0
     outcome = run("-m", "sweep.resume=sweep", "hydra/sweeper=optuna")
     assert outcome.status == 1
-    assert "belongs to another sweep: it is of hydra/sweeper=grid, not optuna" in outcome.err
+    assert "belongs to another sweep: it has hydra/sweeper=grid, not optuna" in outcome.err
 
 
 def test_an_interval_in_a_grid_and_a_missing_extra_say_what_to_do(run, monkeypatch):

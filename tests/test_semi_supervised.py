@@ -9,15 +9,16 @@ from torch.distributions import Normal, kl_divergence
 
 from vae_exp import load_run
 from vae_exp.architecture import M2
-from vae_exp.assembly import build_data
-from vae_exp.dataset import datamodule
+from vae_exp.config.assembly import build_data
+from vae_exp.dataset import dataset
 from vae_exp.dataset.base import Images, Splits, balanced
 from vae_exp.dataset.mnist import MNIST
+from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Bernoulli
-from vae_exp.metrics import read_metrics
 from vae_exp.network import MLP
 from vae_exp.objective import IWAE, SGVBA, SGVBB
+from vae_exp.results.metrics import read_metrics
 
 SHAPE = (1, 3, 2)
 CLASSES = 4
@@ -110,7 +111,7 @@ def test_bounds_of_a_model_that_can_be_summed_over_are_exact_or_lie_below():
         model.classifier.linears[0].bias.copy_(-torch.nn.functional.softplus(logits).sum(1))
         torch.testing.assert_close(model.bound(x), joint.logsumexp(1))
         y = torch.arange(len(x)) % CLASSES
-        terms = model.train().terms(x, y)
+        terms = model.terms(x, y)
         torch.testing.assert_close(-(terms["nll"] + terms["kl"]), joint[torch.arange(len(x)), y])
 
 
@@ -140,9 +141,8 @@ def test_a_label_teaches_the_classifier_by_its_own_term_alone(batch):
 
 def test_alpha_weighs_the_mean_over_the_labelled_images():
     model = m2(alpha=0.3)
-    assert model.weights == {"nll": 1, "kl": 1, "classification": 0.3}
-    model.begin(images=1000, labelled=100)
-    assert model.weights == {"nll": 1, "kl": 1, "classification": pytest.approx(3)}
+    assert model.weights(Counts(images=1000, labelled=1000)) == {"nll": 1, "kl": 1, "classification": 0.3}
+    assert model.weights(Counts(images=1000, labelled=100)) == {"nll": 1, "kl": 1, "classification": pytest.approx(3)}
 
 
 def test_labels_that_are_not_known_are_guessed_for_the_code(batch):
@@ -188,7 +188,7 @@ class TestCommandLine:
             chosen.append(balanced(*arguments))
             return chosen[-1]
 
-        monkeypatch.setattr(datamodule, "balanced", remember)
+        monkeypatch.setattr(dataset, "balanced", remember)
         first = run("samples=600", *QUICK)
         assert first.status == 0, first.err
 
@@ -199,12 +199,12 @@ class TestCommandLine:
             assert not torch.equal(labels, splits.train.labels)
             return Splits(Images(splits.train.pixels, labels), splits.test)
 
-        monkeypatch.setattr(datamodule, "balanced", lambda *_: chosen[0])
+        monkeypatch.setattr(dataset, "balanced", lambda *_: chosen[0])
         monkeypatch.setattr(MNIST, "load", others_shuffled)
         second = run("samples=600", *QUICK)
         assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
         assert first.results["train/error"] == second.results["train/error"]
-        monkeypatch.setattr(datamodule, "balanced", balanced)
+        monkeypatch.setattr(dataset, "balanced", balanced)
         monkeypatch.setattr(MNIST, "load", load)
         other = run("samples=600", "dataset.split_seed=1", *QUICK)
         assert not all(torch.equal(value, weights(other)[name]) for name, value in weights(first).items())

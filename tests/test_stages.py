@@ -12,8 +12,8 @@ from conftest import command_line, report_data
 
 from vae_exp import load_run
 from vae_exp.architecture import Stacked
-from vae_exp.jobs import read_jobs
-from vae_exp.metrics import read_metrics
+from vae_exp.results.jobs import read_jobs
+from vae_exp.results.metrics import read_metrics
 
 STAGES = ["layer1", "layer2", "layer3", "fine_tuning"]
 SMALL = ["+experiment=mnist_sdae", "architecture.sizes=[12,10,8]", "logger=none", "callbacks.evaluate.decades=0.1"]

@@ -23,10 +23,11 @@ from conftest import FREY_FACE, needs_frey_face
 from hydra import compose, initialize_config_dir
 from wandb_file import read_wandb
 
-from vae_exp import lock, sample
-from vae_exp.__main__ import CONFIG_DIR
+from vae_exp import lock
+from vae_exp.cli import sample
 from vae_exp.cli.output import Output, lasting_output
 from vae_exp.cli.surroundings import provide_home
+from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.dataset import frey_face
 from vae_exp.dataset.mnist import MNIST
 

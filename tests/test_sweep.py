@@ -12,12 +12,15 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from matplotlib.image import imsave
 
-from vae_exp import published, sweep
+from vae_exp.cli import report
 from vae_exp.errors import RunError
-from vae_exp.jobs import Job, groups, read_jobs, varied
-from vae_exp.report.sweep import charts as report_charts
-from vae_exp.run_directory import RunDirectory
-from vae_exp.sweep_directory import SweepDirectory
+from vae_exp.figures import published
+from vae_exp.results import curves as pictures_of
+from vae_exp.results.jobs import Job, groups, read_jobs, varied
+from vae_exp.results.report.sweep import charts as report_charts
+from vae_exp.results.run_directory import RunDirectory
+from vae_exp.results.sweep import write_sweep
+from vae_exp.results.sweep_directory import SweepDirectory
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = [
@@ -68,7 +71,7 @@ def test_every_combination_is_a_row_and_seeds_are_averaged(run, directory):
 def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, directory):
     run("-m", "architecture.latent_dim=2,3", "seed=0,1", "objective=sgvb_b,wake_sleep", *QUICK)
     jobs = read_jobs(directory)
-    panels = sweep.panels(jobs)
+    panels = pictures_of.panels(jobs)
     assert [panel.size for panel in panels] == [2, 3]
     labels = [("sgvb_b", "train"), ("sgvb_b", "test"), ("wake_sleep", "train"), ("wake_sleep", "test")]
     for panel in panels:
@@ -83,7 +86,7 @@ def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, dire
             for i, (_, mean, _) in enumerate(line.points):
                 values = [job.history[i][f"{line.split}/bound"] for job in of_line]
                 assert mean == pytest.approx(sum(values) / 2)
-    figure = dict(sweep.pictures(directory, jobs))["figure2.png"]
+    figure = dict(pictures_of.pictures(directory, jobs))["figure2.png"]
     assert len(figure.axes) == 3
     curves = {line.get_label(): line for line in figure.axes[0].lines}
     assert set(curves) == {" ".join(label) for label in labels}
@@ -115,10 +118,10 @@ def test_a_killed_job_is_a_row_too_and_the_table_can_be_made_again(run, director
     (directory / "1" / "results.json").unlink()
     (directory / "sweep.md").unlink()
     monkeypatch.setattr(sys, "argv", ["sweep", str(directory)])
-    with RunDirectory(directory / "1").taken():
-        sweep.main()
+    with RunDirectory(directory / "1").locked():
+        report.main()
     assert [row["status"] for row in table(directory)] == ["completed", "running"]
-    sweep.main()
+    report.main()
     assert [row["status"] for row in table(directory)] == ["completed", "killed"]
     assert "resume=" in (directory / "sweep.md").read_text()
     assert "1 of 2 jobs completed" in capfd.readouterr().out
@@ -132,10 +135,10 @@ def test_a_sweep_without_a_bound_shows_the_negative_nll(run, directory):
 
 def test_the_wrong_folder_is_one_message(tmp_path, monkeypatch, capsys):
     with pytest.raises(RunError, match="is not the directory of a sweep"):
-        sweep.report(tmp_path)
+        write_sweep(tmp_path)
     monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path)])
     with pytest.raises(SystemExit) as end:
-        sweep.main()
+        report.main()
     assert end.value.code == 1
     assert "holds no run" in capsys.readouterr().err
 
@@ -151,12 +154,12 @@ def test_figure_2_is_a_sweep_beside_the_published_curves(run, directory):
         ("200", "sgvb_b"),
         ("200", "wake_sleep"),
     ]
-    first = sweep.panels(read_jobs(directory))[0].lines[1]
+    first = pictures_of.panels(read_jobs(directory))[0].lines[1]
     assert first.published == published.curve(2, "mnist", 3, "aevb", "test")
 
 
 def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory, monkeypatch):
-    monkeypatch.setattr("vae_exp.architecture.sampling.DRAWS", 1000)
+    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
     quick = ["dataset.train_size=50,100", "objective=sgvb_b,mcem", "callbacks.evaluate.images=20"]
     quick += [*(word for word in QUICK if "decades" not in word), "callbacks.evaluate.decades=0.01"]
     assert run("-m", "+experiment=figure3", *quick).status == 0
@@ -172,14 +175,14 @@ def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory, m
     for row in rows:
         assert row["test/images"] == "20"
         assert float(row["test/log_likelihood"]) > float(row["test/bound"]) - 0.5
-    panels = sweep.panels(jobs)
+    panels = pictures_of.panels(jobs)
     assert [panel.size for panel in panels] == [50, 100]
     last = panels[1].lines[3]
     assert (last.label, last.split) == ("mcem", "test")
     assert last.points[-1][1] == jobs[3].results["test/log_likelihood"]
     assert (directory / "figure3.png").exists()
     page = (directory / "sweep.md").read_text()
-    assert "Of each split: log p(x), estimated" in page
+    assert "For each split: log p(x), estimated" in page
     assert f"{jobs[3].results['test/log_likelihood']:.2f}" in page
 
 
@@ -214,7 +217,7 @@ def test_a_sweep_of_no_named_experiment_has_a_directory_of_its_own(run, tmp_path
 
 
 def test_a_fault_in_the_table_does_not_hide_what_ended_the_sweep(run, directory, monkeypatch):
-    monkeypatch.setattr("vae_exp.sweep.report", lambda path: 1 / 0)
+    monkeypatch.setattr("vae_exp.cli.sweep.write_sweep", lambda path: 1 / 0)
     outcome = run("-m", "dataset.train_size=99999,50", *QUICK)
     assert outcome.status == 1
     assert "dataset.train_size=99999" in outcome.err
@@ -280,7 +283,7 @@ class TestResume:
         words = ["-m", "seed=0,1,2", *(word for word in QUICK if "sweep.dir" not in word)]
         assert run(*words, "hydra.sweep.dir=whole").status == 0
         with monkeypatch.context() as patch:
-            patch.setattr("vae_exp.callbacks.Checkpoint.on_train_batch_end", interrupt_second_seed)
+            patch.setattr("vae_exp.training.checkpointing.Checkpoint.on_train_batch_end", interrupt_second_seed)
             outcome = run(*words, "hydra.sweep.dir=stopped")
         assert outcome.status == 130
         assert "python -m vae_exp -m sweep.resume=stopped" in outcome.err
@@ -306,7 +309,7 @@ class TestResume:
             outcome = run(*words)
             assert outcome.status == 1
             assert told in outcome.err
-        with SweepDirectory(directory).taken():
+        with SweepDirectory(directory).locked():
             outcome = run("sweep.resume=sweep")
         assert outcome.status == 1
         assert "another process is in this sweep" in outcome.err
@@ -376,7 +379,7 @@ class TestBesideThePaper:
         return read_jobs(tmp_path / "sweep")
 
     def test_the_table_has_the_difference_at_the_same_samples(self, jobs, tmp_path):
-        page = sweep.report(tmp_path / "sweep").read_text()
+        page = write_sweep(tmp_path / "sweep").read_text()
         cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if "| 1 |" in line]
         assert [(row[0], row[1], row[6], row[7]) for row in cells] == [
             ("3", "sgvb_b", "-138.0", "+32.0"),
@@ -386,7 +389,7 @@ class TestBesideThePaper:
         ]
 
     def test_the_picture_has_the_papers_curves_as_far_as_ours_reach(self, jobs, tmp_path):
-        drawn = dict(sweep.pictures(tmp_path / "sweep", jobs))
+        drawn = dict(pictures_of.pictures(tmp_path / "sweep", jobs))
         axes = {axis.get_title(): axis for axis in drawn["figure2.png"].axes}
         curve = published.curve(2, "mnist", 20, "aevb", "test")
         (line,) = [x for x in axes["$N_z$ = 20"].lines if x.get_label() == "sgvb_b test, paper"]
@@ -419,7 +422,7 @@ class TestBesideThePaper:
         assert Job("0", tmp_path, {}, results | {"dataset.train_size": 999}, []).published("test") is None
 
     def test_the_samples_lie_beside_each_other_under_their_settings(self, jobs, tmp_path):
-        collage = dict(sweep.pictures(tmp_path / "sweep", jobs))["samples.png"]
+        collage = dict(pictures_of.pictures(tmp_path / "sweep", jobs))["samples.png"]
         titles = [axis.get_title() for axis in collage.axes]
         assert titles == ["3, sgvb_b", "3, wake_sleep", "20, sgvb_b", "4, sgvb_b"]
         shades = [float(axis.images[0].get_array()[0, 0, 0]) for axis in collage.axes]

@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 import vae_exp
-from vae_exp import sample
+from vae_exp.cli import sample
 from vae_exp.config.replay import check_words
 from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError, RunError
-from vae_exp.run_directory import RunDirectory
+from vae_exp.results.run_directory import RunDirectory
 
 QUICK = ["samples=200", "network.hidden_sizes=[4]", "architecture.latent_dim=2", "logger=none", "trainer.compile=false"]
 QUICK += ["callbacks.figures=null", "callbacks.evaluate.decades=0.1", "dataset.train_size=200"]
@@ -112,7 +112,7 @@ def test_what_a_trusted_package_imports_is_not_its_own(run, package):
     file.write_text(file.read_text().replace("vae_exp.network.MLP", "my_package.os.mkdir"))
     with pytest.raises(RunError, match=r"my_package\.os\.mkdir in .*, which is from posix: is refused"):
         vae_exp.load_run(hostile, trust="my_package")
-    file.write_text(file.read_text().replace("my_package.os.mkdir", "vae_exp.run.load_run"))
+    file.write_text(file.read_text().replace("my_package.os.mkdir", "vae_exp.results.load.load_run"))
     with pytest.raises(RunError, match="is refused"):
         vae_exp.load_run(hostile, trust="vae_exp")
     with pytest.raises(RunError, match="trust=my_packages"):
@@ -143,7 +143,7 @@ def test_the_name_of_a_package_is_one(packages):
         "+architecture/corruption=masking",
         "network.hidden_sizes=[500,200]",
         "callbacks.figures=null",
-        "callbacks.evaluate={_target_:vae_exp.callbacks.Evaluate,decades:2}",
+        "callbacks.evaluate={_target_:vae_exp.training.evaluation.Evaluate,decades:2}",
         "+callbacks.stop={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:validation/bound}",
         "~callbacks.figures",
         "start_from=/some/where/else",

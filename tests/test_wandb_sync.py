@@ -10,7 +10,7 @@ import pytest
 from wandb_file import read_wandb
 from wandb_server import environment
 
-from vae_exp.__main__ import CONFIG_DIR
+from vae_exp.config.paths import CONFIG_DIR
 
 SMALL = ["callbacks.evaluate.decades=0.01", "network.hidden_sizes=[8]"]
 

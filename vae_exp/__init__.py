@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vae_exp.run import load_run as load_run
+    from vae_exp.results.load import load_run as load_run
 
 __version__ = version("vae_exp")
 __all__ = ["load_run"]
@@ -13,7 +13,7 @@ __all__ = ["load_run"]
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import: not before somebody asks for a run
     if name == "load_run":
-        from vae_exp.run import load_run
+        from vae_exp.results.load import load_run
 
         return load_run
     raise AttributeError(f"module 'vae_exp' has no attribute {name!r}")

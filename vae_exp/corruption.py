@@ -1,4 +1,4 @@
-"""Corruptions x → x̃ of a denoising autoencoder's input (Vincent et al. 2010, JMLR 11, section 3.2)."""
+"""Corruptions x → x̃ of the input of a denoising autoencoder (Vincent et al. 2010, JMLR 11, section 3.2)."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated
@@ -12,17 +12,17 @@ Rate = Annotated[float, Interval(ge=0, lt=1)]
 
 
 class Corruption(nn.Module, ABC):
-    """x̃ ~ C(x̃ | x): images (B, C, H, W) in [0, 1] to images of the same shape."""
+    """x̃ ~ C(x̃ | x): maps images (B, C, H, W) in [0, 1] to images of the same shape."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """One corrupted copy of each image."""
+        """Return one corrupted copy of each image."""
 
 
 class Masking(Corruption):
-    """Each pixel is set to 0 with probability `rate`.
+    """Set each pixel to 0 with probability `rate`.
 
-    So their number varies from image to image. Vincent et al. choose the pixels at random too, but always as many.
+    The number of these pixels varies between images. Vincent et al. choose random pixels too, but a fixed number.
     """
 
     def __init__(self, rate: Rate = 0.25) -> None:
@@ -30,14 +30,14 @@ class Masking(Corruption):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """One corrupted copy of each image."""
+        """Return one corrupted copy of each image."""
         return x * (torch.rand_like(x) >= self.rate)
 
 
 class SaltAndPepper(Corruption):
-    """Each pixel is set, with probability `rate`, to 0 or 1 by the flip of a fair coin.
+    """Set each pixel, with probability `rate`, to 0 or 1 with equal probability.
 
-    As in `Masking` their number varies from image to image; that of Vincent et al. does not.
+    As in `Masking`, the number of these pixels varies between images. In Vincent et al. it is fixed.
     """
 
     def __init__(self, rate: Rate = 0.25) -> None:
@@ -45,18 +45,18 @@ class SaltAndPepper(Corruption):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """One corrupted copy of each image."""
+        """Return one corrupted copy of each image."""
         u = torch.rand_like(x)
         return torch.where(u < self.rate, (u < self.rate / 2).to(x.dtype), x)
 
 
 class GaussianNoise(Corruption):
-    """x̃ ~ N(x, std²·I), not clipped: the encoder may see values outside [0, 1]."""
+    """Draw x̃ ~ N(x, std²·I). It is not clipped: the encoder may see values outside [0, 1]."""
 
     def __init__(self, std: PositiveFloat = 0.3) -> None:
         super().__init__()
         self.std = std
 
     def forward(self, x: Tensor) -> Tensor:
-        """One corrupted copy of each image."""
+        """Return one corrupted copy of each image."""
         return x + self.std * torch.randn_like(x)

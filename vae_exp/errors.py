@@ -1,11 +1,11 @@
-"""What can go wrong in a way that the user can mend: one message, no traceback."""
+"""Errors that the user can fix. The program prints their message without a traceback."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 
 class UserError(Exception):
-    """A mistake outside the program; its message says what to change."""
+    """A mistake outside the program. The message says what to change."""
 
 
 class ConfigError(UserError):
@@ -13,7 +13,7 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """A data set that is missing, cut short or not what it should be."""
+    """A data set that is missing, truncated or different from the expected one."""
 
 
 class RunError(UserError):
@@ -21,19 +21,19 @@ class RunError(UserError):
 
 
 class InputError(UserError, ValueError):
-    """Images, latents or labels that a model does not take."""
+    """Images, latents or labels that a model does not accept."""
 
 
 class Diverged(UserError):
-    """The loss is no longer finite, or the last evaluation is absurd."""
+    """A loss that is not finite, or a last evaluation that is absurdly bad."""
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM, after everything was saved. A BaseException, so that a sweep ends with it too.
+    """SIGINT or SIGTERM; raised after everything was saved. It is a BaseException, so that it ends a sweep too.
 
     Args:
-        signal_number: The signal that asked for it.
-        message: How to go on.
+        signal_number: The signal that was received.
+        message: How to resume.
     """
 
     def __init__(self, signal_number: int, message: str) -> None:
@@ -42,17 +42,17 @@ class Interrupted(BaseException):
 
 
 def nearest_first(name: str, allowed: Iterable[str]) -> list[str]:
-    """`allowed`, the names most like `name` first."""
+    """Sort the allowed names by their similarity to `name`, the most similar first."""
     return sorted(allowed, key=lambda other: -SequenceMatcher(None, name, other).ratio())
 
 
 def needs_extra(choice: str, extra: str) -> str:
-    """The message for a choice whose packages are not installed."""
+    """Return the message for a choice that needs packages which are not installed."""
     return f"{choice}: needs the extra {extra}: pip install 'vae_exp[{extra}]'"
 
 
 def unknown_key(prefix: str, key: str, allowed: Iterable[str]) -> str:
-    """The message for a key that does not exist: the nearest name first."""
+    """Return the message for a key that does not exist; it suggests the most similar allowed key."""
     names = nearest_first(key, allowed)
     if not names:
         return f"{prefix}{key}: no such key; {prefix.rstrip('.') or 'this'} has none"

@@ -7,30 +7,30 @@ import torch
 from torch import Tensor
 
 LogDensity = Callable[[Tensor], Tensor]
-"""Latents (S, B, D) to unnormalised log densities (S, B)."""
+"""Maps latents (S, B, D) to unnormalised log densities (S, B)."""
 
 GAIN = 0.5
 """How fast a step size follows its acceptance rate."""
 
 TARGET = 0.9
-"""The acceptance rate to tune a step size to (arXiv 1312.6114, appendix E)."""
+"""The acceptance rate to which a step size is tuned (arXiv 1312.6114, appendix E)."""
 
 
 SHORTEST = 0.5
-"""Part of its step size that a trajectory takes at least, drawn anew for each (Neal 2011, section 5.4.2.2).
+"""Each trajectory uses a random fraction of the step size, at least this one (Neal 2011, section 5.4.2.2).
 
-Trajectories of one length move in circles: at half the period of a normal every chain goes to the other side of the
-mean and back, as far from it as it was.
+Trajectories of a constant length can be periodic: if the length is half the period of a normal, every chain jumps to
+the other side of the mean and back, and its distance from the mean never changes.
 """
 
 
 @dataclass(frozen=True)
 class Chains:
-    """Where S chains for each of B images stand.
+    """The state of S chains for each of B images.
 
     Attributes:
         z: The latents (S, B, D).
-        step_size: The largest step of the leapfrog integrator, one per image, (B,).
+        step_size: The largest step size of the leapfrog integrator, one per image, (B,).
         acceptance: The mean acceptance probability of the last iteration, (B,).
     """
 
@@ -46,30 +46,37 @@ def hmc(
     leapfrog_steps: int,
     target: float | None = None,
 ) -> Chains:
-    """Move every chain by so many iterations, each of them a trajectory that is accepted or refused as a whole.
+    """Move every chain by `iterations` trajectories, each of which is accepted or rejected as a whole.
 
     Args:
-        log_density: What to sample from.
-        chains: Where they stand.
-        iterations: How many trajectories.
-        leapfrog_steps: Of each of them.
-        target: Let the step sizes follow this rate of acceptance; None keeps them, as detailed balance asks.
+        log_density: The density to sample from.
+        chains: The current state of the chains.
+        iterations: Number of trajectories.
+        leapfrog_steps: Number of leapfrog steps of each trajectory.
+        target: Tune the step sizes to this acceptance rate. None keeps them constant, as detailed balance requires.
+
+    Returns:
+        The new state of the chains.
     """
     for _ in range(iterations):
         chains = _iterate(log_density, chains, leapfrog_steps)
         if target is not None:
-            grown = chains.step_size * torch.exp(GAIN * (chains.acceptance - target))
-            chains = Chains(chains.z, grown, chains.acceptance)
+            step_size = chains.step_size * torch.exp(GAIN * (chains.acceptance - target))
+            chains = Chains(chains.z, step_size, chains.acceptance)
     return chains
 
 
-def begin(z: Tensor, step_size: float = 0.1) -> Chains:
-    """Chains at z (S, B, D)."""
+def start_chains(z: Tensor, step_size: float = 0.1) -> Chains:
+    """Start chains at z (S, B, D), with the same step size for every image."""
     return Chains(z, z.new_full(z.shape[1:2], step_size), z.new_zeros(z.shape[1]))
 
 
 def trace(log_density: LogDensity, chains: Chains, iterations: int, leapfrog_steps: int) -> tuple[Chains, Tensor]:
-    """Move every chain by so many iterations and keep where each of these ended: (iterations · S, B, D)."""
+    """Move every chain by `iterations` trajectories with constant step sizes, and keep the state after each.
+
+    Returns:
+        The new state of the chains, and the latents after every trajectory, (iterations · S, B, D).
+    """
     kept = []
     for _ in range(iterations):
         chains = _iterate(log_density, chains, leapfrog_steps)
@@ -89,7 +96,7 @@ def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Ch
         proposed_value, gradient = _with_gradient(log_density, proposed)
         moved = moved + 0.5 * step * gradient
     energy = proposed_value - value - 0.5 * (moved.square().sum(-1) - momentum.square().sum(-1))
-    probability = energy.clamp(max=0).exp().nan_to_num(0)  # a trajectory that left all numbers is refused
+    probability = energy.clamp(max=0).exp().nan_to_num(0)  # a trajectory with energy NaN is rejected
     accepted = torch.rand_like(probability) < probability
     return Chains(torch.where(accepted[..., None], proposed, z), chains.step_size, probability.mean(0))
 

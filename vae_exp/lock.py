@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""Locks that let only one process at a time use a file or directory."""
 
 import errno
 import logging
@@ -14,26 +14,26 @@ from vae_exp.errors import RunError
 log = logging.getLogger(__name__)
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""How a file system says that it has none, as some network file systems do."""
+"""The error codes of a file system that has no locks, as some network file systems."""
 
 
 @contextmanager
 def locked(path: Path, wait: bool) -> Iterator[None]:
-    """Hold a lock file; it is free again when the process ends, however it ends.
+    """Hold a lock file in this context. The lock is also released if the process is killed.
 
-    Where the file system has no locks this warns and goes on without.
+    If the file system has no locks, warn and continue without a lock.
 
     Args:
-        path: The lock file; made where it is missing.
-        wait: Whether to wait for another process that holds it.
+        path: The lock file; created if it is missing.
+        wait: Whether to wait until no other process holds the lock.
 
     Raises:
-        Timeout: Another process holds it, and there was no waiting.
+        Timeout: Another process holds the lock and `wait` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         try:
-            # a soft lock would outlive a process that is killed
+            # a soft lock would remain after its process is killed
             held.enter_context(FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False))
         except OSError as error:
             if error.errno not in NO_LOCKS:
@@ -44,14 +44,14 @@ def locked(path: Path, wait: bool) -> Iterator[None]:
 
 @contextmanager
 def alone(directory: Path, otherwise: str) -> Iterator[None]:
-    """Keep other processes out of a directory.
+    """Keep other processes out of a directory in this context.
 
     Args:
-        directory: Made where it is missing.
-        otherwise: What to say where one is in it.
+        directory: The directory; created if it is missing.
+        otherwise: The error message if another process uses the directory.
 
     Raises:
-        RunError: One is in it.
+        RunError: Another process uses the directory.
     """
     with ExitStack() as held:
         try:
@@ -63,4 +63,4 @@ def alone(directory: Path, otherwise: str) -> Iterator[None]:
 
 @cache
 def _warn(reason: str) -> None:
-    log.warning("This file system has no locks (%s): nothing keeps two processes out of one run", reason)
+    log.warning("This file system has no locks (%s): nothing prevents two processes from using the same run", reason)

@@ -1,6 +1,6 @@
-"""The optimizers, with the ranges that their arguments may take.
+"""The optimizers, and the allowed ranges of their arguments.
 
-One fused kernel per step where PyTorch has it. There is no `weight_decay` here: the prior on the weights
+They use one fused kernel per step if PyTorch has one. They have no `weight_decay` argument: the prior on the weights
 (`weight_prior`) sets it per parameter group.
 """
 
@@ -39,10 +39,10 @@ def rmsprop(
     eps: PositiveFloat = 1e-7,
     momentum: NonNegativeFloat = 0.0,
 ) -> optim.Optimizer:
-    """RMSprop (Tieleman and Hinton 2012), with the values that Keras takes; with v the mean of squared gradients g².
+    """RMSprop (Tieleman and Hinton 2012), with the default values of Keras.
 
-    A step is lr·g/(√v + ε). Keras 3 has lr·g/√(v + ε), whose steps are shorter where gradients are small: where all
-    are 10⁻⁴, and ε = 10⁻⁷, they are 0.30·lr there and 1.00·lr here.
+    With v, the mean of the squared gradients g², a step is lr·g/(√v + ε). In Keras 3 it is lr·g/√(v + ε), which is
+    shorter for small gradients: if all are 10⁻⁴ and ε = 10⁻⁷, a step is 0.30·lr in Keras and 1.00·lr here.
     """
     return optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, momentum=momentum, foreach=True)
 
@@ -50,12 +50,16 @@ def rmsprop(
 def sgd(
     params: Groups, lr: PositiveFloat = 1e-3, momentum: NonNegativeFloat = 0.0, nesterov: bool = False
 ) -> optim.Optimizer:
-    """Stochastic gradient descent, with momentum."""
+    """Stochastic gradient descent with momentum.
+
+    Raises:
+        ConfigError: `nesterov` without momentum.
+    """
     if nesterov and not momentum:
         raise ConfigError("optimizer.nesterov=true: needs optimizer.momentum > 0")
     return optim.SGD(params, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
 
 
 def _on_cpu(groups: list[dict[str, Any]]) -> bool:
-    """Whether all parameters are there: the fused Adagrad is written for the CPU alone."""
+    """Tell whether all parameters are on the CPU: PyTorch has a fused Adagrad for the CPU only."""
     return all(p.device.type == "cpu" for group in groups for p in group["params"])

@@ -1,6 +1,7 @@
 """What every architecture promises."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,10 +9,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_exp.architecture.inputs import finite, floats, integers, whole
+from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
 from vae_exp.objective import Terms
+from vae_exp.posterior.hmc import Joint
+from vae_exp.prior.normal import DiagonalNormal
 
 
 class Architecture(nn.Module, ABC):
@@ -22,12 +26,9 @@ class Architecture(nn.Module, ABC):
         latent_dim: Size of the code.
         classes: How many labels it is conditioned on; 0 where it takes none.
         likelihood: Decoder features to p(x|z).
-        weights: What each term counts for in the loss.
         reconstructs: Whether its images mean something: those of a classifier do not.
         amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
-        online: Whether it learns from minibatches; else from all training images at once.
-        evaluations_per_batch: How often a batch is evaluated before the next one.
-        labelled_per_batch: How many images of a batch have a label, where few do; 0 if it does not matter.
+        serving: How training batches are to be served.
         inherits: Before which of its weights' names those of the model stand that it starts from (`start_from`).
         classifies: Whether it says which label an image has, by `classify`.
         bounds: What `bound` is a lower bound of, where there is a prior.
@@ -38,21 +39,13 @@ class Architecture(nn.Module, ABC):
     latent_dim: int
     classes: int
     likelihood: Likelihood
-    weights: dict[str, float]
     reconstructs: bool = True
     amortized: bool = True
-    online: bool = True
-    evaluations_per_batch: int = 1
-    labelled_per_batch: int = 0
+    serving: Serving = Serving()
     classifies: bool = False
     bounds: str = "log p(x)"
     needs_labels: bool = False
     inherits: str = ""
-
-    @property
-    def undivided(self) -> bool:
-        """Whether a part of a batch means nothing: all training images are taken at once, or a batch several times."""
-        return not self.online or self.evaluations_per_batch > 1
 
     @property
     @abstractmethod
@@ -98,14 +91,26 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """The named terms of the loss, each (B,), nats per image, unweighted."""
+        """The terms that are trained: named, each (B,), nats per image, unweighted."""
+
+    @abstractmethod
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """The terms that are reported: named, each (B,), nats per image; with a prior `nll` and `kl` of the bound."""
+
+    @abstractmethod
+    def weights(self, counts: Counts) -> Mapping[str, float]:
+        """The weight of each term in the loss.
+
+        Args:
+            counts: Of the training images.
+        """
 
     @abstractmethod
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w)."""
 
-    def begin(self, images: int, labelled: int) -> None:
-        """Prepare for so many training images, some of them labelled, before the first is seen: by default nothing."""
+    def prepare(self, images: int) -> None:
+        """Get ready for this many training images, before the first one is seen: by default there is nothing to do."""
 
     def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
         """What comes before an update on x, the training images number `index` (B,): by default nothing.
@@ -159,7 +164,7 @@ class Architecture(nn.Module, ABC):
         images, labels = self._batch(x, y)
         training = self.training
         try:
-            terms = self.eval().terms(images, labels)
+            terms = self.eval().evaluate_terms(images, labels)
         except ValueError as error:  # of torch.distributions
             raise InputError("x: the likelihood has no density there: divide pixels of 0 to 255 by 255") from error
         finally:
@@ -207,3 +212,33 @@ class Architecture(nn.Module, ABC):
         if self.prior is None:
             raise UserError(f"{type(self).__name__} has no prior over its code: nothing to sample from, and no bound")
         return self.prior
+
+
+class Generative(Architecture):
+    """A model whose p(x, z) and q(z|x) can be evaluated at any z: log p(x) can be estimated."""
+
+    @property
+    @abstractmethod
+    def prior(self) -> Distribution:
+        """p(z) with event (latent_dim,)."""
+
+    @property
+    @abstractmethod
+    def joint(self) -> Joint:
+        """p(x, z), or p(x, z|y), for samplers."""
+
+    @abstractmethod
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+        """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
+
+        Raises:
+            InputError: Images or labels have another shape or type.
+        """
+
+
+class HasJacobian(ABC):
+    """A model that knows the Jacobian of its code in closed form."""
+
+    @abstractmethod
+    def squared_jacobian_norm(self, x: Tensor) -> Tensor:
+        """‖∂encode(x)/∂x‖²_F of each image, (B,)."""

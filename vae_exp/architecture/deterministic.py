@@ -1,20 +1,23 @@
 """Autoencoders whose code is a function of the image."""
 
+from collections.abc import Mapping
+
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import log_softmax
 
-from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.base import Architecture, HasJacobian
 from vae_exp.architecture.classification import class_terms, softmax_layer
 from vae_exp.corruption import Corruption, GaussianNoise
+from vae_exp.dataset.serving import Counts
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import Activation
 from vae_exp.objective import Terms
 
 
-class AE(Architecture):
+class AE(Architecture, HasJacobian):
     """−log p(x | z = f(x̃)), and penalties on how the code changes around an image, J = ∂f/∂x, ε ~ N(0, σ²I).
 
     - `contraction`, ‖J(x)‖²_F: the contractive autoencoder (Rifai et al. 2011, ICML, eq. 3);
@@ -77,14 +80,13 @@ class AE(Architecture):
             "stochastic_contraction": stochastic_contraction,
             "higher_order_contraction": higher_order_contraction,
         }
-        self.weights = {"nll": 1.0} | {name: weight for name, weight in penalties.items() if weight}
+        self.penalties = {name: weight for name, weight in penalties.items() if weight}
         self.encoder = network.encoder(shape, 0, latent_dim, latent_activation)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim, features, self.encoder)
         self.softmax: nn.Module | None = None
         if supervised:
             self.softmax = softmax_layer(latent_dim, classes)
-            self.weights = {"cross_entropy": 1.0}
             self.reconstructs, self.classifies, self.needs_labels = False, True, True
             self.decoder.requires_grad_(False)
             self.encoder.requires_grad_(True)  # also what the decoder shares with it
@@ -113,25 +115,40 @@ class AE(Architecture):
         """log p(y|x) of a supervised one, (B, classes)."""
         return super()._classify(x) if self.softmax is None else log_softmax(self.softmax(self._encode(x)), -1)
 
+    def weights(self, counts: Counts) -> Mapping[str, float]:
+        """1 for `nll` and the penalties' own; 1 for `cross_entropy`, if it is supervised."""
+        return {"cross_entropy": 1.0} if self.classifies else {"nll": 1.0} | self.penalties
+
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`nll` of the clean image and the penalties that have a weight, around the clean image; each (B,).
+        """`nll` of the clean image by the corrupted one, and the penalties that have a weight; each (B,).
 
         Supervised: `cross_entropy` −log p(y|x).
         """
+        return self._terms(self.corrupt(x), x, y)
+
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """The same of an image that is not corrupted."""
+        return self._terms(x, x, y)
+
+    def _terms(self, seen: Tensor, x: Tensor, y: Tensor | None) -> Terms:
+        """The terms of x, (B,), where the encoder has seen x̃; the penalties are around x."""
         if self.classifies:
             return class_terms(self._classify(x), y)
-        seen = self.corrupt(x) if self.training else x
         terms = {"nll": -self._decode(self._encode(seen)).log_prob(x)}
         c = x.new_zeros(len(x), 0)
-        if "contraction" in self.weights:
-            terms["contraction"] = self.encoder.squared_jacobian_norm(x, c)
-        if "stochastic_contraction" in self.weights:
+        if "contraction" in self.penalties:
+            terms["contraction"] = self.squared_jacobian_norm(x)
+        if "stochastic_contraction" in self.penalties:
             near = self._near(x)
             change = self._encode(x) - self._encode(near.flatten(0, 1)).unflatten(0, near.shape[:2])
             terms["stochastic_contraction"] = change.square().sum(-1).mean(0)
-        if "higher_order_contraction" in self.weights:
+        if "higher_order_contraction" in self.penalties:
             terms["higher_order_contraction"] = self.encoder.squared_jacobian_change(x, self._near(x), c).mean(0)
         return terms
+
+    def squared_jacobian_norm(self, x: Tensor) -> Tensor:
+        """‖J(x)‖²_F of each image, (B,)."""
+        return self.encoder.squared_jacobian_norm(x, x.new_zeros(len(x), 0))
 
     def _near(self, x: Tensor) -> Tensor:
         """Images x + ε around each image, (S, B, C, H, W)."""

@@ -1,6 +1,7 @@
 """Autoencoders that learn from images of which few have a label."""
 
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -11,12 +12,16 @@ from torch.nn.functional import one_hot
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.architecture.variational import VAE
+from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Gaussian, Likelihood
 from vae_exp.network import MLP, Network, Shape
 from vae_exp.network.linear import joined
-from vae_exp.normal import DiagonalNormal
 from vae_exp.objective import Normals, Objective, Terms
+from vae_exp.prior.normal import DiagonalNormal
+
+Estimate = Callable[..., Terms]
+"""An objective's terms, or those of its bound."""
 
 
 class M2(Architecture):
@@ -82,8 +87,7 @@ class M2(Architecture):
         self.likelihood = likelihood
         self.objective = objective
         self.alpha = alpha
-        self.labelled_per_batch = labelled_per_batch
-        self.weights = {"nll": 1.0, "kl": 1.0, "classification": alpha}
+        self.serving = Serving(labelled=labelled_per_batch)
         self.classifier = network.encoder(shape, 0, classes)
         self.encoder = network.encoder(shape, classes, 2 * latent_dim)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
@@ -97,9 +101,10 @@ class M2(Architecture):
         """p(z) = N(0, I), event (latent_dim,)."""
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
-    def begin(self, images: int, labelled: int) -> None:
-        """Let the classification of each labelled image count α/N_l = alpha·N/N_l."""
-        self.weights["classification"] = self.alpha * images / labelled if labelled else 0.0
+    def weights(self, counts: Counts) -> Mapping[str, float]:
+        """1 for the bound's terms; α/N_l = alpha·N/N_l for the classification of a labelled image."""
+        classification = self.alpha * counts.images / counts.labelled if counts.labelled else 0.0
+        return {"nll": 1.0, "kl": 1.0, "classification": classification}
 
     def _classify(self, x: Tensor) -> Tensor:
         """log q(y|x), (B, classes)."""
@@ -135,20 +140,27 @@ class M2(Architecture):
         return x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`nll` and `kl` of the bound, and `classification` = −log q(y|x), 0 where y is not known; each (B,).
+        """`nll` and `kl` of L(x, y) for an image with a label and of U(x) for one without, and `classification`.
 
-        In training the bound is L(x, y) of an image with a label and U(x) of one without; else always U(x).
+        The last is −log q(y|x), 0 where y is not known. Each (B,).
         """
+        return self._terms(x, y, self.objective, uses_labels=True)
+
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """`nll` and `kl` of U(x), which uses no label, and `classification`; each (B,)."""
+        return self._terms(x, y, self.objective.bound, uses_labels=False)
+
+    def _terms(self, x: Tensor, y: Tensor | None, estimate: Estimate, uses_labels: bool) -> Terms:
         y = torch.full((len(x),), -1, device=x.device) if y is None else y
         check_labels(y, range(-1, self.classes))
         known, label = (y >= 0)[:, None], one_hot(y.clamp(min=0), self.classes)
         log_q = self._classify(x)
         classification = -(label * log_q * known).sum(1)
-        if self.training:  # a label that is known is certain: q = 1 and log q = 0
+        if uses_labels:  # a label that is known is certain: q = 1 and log q = 0
             q, log_q = torch.where(known, label, log_q.exp()), torch.where(known, 0.0, log_q)
         else:
             q = log_q.exp()
-        nll, kl = self._terms_of_every_label(x)
+        nll, kl = self._terms_of_every_label(x, estimate)
         log_p = -math.log(self.classes)
         return {"nll": (q * nll).sum(1), "kl": (q * (kl + log_q - log_p)).sum(1), "classification": classification}
 
@@ -156,10 +168,9 @@ class M2(Architecture):
         """The first layer of q(z|x, y) as images (N, C, h, w)."""
         return self.encoder.filters()
 
-    def _terms_of_every_label(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _terms_of_every_label(self, x: Tensor, estimate: Estimate) -> tuple[Tensor, Tensor]:
         """−E_q[log p(x|y, z)] and KL(q(z|x, y)‖p(z)) of every image with every label, (B, classes): one pass."""
         c = self.every_label.repeat_interleave(len(x), 0)
-        estimate = self.objective if self.training else self.objective.bound
         terms = estimate(
             x.repeat(self.classes, 1, 1, 1),
             lambda _: self._posterior(x, c),
@@ -229,17 +240,16 @@ class M1M2(Architecture):
         self.latent_dim = latent_dim
         self.classes = classes
         self.likelihood = likelihood
-        self.labelled_per_batch = labelled_per_batch
-        self.weights = self.m2.weights
+        self.serving = self.m2.serving
 
     @property
     def prior(self) -> Normals:
         """p(z₂) = N(0, I), event (latent_dim,)."""
         return self.m2.prior
 
-    def begin(self, images: int, labelled: int) -> None:
+    def weights(self, counts: Counts) -> Mapping[str, float]:
         """As M2's."""
-        self.m2.begin(images, labelled)
+        return self.m2.weights(counts)
 
     def _classify(self, x: Tensor) -> Tensor:
         """log q(y|x), at the mean of q(z₁|x), (B, classes)."""
@@ -266,13 +276,17 @@ class M1M2(Architecture):
         return x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """In training M2's, of draws from q(z₁|x); else `nll` and `kl` of the bound on log p(x), `classification`."""
+        """The terms of M2 at draws z₁ ~ q(z₁|x), each (B,)."""
+        with torch.no_grad():
+            z = self.m1._posterior(x).sample()
+        return self.m2.terms(z.unflatten(-1, self.m2.shape), y)
+
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """`nll` and `kl` of the bound on log p(x), and `classification`, at draws z₁ ~ q(z₁|x); each (B,)."""
         with torch.no_grad():
             q = self.m1._posterior(x)
             z = q.sample()
-        terms = self.m2.terms(z.unflatten(-1, self.m2.shape), y)
-        if self.training:
-            return terms
+        terms = self.m2.evaluate_terms(z.unflatten(-1, self.m2.shape), y)
         nll = -self.m1._decode(z[None]).log_prob(x)[0]
         return terms | {"nll": nll, "kl": terms["nll"] + terms["kl"] - q.entropy()}
 

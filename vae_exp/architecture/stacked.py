@@ -1,5 +1,6 @@
 """Deep autoencoders that are trained layer by layer, and the classifier that grows out of them."""
 
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from vae_exp.architecture.base import Architecture
 from vae_exp.architecture.classification import class_terms, softmax_layer
 from vae_exp.corruption import Corruption
+from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
@@ -88,7 +90,6 @@ class Stacked(Architecture):
         below = [shape[0] * shape[1] * shape[2], *sizes]
         self.stack = nn.ModuleList(Layer(m, n) for m, n in zip(below, sizes, strict=False))
         self.softmax = softmax_layer(sizes[-1], classes) if supervised else None
-        self.weights = {"cross_entropy": 1.0} if supervised else {"reconstruction": 1.0}
         trained = [*self._layers(), self.softmax] if supervised else [self._layers()[self.depth - 1]]
         self.requires_grad_(False)
         for module in filter(None, trained):
@@ -123,16 +124,20 @@ class Stacked(Architecture):
         """x̃, or x where there is no corruption, or it is another layer's units that are corrupted."""
         return self._corrupted(x) if self.depth == 1 and not self.supervised else x
 
-    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """Each (B,), in nats per image but for the last.
+    def weights(self, counts: Counts) -> Mapping[str, float]:
+        """1 for the only term."""
+        return {"cross_entropy" if self.supervised else "reconstruction": 1.0}
 
-        Pretraining: `reconstruction`, of the layer below; in evaluation `nll`, of the image itself. Supervised:
-        `cross_entropy` −log p(y|x).
-        """
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """`nll` of the image itself, or `cross_entropy` −log p(y|x) if it is supervised; each (B,)."""
         if self.supervised:
             return class_terms(self._classify(x), y)
-        if not self.training:
-            return {"nll": -self._decode(self._encode(x)).log_prob(x)}
+        return {"nll": -self._decode(self._encode(x)).log_prob(x)}
+
+    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """`reconstruction` of the layer below; `cross_entropy` −log p(y|x) if it is supervised; each (B,), in nats."""
+        if self.supervised:
+            return class_terms(self._classify(x), y)
         layer = self._layers()[self.depth - 1]
         with torch.no_grad():
             h = self._up(x, self.depth - 1)

@@ -1,28 +1,28 @@
 """Autoencoders whose code is a random variable."""
 
+from collections.abc import Mapping
+
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import one_hot
 
-from vae_exp.architecture.base import Architecture
+from vae_exp.architecture.base import Generative
 from vae_exp.architecture.inputs import check_labels
-from vae_exp.architecture.sampling import posterior_samples
+from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood, exact
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import joined
 from vae_exp.network.precision import full_precision
-from vae_exp.normal import DiagonalNormal
 from vae_exp.objective import Normals, Objective, Terms
+from vae_exp.posterior.hmc import Joint, fitted_normal
+from vae_exp.prior.normal import DiagonalNormal
 
-SMALLEST_STD = 1e-6
-"""Of a fitted q(z|x): chains that never moved have none."""
 
-
-class VAE(Architecture):
+class VAE(Generative):
     """p(z) = N(0, I), q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9).
 
     An objective that trains no encoder leaves q(z|x) to Hamiltonian Monte Carlo: a normal with the mean and the
@@ -72,10 +72,9 @@ class VAE(Architecture):
         self.bounds = "log p(x|y)" if conditional else "log p(x)"
         self.likelihood = likelihood
         self.objective = objective
-        self.weights = {term: beta if term == "kl" else 1.0 for term in objective.terms}
+        self.beta = beta
         self.amortized = objective.amortized
-        self.online = objective.online
-        self.evaluations_per_batch = objective.evaluations
+        self.serving = Serving(full=not objective.online, repeats=objective.evaluations)
         self.encoder = network.encoder(shape, self.classes, 2 * latent_dim) if self.amortized else None
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
@@ -98,8 +97,7 @@ class VAE(Architecture):
 
     def _posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         if self.encoder is None:
-            z = posterior_samples(self, x, y)
-            return DiagonalNormal(z.mean(0), 2 * (z.std(0) + SMALLEST_STD).log())
+            return fitted_normal(self.joint, x, y)
         return DiagonalNormal(*self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1))
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -117,21 +115,24 @@ class VAE(Architecture):
         """p(x|z), or p(x|z, y), at z ~ q(z|x): batch (B,)."""
         return self._decode(self._posterior(x, y).sample(), y)
 
-    def log_joint(self, x: Tensor, z: Tensor, y: Tensor | None = None, beta: float | Tensor = 1.0) -> Tensor:
-        """log p(z) + β log p(x|z), (S, B), for latents (S, B, latent_dim) and one β or one per image, (B,)."""
-        value: Tensor = self.prior.log_prob(z) + beta * self._decode_exactly(z, y).log_prob(x)
-        return value
+    @property
+    def joint(self) -> Joint:
+        """p(x, z), or p(x, z|y), for samplers."""
+        return Joint(self.prior, self._decode_exactly, self.classes)
 
     def _decode_exactly(self, z: Tensor, y: Tensor | None) -> Distribution:
         """`_decode`, whose log density has its own gradient: what moves z follows it, also in training."""
         with exact(self.likelihood):
             return self._decode(z, y)
 
-    def begin(self, images: int, labelled: int) -> None:
-        """Let the objective prepare; what counts once for the data set counts 1/images for each image."""
+    def prepare(self, images: int) -> None:
+        """Let the objective get ready."""
         self.objective.begin(images, self.prior)
-        if "kl_weights" in self.weights:
-            self.weights["kl_weights"] = 1 / images
+
+    def weights(self, counts: Counts) -> Mapping[str, float]:
+        """β for `kl`; 1/N for `kl_weights`, which is a cost per data set; 1 for the others."""
+        special = {"kl": self.beta, "kl_weights": 1 / counts.images}
+        return {term: special.get(term, 1.0) for term in self.objective.terms}
 
     def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
         """The objective's, in full precision: differences of energies do not survive rounding."""
@@ -145,9 +146,12 @@ class VAE(Architecture):
         return x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """In training what the objective asks for, else `nll` and `kl` of the bound; each (B,)."""
-        estimate = self.objective if self.training else self.objective.bound
-        return estimate(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
+        """The terms of the objective, each (B,)."""
+        return self.objective(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))  # type: ignore[no-any-return]
+
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """`nll` and `kl` of the bound, each (B,)."""
+        return self.objective.bound(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
 
     def filters(self) -> Tensor:
         """The encoder's first layer as images (N, C, h, w).

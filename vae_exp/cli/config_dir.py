@@ -1,4 +1,4 @@
-"""The flags of Hydra, above all `--config-dir=<folder>`: configs of the user's own beside ours."""
+"""Hydra's flags, above all `--config-dir=<folder>`, which adds the user's own configs to the packaged ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,47 +10,47 @@ from vae_exp.errors import ConfigError, RunError
 
 
 def overrides_of(arguments: Sequence[str]) -> list[str]:
-    """The overrides among some arguments, and one that has Hydra look into the folder that `--config-dir` names."""
+    """Return the overrides among the arguments, plus one that adds the `--config-dir` folder to Hydra's search path."""
     return [*_parsed(arguments)["overrides"], *searching(config_dir_of(arguments))]
 
 
 def config_dir_of(arguments: Sequence[str]) -> Path | None:
-    """The folder that `--config-dir` names."""
-    named = _parsed(arguments)["config_dir"]
-    return None if named is None else Path(named).absolute()
+    """Return the folder that `--config-dir` names."""
+    folder = _parsed(arguments)["config_dir"]
+    return None if folder is None else Path(folder).absolute()
 
 
 def searching(folder: Path | None) -> list[str]:
-    """The override that has Hydra look into a folder too."""
+    """Return the override that adds a folder to Hydra's search path; [] without a folder."""
     escaped = str(folder).replace("'", "\\'")
     return [] if folder is None else [f"hydra.searchpath=['file://{escaped}']"]
 
 
 def check_flags(arguments: Sequence[str], recorded: Sequence[str], go_on: str) -> None:
-    """Refuse to go on without the flags that it began with: their folder holds some of its configs.
+    """Refuse to resume without the flags that the run or sweep was started with: their folder holds its configs.
 
-    They are not taken from the record: what a config of one's own names is run, so its folder has to be typed.
+    The flags are not read from the record. A config in that folder can name code to run, so the user has to name it.
 
     Args:
-        arguments: What was typed.
-        recorded: The flags that it began with.
-        go_on: The command that has them.
+        arguments: The arguments of the command line.
+        recorded: The flags that the run or sweep was started with.
+        go_on: The command that resumes it with these flags.
 
     Raises:
-        RunError: One is missing.
+        RunError: A flag is missing.
     """
     parsed = _parsed(arguments)
     for flag in recorded:
         name = flag.partition("=")[0]
         if parsed[name.lstrip("-").replace("-", "_")] is None:
-            raise RunError(f"{name}: it was begun with {flag}, and the folder has to be named again:\n  {go_on}")
+            raise RunError(f"{name}: it was started with {flag}; type this flag again:\n  {go_on}")
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Arguments in any order, in the one that Hydra takes: flags and their values before the overrides.
+    """Sort arguments into the order that Hydra requires: flags and their values before the overrides.
 
     Raises:
-        ConfigError: There is no such flag.
+        ConfigError: A flag does not exist.
     """
     parsed, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
     if unknown:

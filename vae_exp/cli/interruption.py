@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM before a run trains and after: it ends at once and says how to go on."""
+"""Handle SIGINT and SIGTERM before and after training: end the run at once with a message how to resume it."""
 
 import signal
 import threading
@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from types import FrameType
 
 from vae_exp.errors import Interrupted
-from vae_exp.run_directory import RunDirectory
+from vae_exp.results.run_directory import RunDirectory
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def interruptible(directory: RunDirectory) -> Iterator[None]:
-    """End what goes on inside at a signal that is not ignored; while it trains `StopOnSignal` has its own answer.
+    """End the `with` block at SIGINT or SIGTERM, unless it is ignored. During training `StopOnSignal` handles it.
 
     Args:
-        directory: The run's.
+        directory: The directory of the run.
 
     Raises:
-        Interrupted: A signal came; the message says how to go on.
+        Interrupted: A signal arrived. The message says how to resume.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number, _message(directory))
 
     caught = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    if threading.current_thread() is not threading.main_thread():  # a launcher's way to run jobs beside each other
+    if threading.current_thread() is not threading.main_thread():  # some launchers run jobs in threads
         caught = []
     before = {number: signal.signal(number, interrupt) for number in caught}
     try:

@@ -1,4 +1,4 @@
-"""Standard output and standard error that a run survives: a closed terminal, a full disk, a reader that has left."""
+"""Keep a run alive when standard output or error fails: a closed terminal, a full disk, a pipe without a reader."""
 
 import errno
 import logging
@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 
 
 class Output:
-    """A stream that writes to nowhere once it cannot be written any more, and says so in the log.
+    """A stream that discards its output after a write has failed, and logs this.
 
-    Characters that its encoding lacks are written as escapes.
+    Characters that its encoding cannot represent are written as escapes.
 
     Args:
-        stream: The stream; everything but writing is left to it.
-        name: What it is called in the log.
+        stream: The stream. Everything except writing is passed on to it.
+        name: The name of the stream in the log.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -31,7 +31,7 @@ class Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or drop the text."""
+        """Write a text, or drop it if the stream fails."""
         try:
             return self._stream.write(text)
         except OSError as error:
@@ -39,29 +39,29 @@ class Output:
             return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write one after another."""
+        """Write lines one after another."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Hand on what is buffered, or drop it."""
+        """Flush the buffer, or drop it if the stream fails."""
         try:
             self._stream.flush()
         except OSError as error:
             self._drop(error)
 
     def _drop(self, error: OSError) -> None:
-        """From now on write to nowhere, also what is still buffered and what other code writes to the descriptor."""
+        """Redirect the descriptor to the null device, also for buffered text and for other code that writes to it."""
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), self._stream.fileno())
-        # a reader that has seen enough, such as `head`, need not be told so
+        # a reader that stopped on purpose, such as `head`, needs no warning
         level = logging.INFO if error.errno == errno.EPIPE else logging.WARNING
         log.log(level, "%s is lost (%s); the program goes on without it", self._name, error.strerror)
 
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Put an `Output` in the place of standard output and standard error, also where they are closed."""
+    """Replace standard output and standard error by an `Output`, also if they are closed."""
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
         sys.stdout = cast(TextIO, Output(sys.stdout or nowhere, "standard output"))

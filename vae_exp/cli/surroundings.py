@@ -1,4 +1,4 @@
-"""What the libraries below expect of the machine, given where it is missing."""
+"""Provide what the libraries expect of the machine, such as a home folder, if it is missing."""
 
 import logging
 import os
@@ -18,18 +18,18 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """Everything that a command needs around it: streams, a home, a backend for pictures, an answer to SIGTERM."""
+    """Set up the process for a command: safe output streams, a backend for pictures, and a handler for SIGTERM."""
     with lasting_output(), _terminable():
-        # notebooks export one of their own, which may not be installed here; pictures are only ever saved
+        # pictures are only saved; notebooks export a backend of their own, which may not be installed here
         os.environ["MPLBACKEND"] = "agg"
         yield
 
 
 def provide_home() -> None:
-    """Set HOME to a folder of this user's under the temporary directory where the system knows no home.
+    """If the system knows no home folder, set HOME to a folder of this user in the temporary directory.
 
     Raises:
-        UserError: Another user has made that folder.
+        UserError: That folder belongs to another user.
     """
     try:
         Path.home()
@@ -44,7 +44,7 @@ def provide_home() -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: what it was doing is closed, and its message printed."""
+    """Let SIGTERM end a command like Ctrl-C: resources are closed and the message is printed."""
     default = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if not default or threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What does here what other keys of Lightning's Trainer do elsewhere; free of torch, for messages."""
+"""Messages for keys of Lightning's Trainer that do not exist here: what to write instead. It does not import torch."""
 
 from collections.abc import Iterable
 
@@ -43,11 +43,11 @@ INSTEAD = {
     "use_distributed_sampler": NO_EFFECT,
 }
 ADDED = ("benchmark", "detect_anomaly", "deterministic", "gradient_clip_val", "profiler", "strategy")
-"""Keys of `vae_exp.trainer.Trainer` that its yaml leaves out."""
+"""Arguments of `vae_exp.training.trainer.Trainer` that its yaml does not contain."""
 
 
 def unknown(prefix: str, key: str, allowed: Iterable[str]) -> str:
-    """The message for a key that does not exist: what to write instead of one of Lightning's, else the nearest name."""
+    """Return the message for an unknown key: the replacement of a key of Lightning, or else the nearest name."""
     if prefix == "trainer." and key in INSTEAD:
         return f"trainer.{key}: no such key: {INSTEAD[key]}"
     if prefix == "trainer." and key in ADDED:

@@ -1,24 +1,24 @@
-"""Overrides that Hydra takes and that no part here can mean."""
+"""Refuse overrides that Hydra accepts but that have no meaning here."""
 
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import ConfigError
 
 ONE_PART = ("architecture", "dataset", "likelihood", "logger", "network", "objective", "optimizer", "trainer")
-"""Groups of which one choice is built: Hydra would merge the yamls of several into one."""
+"""Groups of which exactly one choice is built. Hydra would merge the yamls of several choices."""
 
 
 def check_overrides(config: DictConfig, words: list[str]) -> None:
-    """Refuse a list of choices where one part is built, and the deletion of a part's value.
+    """Refuse a list of choices for a group that builds one part, and the deletion of a part's value.
 
-    A constructor would take its default for a deleted value, and neither the record nor the results would hold it.
+    For a deleted value the constructor would use its default, and neither the record nor the results would contain it.
 
     Args:
         config: The composed config.
         words: The overrides that it was composed with.
 
     Raises:
-        ConfigError: There is one of these.
+        ConfigError: There is such a list or deletion.
     """
     for word in words:
         key, _, value = word.partition("=")
@@ -26,6 +26,11 @@ def check_overrides(config: DictConfig, words: list[str]) -> None:
             _check_deleted(config, key[1:])
         elif _is_of_one_part(key.lstrip("+")) and value.lstrip().startswith("["):
             raise ConfigError(f"{word}: is a list; one choice is needed: {key}=…")
+
+
+def key_of(override: str) -> str:
+    """Return the key that an override changes."""
+    return override.split("=")[0].lstrip("+~")
 
 
 def _is_of_one_part(key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where the packaged configs lie."""
+"""The folder of the packaged configs."""
 
 from pathlib import Path
 

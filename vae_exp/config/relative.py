@@ -1,4 +1,4 @@
-"""Relative paths count from the folder that the user typed them in, also where a job has a folder of its own."""
+"""Resolve relative paths against the folder where the user started the program, even if a job runs elsewhere."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ KEYS = ("paths.data", "paths.cache", "dataset.source.root", "start_from")
 
 
 def make_absolute(config: DictConfig, typed_in: Path) -> None:
-    """Let the paths of a config mean the same in every folder (`hydra.job.chdir=true`); elsewhere it stays as it is.
+    """Make the paths of a config absolute if the job runs in another folder (`hydra.job.chdir=true`).
 
     Args:
         config: Its paths are replaced.
-        typed_in: The folder that relative paths count from.
+        typed_in: The folder that relative paths refer to.
     """
     if Path.cwd() == typed_in:
         return

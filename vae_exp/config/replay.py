@@ -1,4 +1,4 @@
-"""The words that `resume=` and `sweep.resume=` replay: they choose packaged parts and set values, and no more."""
+"""Check stored overrides for `resume=` and `sweep.resume=`: they may only choose packaged parts and set values."""
 
 import re
 from contextlib import suppress
@@ -14,7 +14,7 @@ from vae_exp.config.trust import Trust, packages_of, targets
 from vae_exp.errors import RunError
 
 VALUES = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
-"""The keys at the top that are values; any other word without a dot chooses a part."""
+"""Top-level keys that are values. Any other override without a dot in its key chooses a part."""
 
 CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}
 SETTINGS = {
@@ -22,31 +22,31 @@ SETTINGS = {
     "hydra.job": "chdir",
     "hydra.sweep": "dir subdir",
     "hydra.sweeper": "metric n_jobs n_trials params sampler seed",
-    # what runs commands, opens connections or names files is typed again
+    # keys that run commands, open connections or name files are left out: the user has to type them again
     "hydra.launcher": "account array_parallelism constraint cpus_per_gpu cpus_per_task gpus_per_node gpus_per_task "
     "gres max_num_timeout mem_gb mem_per_cpu mem_per_gpu n_jobs name nodes num_cpus_per_job num_gpus_per_job partition "
     "qos signal_delay_s stderr_to_stdout tasks_per_node timeout_min",
     "hydra.launcher.init": "num_cpus num_gpus",
 }
-"""Hydra's own keys that a sweep may bring along."""
+"""Keys of Hydra's own config that a stored sweep may set."""
 
 NAME = r"\w[\w.+-]*"
 REFERENCE = r"\$\{[\w.]+\}"
 STAGE = r"\{\w+\}$"
-"""How a stage's word names an earlier stage's directory."""
+"""How a stage's override names the directory of an earlier stage."""
 
 
 def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False) -> None:
-    """Refuse words that could run something, write elsewhere or read what is not theirs.
+    """Refuse stored overrides that could run code, write outside the directory or read files outside it.
 
     Args:
-        words: Overrides as they were stored.
-        trust: What the caller lets them name.
-        where: The file that they stand in.
-        sweep: Whether they are a sweep's, which says how its jobs are launched.
+        words: The stored overrides.
+        trust: Which `_target_`s they may name.
+        where: The file that contains them.
+        sweep: Whether they belong to a sweep, which may also set how its jobs are launched.
 
     Raises:
-        RunError: One does more than to choose a packaged part or to set a value.
+        RunError: An override does more than choose a packaged part or set a value.
     """
     for word in words:
         override = _parsed(word, where, sweep)
@@ -69,22 +69,22 @@ def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False)
 
 
 def named_by(words: list[str], config_dirs: list[Path]) -> frozenset[str]:
-    """The `_target_`s that a command line names, in its words and in the config directories that it names."""
-    found = [targets(node) for word in words for node in _nodes(word)]
+    """Return the `_target_`s that a command line names, in its overrides and in its config directories."""
+    names = [targets(node) for word in words for node in _nodes(word)]
     for file in (file for folder in config_dirs for file in folder.rglob("*.yaml")):
-        with suppress(Damaged):  # Hydra says so
-            found.append(targets(read_yaml(file)))
-    return frozenset().union(*found)
+        with suppress(Damaged):  # Hydra reports it
+            names.append(targets(read_yaml(file)))
+    return frozenset().union(*names)
 
 
 def trust_words(words: list[str]) -> list[str]:
-    """What has to be typed beside `resume=` for these words to be replayed."""
+    """Return the `trust=` that the user must add to `resume=` to replay these overrides; [] if none is needed."""
     packages = packages_of(named_by(words, []))
     return [f"trust={packages[0] if len(packages) == 1 else '[' + ','.join(packages) + ']'}"] if packages else []
 
 
 def _nodes(word: str) -> list[Any]:
-    """What a word adds to the config, for each of its values; nothing for what is no override."""
+    """Return the config nodes that an override adds, one for each of its values; [] if the text is not an override."""
     with suppress(HydraException, RecursionError):
         override = OverridesParser.create().parse_override(word)
         return [_nested(override.key_or_group, value) for value in _values(override)]
@@ -92,8 +92,8 @@ def _nodes(word: str) -> list[Any]:
 
 
 def _parsed(word: str, where: str, sweep: bool) -> Override:
-    named = sweep and word.lstrip("+").startswith("hydra.sweep.subdir=")
-    if "${" in (re.sub(REFERENCE, "", word) if named else word):
+    sets_subdir = sweep and word.lstrip("+").startswith("hydra.sweep.subdir=")
+    if "${" in (re.sub(REFERENCE, "", word) if sets_subdir else word):
         raise _refused(word, where, "is an interpolation")
     try:
         override: Override = OverridesParser.create().parse_override(word)
@@ -103,7 +103,7 @@ def _parsed(word: str, where: str, sweep: bool) -> Override:
 
 
 def _values(override: Override) -> list[Any]:
-    """What it sets its key to; each of a sweep's choices, but not numbers of a range."""
+    """Return the values that an override sets: for a sweep each of its choices, but not the numbers of a range."""
     if not override.is_sweep_override():
         return [override.value()]
     sweep = override.value()
@@ -127,10 +127,10 @@ def _check_choice(word: str, value: Any, where: str) -> None:
 
 def _check_setting(word: str, override: Override, where: str, sweep: bool) -> None:
     group, _, name = override.key_or_group.rpartition(".")
-    known = override.key_or_group in CHOICES or name in SETTINGS.get(group, "").split()
+    allowed = override.key_or_group in CHOICES or name in SETTINGS.get(group, "").split()
     deeper = override.key_or_group.startswith(("hydra.sweeper.params.", "hydra.sweeper.sampler."))
     address = override.input_line == "hydra.launcher.address=auto"
-    if not sweep or not (known or deeper or address):
+    if not sweep or not (allowed or deeper or address):
         raise _refused(word, where, "changes how the program runs")
     if group.startswith("hydra.launcher"):
         for value in _values(override):
@@ -139,7 +139,7 @@ def _check_setting(word: str, override: Override, where: str, sweep: bool) -> No
 
 
 def _of_params(key: str, value: Any) -> list[str]:
-    """The words that a sweep's `params` stand for."""
+    """Return the overrides that a sweeper's `params` stand for."""
     name = key.removeprefix("hydra.sweeper.params").removeprefix(".")
     if isinstance(value, dict):
         return [f"{inner}={text}" for inner, text in leaves(value)]

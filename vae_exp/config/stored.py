@@ -1,4 +1,4 @@
-"""Run and sweep directories are data: they are read as plain values, and nothing in them is resolved or followed."""
+"""Read run and sweep directories as data: plain values, without resolving interpolations or following links out."""
 
 import os
 import re
@@ -13,14 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_exp.config.formats import renamed, renamed_word
 from vae_exp.errors import RunError
 
 WANDB_LINK = "debug-core.log"
-"""W&B links to its service's own log, which nothing here reads or writes."""
+"""A link that W&B makes to the log of its own service. Nothing here reads or writes it."""
 
 
 def _loader() -> Any:
-    """OmegaConf's loader, which has its own rules for numbers, dates and repeated keys, with the parser of libyaml."""
+    """Combine OmegaConf's loader, with its rules for numbers, dates and repeated keys, and libyaml's fast parser."""
     slow = get_yaml_loader()
     return type("Loader", (yaml.CSafeLoader, slow), {}) if yaml.__with_libyaml__ else slow
 
@@ -29,14 +30,14 @@ LOADER = _loader()
 
 
 class Damaged(RunError):
-    """A file that cannot be read as what it should be."""
+    """A file whose content is not what it should be."""
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain values in a YAML file; interpolations stay text.
+    """Read the plain values in a YAML file. Interpolations stay text.
 
     Raises:
-        Damaged: It is no such file.
+        Damaged: The file cannot be read, or is not YAML with plain values.
     """
     try:
         return parse(path.read_text(encoding="utf-8"), path)
@@ -45,10 +46,14 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse(text: Any, path: Path) -> Any:
-    """The plain values in a YAML text that was found in a file.
+    """Read the plain values in a YAML text.
+
+    Args:
+        text: The text.
+        path: The file that contains it, for messages.
 
     Raises:
-        Damaged: It is no such text.
+        Damaged: The text is not YAML with plain values.
     """
     try:
         return deepcopy(_plain(text))
@@ -59,47 +64,47 @@ def parse(text: Any, path: Path) -> Any:
 
 @lru_cache(maxsize=32)  # a command reads the same record several times
 def _plain(text: str) -> Any:
-    """An alias can grow without bound, and a tag makes objects."""
+    """Parse a YAML text. Refuse aliases, which can expand without bound, and tags that make objects."""
     if not text.strip():
         raise ValueError("it is empty")
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=LOADER)):
         raise ValueError("it holds an alias")
-    read = yaml.load(text, Loader=LOADER)
-    values = OmegaConf.to_container(OmegaConf.create({} if read is None else read), resolve=False)
+    loaded = yaml.load(text, Loader=LOADER)
+    values = OmegaConf.to_container(OmegaConf.create({} if loaded is None else loaded), resolve=False)
     for key, value in leaves(values):
         if not isinstance(value, str | int | float | None):
             raise ValueError(f"{key} is no plain value")
-    return values
+    return renamed(values)
 
 
 def read_words(path: Path) -> list[str]:
-    """The overrides in an `overrides.yaml`.
+    """Read the overrides in an `overrides.yaml`.
 
     Raises:
-        Damaged: It is no list of words.
+        Damaged: The file is not a list of texts.
     """
     words = read_yaml(path)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise Damaged(f"{path}: cannot be read: it is no list of overrides")
-    return words
+    return [renamed_word(word) for word in words]
 
 
 def read_config(path: Path) -> DictConfig:
-    """A stored config.
+    """Read a stored config.
 
     Raises:
-        Damaged: It is no mapping.
-        RunError: It holds an interpolation: it was resolved when it was written.
+        Damaged: The file is not a mapping.
+        RunError: The config contains an interpolation, although stored configs are resolved when they are written.
     """
     return resolved(read_yaml(path), path)
 
 
 def resolved(values: Any, path: Path) -> DictConfig:
-    """Plain values as a config, in which there is nothing left to resolve.
+    """Make a config from plain values, without interpolations.
 
     Raises:
-        Damaged: They are no mapping.
-        RunError: One is an interpolation.
+        Damaged: The values are not a mapping.
+        RunError: A value is an interpolation or missing (`???`).
     """
     if not isinstance(values, dict):
         raise Damaged(f"{path}: cannot be read: it is no config")
@@ -113,7 +118,7 @@ def resolved(values: Any, path: Path) -> DictConfig:
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is no mapping or list, by its key on the command line."""
+    """Yield every value that is not a mapping or list, with its key on the command line."""
     if not isinstance(node, dict | list):
         yield path, node
         return
@@ -122,10 +127,12 @@ def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check_files(directory: Path) -> None:
-    """Refuse links by which a file outside would be read, shown or written over; and pipes, which have no end.
+    """Refuse links out of the directory, which could make the program read, show or overwrite other files.
+
+    Also refuse pipes, because reading one may never end.
 
     Raises:
-        RunError: A link leads out of the directory, or something in it is neither a file nor a folder.
+        RunError: A link leads out of the directory, or an entry is neither a file nor a folder.
     """
     root = Path(os.path.realpath(directory))
     for folder, folders, files in os.walk(directory):
@@ -138,10 +145,10 @@ def check_files(directory: Path) -> None:
 
 
 def folder(name: Any, where: str) -> str:
-    """A stored name of a folder in the directory itself.
+    """Check a stored folder name and return it. The folder must be directly in the run directory.
 
     Raises:
-        RunError: It leads elsewhere.
+        RunError: The name is not a plain folder name, so it could lead elsewhere.
     """
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
         raise RunError(f"{where}={printable(name)}: is not allowed: the name of a folder in the run directory")
@@ -149,6 +156,6 @@ def folder(name: Any, where: str) -> str:
 
 
 def printable(value: Any) -> str:
-    """A stored value in a message: one line, and no control characters for the terminal."""
+    """Format a stored value for a message: one line, without control characters for the terminal."""
     text = str(value)
     return text if text.isprintable() else repr(text)

@@ -1,4 +1,4 @@
-"""Which `_target_`s of a stored config may be built: our own parts, each in its place, and trusted packages'."""
+"""Decide which `_target_`s of a stored config may be built: our own parts, each in its place, and trusted packages'."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from vae_exp.errors import ConfigError, RunError
 
 OWN = ("vae_exp", "hydra_plugins")
 FOLDERS = ("callbacks", "logger")
-"""Places of several parts, each under a name of its own."""
+"""Groups that contain several parts, each under its own name."""
 
 SPECIAL = {"_target_", "_args_", "_convert_", "_recursive_"}
-"""What Hydra reads in a node that it builds; `_partial_` is harmless."""
+"""Keys that control how Hydra builds a node. `_partial_` is not listed because it is harmless."""
 
 OUTSIDE = {
-    # Lightning's own that take numbers and names, and write no file by themselves
+    # callbacks of Lightning that take only numbers and names, and write no files themselves
     "callbacks": {
         f"pytorch_lightning.callbacks.{name}"
         for name in (
@@ -47,25 +47,25 @@ Packages = str | Iterable[str] | None
 
 @dataclass(frozen=True)
 class Trust:
-    """What the caller lets a directory name beside our own parts.
+    """The `_target_`s that a directory may name in addition to this project's own parts.
 
     Args:
-        packages: Everything that is defined in these packages or modules.
-        names: These `_target_`s, such as those that the caller's own command line names.
+        packages: Packages or modules of which everything may be named.
+        names: Single `_target_`s, such as those on the caller's own command line.
     """
 
     packages: tuple[str, ...] = ()
     names: frozenset[str] = frozenset()
 
     def check(self, node: Any, where: str) -> None:
-        """Refuse what may not be built, by its name: of what is not trusted nothing is imported.
+        """Refuse `_target_`s that may not be built. They are refused by name, so untrusted code is never imported.
 
         Args:
             node: Plain values, such as those of a stored config.
-            where: The file that they stand in.
+            where: The file that contains them.
 
         Raises:
-            RunError: A target is no part that belongs in its place, and is not trusted.
+            RunError: A `_target_` is not allowed in its place and is not trusted.
         """
         for place, part in parts(node):
             self._check_part(place, part, where)
@@ -88,21 +88,21 @@ class Trust:
         return not own and any(f"{name}.".startswith(f"{package}.") for package in self.packages)
 
     def _check_origin(self, place: str, name: str, where: str) -> None:
-        """A trusted package's `os.system` is not the package's own."""
+        """Check that a trusted package itself defines the target, and does not only import it, such as `os.system`."""
         try:
-            found = get_object(name)
+            part = get_object(name)
         except Exception as error:
             raise ConfigError(f"{place}._target_: cannot import {name!r} ({error})") from error
-        origin = getattr(found, "__module__", None)
-        if not callable(found) or not isinstance(origin, str) or not self._covers(origin):
+        origin = getattr(part, "__module__", None)
+        if not callable(part) or not isinstance(origin, str) or not self._covers(origin):
             raise RunError(_refusal(place, name, where, origin if isinstance(origin, str) else "nowhere"))
 
 
 def trusted(packages: Packages) -> tuple[str, ...]:
-    """The packages that `trust=` names: one, several with commas, or a list.
+    """Return the packages that `trust=` names: one package, several separated by commas, or a list.
 
     Raises:
-        ConfigError: One is no name of a package.
+        ConfigError: A name is not a package name.
     """
     if packages is None:
         return ()
@@ -115,23 +115,23 @@ def trusted(packages: Packages) -> tuple[str, ...]:
 
 
 def check_directory(path: Path, trust: Trust) -> None:
-    """Hold what a run's or a sweep's directory names against the rule, its stages and jobs too.
+    """Check every config in a run or sweep directory, including those of its stages and jobs.
 
     Raises:
-        RunError: A config names what is not trusted, or holds an interpolation; a link leads out of the directory, or a
-            file is a pipe.
+        RunError: A config names a `_target_` that is not trusted or contains an interpolation; a link leads out of the
+            directory; or a file is a pipe.
     """
     check_files(path)
     for file in sorted(path.rglob(".hydra/config.yaml")):
         try:
             config = read_config(file)
-        except Damaged:  # whoever needs it says so; nothing is built from it
+        except Damaged:  # nothing is built from it; the code that needs it reports it
             continue
         trust.check(OmegaConf.to_container(config), str(file))
 
 
 def parts(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every node, at any depth, in which Hydra would find what to build or how, by its key."""
+    """Yield the place and the node, for every node at any depth with a key that makes Hydra build an object."""
     items: dict[Any, Any] = dict(enumerate(node)) if isinstance(node, list) else node if isinstance(node, dict) else {}
     if SPECIAL & items.keys():
         yield place, items
@@ -140,18 +140,18 @@ def parts(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def targets(node: Any) -> frozenset[str]:
-    """What is built of plain values."""
+    """Return the `_target_`s in plain values."""
     return frozenset(str(part["_target_"]) for _, part in parts(node) if "_target_" in part)
 
 
 def packages_of(names: frozenset[str]) -> list[str]:
-    """The packages that have to be trusted for these to be built."""
+    """Return the packages that must be trusted before these `_target_`s may be built."""
     ours = frozenset().union(*packaged().values(), *OUTSIDE.values())
     return sorted({name.partition(".")[0] for name in names - ours} - set(OWN))
 
 
 def allowed(place: str) -> frozenset[str]:
-    """What may be built in a place."""
+    """Return the `_target_`s that may be built in a place."""
     top, _, rest = place.partition(".")
     if top in FOLDERS and rest and "." not in rest:
         place = top
@@ -160,16 +160,16 @@ def allowed(place: str) -> frozenset[str]:
 
 @cache
 def packaged() -> dict[str, frozenset[str]]:
-    """By place, what the packaged yaml files build there."""
-    found: dict[str, set[str]] = {}
+    """Collect the `_target_`s in the packaged yaml files by place."""
+    by_place: dict[str, set[str]] = {}
     for file in sorted(CONFIG_DIR.glob("*/**/*.yaml")):
         group = ".".join(file.relative_to(CONFIG_DIR).parent.parts)
         for key, name in leaves(yaml.safe_load(file.read_text(encoding="utf-8")), group):
             place, _, last = key.rpartition(".")
             if last == "_target_":
                 top = place.partition(".")[0]
-                found.setdefault(top if top in FOLDERS else place, set()).add(name)
-    return {place: frozenset(names) for place, names in found.items()}
+                by_place.setdefault(top if top in FOLDERS else place, set()).add(name)
+    return {place: frozenset(names) for place, names in by_place.items()}
 
 
 def _refusal(place: str, name: str, where: str, origin: str = "") -> str:

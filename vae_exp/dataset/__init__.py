@@ -1,4 +1,6 @@
-from vae_exp.dataset.base import Images, Source, Splits
-from vae_exp.dataset.datamodule import DataModule
+"""Sources, splits, and the stream of batches. Knows no model and no trainer."""
 
-__all__ = ["DataModule", "Images", "Source", "Splits"]
+from vae_exp.dataset.base import Images, Source, Splits
+from vae_exp.dataset.dataset import Dataset
+
+__all__ = ["Dataset", "Images", "Source", "Splits"]

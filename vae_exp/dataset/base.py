@@ -1,4 +1,4 @@
-"""What every dataset promises."""
+"""The interface of sources of images, and the types of their images."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -23,28 +23,28 @@ class Images:
     def __getitem__(self, index: Tensor | slice) -> "Images":
         if isinstance(index, slice):
             return Images(self.pixels[index], self.labels[index])
-        # faster than indexing
+        # index_select is faster than indexing
         return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
 
     def to(self, device: torch.device) -> "Images":
-        """The same images on a device."""
+        """Copy the images to a device."""
         return Images(self.pixels.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The images to learn from and the images to judge by."""
+    """The training images and the test images."""
 
     train: Images
     test: Images
 
 
 class Source(ABC):
-    """Where a dataset's images come from. Nothing is read before `load`.
+    """A source of images. It reads nothing before `load`.
 
     Attributes:
         shape: (C, H, W) of an image.
-        classes: How many labels there are; 0 for none.
+        classes: Number of classes; 0 if the images have no labels.
     """
 
     shape: ClassVar[tuple[int, int, int]]
@@ -55,33 +55,35 @@ class Source(ABC):
         """Read all images.
 
         Raises:
-            DataError: They are missing, cut short or not what they should be; the message says where they belong.
+            DataError: The files are missing, truncated or not the expected ones. The message says where they belong.
         """
 
 
 def balanced(labels: Tensor, n: int, classes: int, seed: int) -> Tensor:
-    """Which images to choose for n of them, as many of each class, (n,) int64; smaller choices lie in larger ones.
+    """Choose n images at random, the same number of each class; return their positions, (n,) int64.
+
+    With the same seed, a smaller choice is a subset of a larger one.
 
     Args:
-        labels: Of all images, (N,) int64.
-        n: How many to choose, a multiple of `classes`.
-        classes: How many classes there are.
-        seed: Of the choice.
+        labels: The labels of all images, (N,) int64.
+        n: Number of images to choose, a multiple of `classes`.
+        classes: Number of classes.
+        seed: The seed of the choice.
 
     Raises:
         ConfigError: A class has too few images.
     """
     order = shuffled(len(labels), seed).to(labels.device)
     chosen = [order[labels[order] == label][: n // classes] for label in range(classes)]
-    fewest, label = min((len(some), label) for label, some in enumerate(chosen))
+    fewest, label = min((len(index), label) for label, index in enumerate(chosen))
     if fewest < n // classes:
         raise ConfigError(
-            f"dataset.labels={n}: takes {n // classes} training images of each class, and there are {fewest} of "
-            f"class {label}"
+            f"dataset.labels={n}: needs {n // classes} training images of each class, but class {label} has only "
+            f"{fewest}"
         )
     return torch.cat(chosen)
 
 
 def shuffled(n: int, seed: int) -> Tensor:
-    """A permutation of 0…n−1 that depends on nothing but its arguments."""
+    """Draw a permutation of 0…n−1 that depends only on the arguments."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""Whole batches from images that lie in the device's memory: no per-image Python, no workers."""
+"""Batches of images in the device's memory, made without per-image Python code or worker processes."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -7,23 +7,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_exp.data_parallel import Share
 from vae_exp.dataset.base import Images, shuffled
 from vae_exp.dataset.binarization import dynamic
+from vae_exp.dataset.serving import Serving
+from vae_exp.dataset.shard import Shard
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
 
 TrainingBatch = tuple[Tensor, Tensor, Tensor, Tensor | None]
-"""The same, which of the training images they are, (B,) int64, and what each counts for, (B,), or None: all alike."""
+"""Images, labels, positions in the training set (B,) int64, and weights (B,), or None if all weights are equal."""
 
 
 class Passes:
-    """Shuffled passes over some images, one after another: which ones come depends on seed and position alone.
+    """An endless sequence of shuffled passes over some images. It depends only on the seed.
 
     Args:
-        index: The images' numbers, (N,) int64.
-        seed: Of the shuffles.
+        index: The positions of the images in the training set, (N,) int64.
+        seed: The seed of the shuffles.
     """
 
     def __init__(self, index: Tensor, *seed: int) -> None:
@@ -32,13 +33,13 @@ class Passes:
         self._passes: dict[int, Tensor] = {}
 
     def between(self, start: int, stop: int) -> Tensor:
-        """The images from position `start` to position `stop`, (stop − start,) int64."""
+        """Return the images at the positions from `start` to `stop` in the sequence, (stop − start,) int64."""
         n = len(self.index)
-        pieces = [self._pass(i)[max(start - i * n, 0) : stop - i * n] for i in range(start // n, (stop - 1) // n + 1)]
-        return pieces[0] if len(pieces) == 1 else torch.cat([self.index[:0], *pieces])
+        parts = [self._pass(i)[max(start - i * n, 0) : stop - i * n] for i in range(start // n, (stop - 1) // n + 1)]
+        return parts[0] if len(parts) == 1 else torch.cat([self.index[:0], *parts])
 
     def _pass(self, i: int) -> Tensor:
-        """The order of the i-th pass, kept until another one is asked for."""
+        """Return the order of the i-th pass. It is cached until another pass is needed."""
         if i not in self._passes:
             seed = int(np.random.SeedSequence((*self._seed, i)).generate_state(1)[0])
             self._passes = {i: self.index[shuffled(len(self.index), seed).to(self.index.device)]}
@@ -46,29 +47,28 @@ class Passes:
 
 
 class TrainingStream:
-    """Shuffled passes over the images, one after another: which images come next depends on seed and position alone.
+    """Training batches from shuffled passes over the images. The next images depend only on the seed and position.
 
-    Batches are full also where a pass ends inside one; only the last one of the budget may be smaller. They come in
-    executions of several batches, each made when it is asked for.
+    A batch is full even if a pass ends inside it; only the last batch of the budget may be smaller. Batches are
+    grouped into executions of several batches, and each batch is made when it is requested.
 
-    With `labelled_per_batch`, images with and without a label have passes of their own: every batch begins with so
-    many of the former. `importance` tells what each image then counts for, by the labels of the whole batch.
+    With `serving.labelled`, there are separate passes over images with and without a label, and every batch starts
+    with this number of labelled images. `importance` then computes the weight of each image from the labels of the
+    whole batch.
 
-    `undivided` batches are served whole, also the one that the span begins in and the one that it ends in.
+    Undivided batches are always served whole, even if `start` or `stop` lies inside them.
 
     Args:
         images: All training images.
-        binarize: uint8 pixels to floats in [0, 1].
+        binarize: Maps uint8 pixels to floats in [0, 1].
         batch_size: Images per batch.
-        start: How many images were served before; a resumed run goes on here.
+        start: How many images were served before; a resumed run continues here.
         stop: The budget, in images.
-        seed: Of the shuffles.
-        batches_per_execution: How many batches at most.
-        goals: Positions at which an execution has to end, with the batch that reaches them; sorted.
-        repeats: How often a batch is served before the next one; each time counts.
-        labelled_per_batch: How many images of a batch have a label; 0 draws from all images alike.
-        share: Which images of a batch are served, where other processes serve the others.
-        undivided: Whether a part of a batch means nothing.
+        seed: The seed of the shuffles.
+        batches_per_execution: The largest number of batches in an execution.
+        goals: Sorted positions. An execution must end with the batch that reaches one of them.
+        serving: How the model wants its batches.
+        shard: The part of each batch that this process serves; other processes serve the rest.
     """
 
     def __init__(
@@ -81,23 +81,19 @@ class TrainingStream:
         seed: int,
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
-        repeats: int = 1,
-        labelled_per_batch: int = 0,
-        share: Share | None = None,
-        undivided: bool = False,
+        serving: Serving = Serving(),  # noqa: B008 (frozen)
+        shard: Shard = Shard(),  # noqa: B008 (frozen)
     ) -> None:
-        self.share = share or Share()
+        self.shard = shard
         self.images = images
         self.binarize = binarize
         self.draws = binarize is dynamic
         self.batch_size = batch_size
-        self.repeats = repeats
-        self.labelled_per_batch = labelled_per_batch
-        self.undivided = undivided
-        self._span = start - start % batch_size if undivided else start, stop
+        self.serving = serving
+        self._span = start - start % batch_size if serving.undivided else start, stop
         self._batches_per_execution = batches_per_execution
         self._goals = [*goals, stop]
-        known = (images.labels >= 0) if labelled_per_batch else torch.zeros_like(images.labels, dtype=torch.bool)
+        known = (images.labels >= 0) if serving.labelled else torch.zeros_like(images.labels, dtype=torch.bool)
         self._labelled = Passes(known.nonzero()[:, 0], seed, 1)
         self._others = Passes((~known).nonzero()[:, 0], seed)
         self._labelled_share = len(self._labelled.index) / len(images)
@@ -107,57 +103,57 @@ class TrainingStream:
         return (Execution(self, start, stop) for start, stop in spans)
 
     def batch(self, position: int, count: int) -> TrainingBatch:
-        """The batch of so many images from this position on, or this process's share of it."""
-        whole = self._index(position, self.batch_size if self.undivided else count)
-        index = self.share.of(whole)
-        some = self.images[index]
-        return self.binarize(some.pixels), some.labels, index, self._counts(whole)
+        """Return the batch of `count` images from this position on, or this process's shard of it."""
+        whole = self._index(position, self.batch_size if self.serving.undivided else count)
+        index = self.shard.select(whole)
+        images = self.images[index]
+        return self.binarize(images.pixels), images.labels, index, self._weights(whole)
 
     def serve(self, index: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Images, labels and counts of K whole batches that are known already, (K, B), read in one go."""
-        some = self.images[index.flatten()]
-        pixels, labels = some.pixels.unflatten(0, index.shape), some.labels.unflatten(0, index.shape)
-        # what is drawn is drawn batch by batch, as the random numbers of the updates come between
+        """Read the images `index` (K, B) of K whole batches at once; yield each batch's images, labels and weights."""
+        block = self.images[index.flatten()]
+        pixels, labels = block.pixels.unflatten(0, index.shape), block.labels.unflatten(0, index.shape)
+        # random binarization must go batch by batch, because updates draw random numbers in between
         images = map(self.binarize, pixels) if self.draws else self.binarize(pixels)
-        return zip(images, labels, map(self._counts, index), strict=True)
+        return zip(images, labels, map(self._weights, index), strict=True)
 
     def block(self, position: int, batches: int) -> Tensor:
-        """Which images so many whole batches hold, (K, B)."""
-        if self.repeats == 1 and not self.labelled_per_batch:
+        """Return the images of K = `batches` whole batches from this position on, (K, B)."""
+        if self.serving.repeats == 1 and not self.serving.labelled:
             return self._others.between(position, position + batches * self.batch_size).view(batches, -1)
         starts = range(position, position + batches * self.batch_size, self.batch_size)
         return torch.stack([self._index(start, self.batch_size) for start in starts])
 
-    def _counts(self, whole: Tensor) -> Tensor | None:
-        """What the images of this share of a batch count for."""
-        if not self.labelled_per_batch:
+    def _weights(self, whole: Tensor) -> Tensor | None:
+        """Compute the weights of this shard's images of a batch."""
+        if not self.serving.labelled:
             return None
-        return self.share.of(importance(self.images.labels[whole], self._labelled_share))
+        return self.shard.select(importance(self.images.labels[whole], self._labelled_share))
 
     def _index(self, position: int, count: int) -> Tensor:
-        """Which images are served at so many positions of the stream, from this one on."""
-        repeated, within = position // (self.batch_size * self.repeats), position % self.batch_size
-        start = repeated * self.batch_size + within  # in the passes
+        """Return the images at `count` positions of the stream, from this position on."""
+        batch, within = position // (self.batch_size * self.serving.repeats), position % self.batch_size
+        start = batch * self.batch_size + within  # position in the passes
         stop = start + count
-        if not self.labelled_per_batch:
+        if not self.serving.labelled:
             return self._others.between(start, stop)
         first, last = self._labelled_before(start), self._labelled_before(stop)
         labelled, others = self._labelled.between(first, last), self._others.between(start - first, stop - last)
         return torch.cat([labelled, others])
 
     def _labelled_before(self, position: int) -> int:
-        """How many of the images before a position are labelled ones: of every batch the first."""
+        """Count the labelled images before a position; they come first in every batch."""
         batches, within = divmod(position, self.batch_size)
-        return batches * self.labelled_per_batch + min(within, self.labelled_per_batch)
+        return batches * self.serving.labelled + min(within, self.serving.labelled)
 
 
 class Execution:
-    """Some batches of the stream, one after another, alone or in blocks; each is served once.
+    """Several consecutive batches of the stream, served one by one or in blocks. Each batch is served once.
 
     Args:
-        stream: Whose.
-        start: Position of the first image.
-        stop: Position behind the last one.
+        stream: The stream of the batches.
+        start: The position of the first image.
+        stop: The position after the last image.
     """
 
     def __init__(self, stream: TrainingStream, start: int, stop: int) -> None:
@@ -170,7 +166,7 @@ class Execution:
             yield self._stream.batch(position, count)
 
     def blocks(self, batches: int) -> Iterator[Tensor]:
-        """The images (K, B) of so many whole batches at a time, as long as there are so many left."""
+        """Yield the images (K, B) of K = `batches` whole batches at a time, while at least K batches are left."""
         images = batches * self._stream.batch_size
         while self._position + images <= self._stop:
             position = self._position
@@ -179,25 +175,26 @@ class Execution:
 
 
 def importance(y: Tensor, labelled_share: float) -> Tensor:
-    """What an image of a batch counts for, (B,), so that weighted means over batches estimate the training set's mean.
+    """Compute the weights of a batch's images, (B,), so that its weighted mean estimates the training set's mean.
 
-    A batch holds more of the labelled images than the training set does, in proportion: each counts for the share of
-    its kind in the training set over that in the batch.
+    The proportion of labelled images is larger in a batch than in the training set. The weight of a labelled image is
+    the share of labelled images in the training set, divided by their share in the batch. For unlabelled images it is
+    the same with their shares.
 
     Args:
-        y: The labels of the whole batch, also where several processes share it, (B,), −1 where unknown.
-        labelled_share: Of the training images, in [0, 1].
+        y: The labels of the whole batch, even if several processes share it, (B,), −1 where unknown.
+        labelled_share: The share of labelled images in the training set, in [0, 1].
     """
     known = y >= 0
     labelled = known.to(torch.get_default_dtype()).mean()
-    # a rest of a batch may have images of one kind only
+    # a shortened batch may have images of one kind only
     return torch.where(known, labelled_share / labelled, (1 - labelled_share) / (1 - labelled))
 
 
 def _executions(
     start: int, stop: int, batch_size: int, most_batches: int, goals: Sequence[int]
 ) -> Iterator[tuple[int, int]]:
-    """From which position to which one each execution goes."""
+    """Yield the start and stop positions of each execution."""
     position = start
     for goal in goals:
         batches = math.ceil((min(goal, stop) - position) / batch_size)
@@ -208,13 +205,13 @@ def _executions(
 
 
 class EvaluationBatches:
-    """Every image of a split once, in order.
+    """Batches that hold every image of a split once, in order.
 
     Args:
-        images: The split.
-        binarize: uint8 pixels to floats in [0, 1].
-        batch_size: Images per batch; the last one may be smaller.
-        levels: How many values a pixel can have.
+        images: The images of the split.
+        binarize: Maps uint8 pixels to floats in [0, 1].
+        batch_size: Images per batch; the last batch may be smaller.
+        levels: Number of values that a pixel can have.
     """
 
     def __init__(
@@ -230,5 +227,5 @@ class EvaluationBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self.images), self.batch_size):
-            some = self.images[start : start + self.batch_size]
-            yield self.binarize(some.pixels), some.labels
+            images = self.images[start : start + self.batch_size]
+            yield self.binarize(images.pixels), images.labels

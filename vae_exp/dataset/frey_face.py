@@ -1,4 +1,4 @@
-"""Frey Face (Roweis), which may not be redistributed: it is found, downloaded or refused with directions."""
+"""Frey Face (Roweis). It may not be redistributed: it is read from disk or downloaded."""
 
 import hashlib
 import secrets
@@ -16,7 +16,7 @@ from vae_exp.errors import DataError
 
 FILE = "frey_rawface.mat"
 ADDRESS = f"https://cs.nyu.edu/~roweis/data/{FILE}"
-# of the 1965 × 560 bytes, row-major
+# checksum of the 1965 × 560 bytes in row-major order
 SHA256 = "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78"
 TRAIN_SIZE = 1600
 SPLIT_SEED = 0
@@ -25,7 +25,7 @@ SPLIT_SEED = 0
 class FreyFace(Source):
     """1965 frames of one face, 28×20 grey values, unlabelled.
 
-    The paper gives no split; here a fixed permutation gives 1600 to train and 365 to test.
+    The paper gives no split. Here a fixed permutation gives 1600 training and 365 test images.
 
     Args:
         root: The folder that holds `frey_rawface.mat`.
@@ -38,10 +38,10 @@ class FreyFace(Source):
         self.root = Path(root).expanduser()
 
     def load(self) -> Splits:
-        """All frames, split.
+        """Read all frames and split them.
 
         Raises:
-            DataError: The file is neither there nor to be had, or it is not the one.
+            DataError: The file is missing and cannot be downloaded, or it is damaged or a different file.
         """
         path = self.root / FILE
         if not path.exists():
@@ -54,7 +54,7 @@ class FreyFace(Source):
 def _read(path: Path) -> Tensor:
     try:
         frames = np.ascontiguousarray(loadmat(path)["ff"].T)
-    except Exception as error:  # SciPy's reader meets a damaged file with errors of many kinds
+    except Exception as error:  # SciPy's reader raises many kinds of errors for a damaged file
         raise DataError(
             f"{path.absolute()} is cut short or is not {FILE} ({error}); delete it and try again"
         ) from error

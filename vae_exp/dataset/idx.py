@@ -1,4 +1,4 @@
-"""The IDX files of MNIST and its kin, through torchvision's readers."""
+"""Reads the IDX files of MNIST and similar datasets with torchvision."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ READING_ERRORS = (AssertionError, EOFError, IndexError, KeyError, OSError, Runti
 
 
 def load_idx(dataset: type[IdxDataset], root: Path, download: bool) -> Splits:
-    """Both official splits of an IDX dataset under `root`.
+    """Read both official splits of an IDX dataset under `root`.
 
     Raises:
         DataError: A file is missing and cannot be downloaded, or cannot be read.

@@ -12,7 +12,7 @@ class KMNIST(Source):
     """60,000 training and 10,000 test images of cursive Japanese characters, 28×28, in ten classes.
 
     Args:
-        root: The folder that holds `KMNIST/raw`; what is missing is downloaded into it.
+        root: The folder that holds `KMNIST/raw`; missing files are downloaded into it.
     """
 
     shape = (1, 28, 28)
@@ -22,5 +22,9 @@ class KMNIST(Source):
         self.root = Path(root).expanduser()
 
     def load(self) -> Splits:
-        """Both official splits. Raises DataError where they are neither there nor to be had."""
+        """Read both official splits.
+
+        Raises:
+            DataError: A file is missing and cannot be downloaded, or cannot be read.
+        """
         return load_idx(datasets.KMNIST, self.root, download=True)

@@ -1,4 +1,4 @@
-"""MNIST (LeCun and Cortes), which ships inside the package."""
+"""MNIST (LeCun and Cortes), which is part of the package."""
 
 import logging
 import shutil
@@ -25,9 +25,9 @@ UNPACKED_MD5 = {
 
 
 class PackagedMNIST(datasets.MNIST):  # type: ignore[misc]
-    """torchvision's MNIST, taken from xz files that lie in its raw folder already: it verifies and unpacks them."""
+    """torchvision's MNIST, which verifies and unpacks xz files that are already in its raw folder."""
 
-    mirrors: ClassVar[list[str]] = ["packaged/"]  # never fetched: the files are there
+    mirrors: ClassVar[list[str]] = ["packaged/"]  # never used: the files are there already
     resources: ClassVar[list[tuple[str, str]]] = [
         ("train-images-idx3-ubyte.xz", "5f781408c463b99be7b6c0b01c967cfc"),
         ("train-labels-idx1-ubyte.xz", "b0ab8f333f58c4d389a671c9d6800ec3"),
@@ -40,7 +40,7 @@ class MNIST(Source):
     """60,000 training and 10,000 test images of digits, 28×28, in ten classes.
 
     Args:
-        root: The cache: the files are unpacked into it once, safely for any number of jobs that start together.
+        root: The cache folder. The files are unpacked into it once; many jobs may start at the same time.
     """
 
     shape = (1, 28, 28)
@@ -50,7 +50,7 @@ class MNIST(Source):
         self.root = Path(root).expanduser()
 
     def load(self) -> Splits:
-        """Both official splits.
+        """Read both official splits.
 
         Raises:
             DataError: A packaged file is missing or damaged, or the cache cannot be written.
@@ -61,12 +61,12 @@ class MNIST(Source):
                 self._unpack(home)
             except OSError as error:
                 raise DataError(
-                    f"paths.cache={self.root}: MNIST cannot be unpacked there ({error}); name another folder"
+                    f"paths.cache={self.root}: MNIST cannot be unpacked there ({error}); choose another folder"
                 ) from error
         return load_idx(PackagedMNIST, self.root, download=False)
 
     def _unpack(self, home: Path) -> None:
-        """Unpack beside the final place and rename, so that no other job ever sees half a file."""
+        """Unpack into a temporary folder beside the final one and rename it, so that no other job sees half a file."""
         self.root.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=self.root, prefix="unpacking-"))
         try:
@@ -86,12 +86,12 @@ class MNIST(Source):
 
     def _put_in_place(self, unpacked: Path, home: Path) -> None:
         if home.exists() and not _is_whole(home / "raw"):
-            log.warning("%s was damaged and is unpacked again", home)
+            log.warning("%s is damaged and is unpacked again", home)
             home.replace(unpacked.parent / "damaged")
         try:
             unpacked.replace(home)
         except OSError:
-            if not _is_whole(home / "raw"):  # whole: another job was faster
+            if not _is_whole(home / "raw"):  # if it is whole, another job was faster
                 raise
 
 

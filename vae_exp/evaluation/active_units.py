@@ -1,4 +1,4 @@
-"""How many latents a model uses."""
+"""The number of latents that a model uses."""
 
 from torch import Tensor
 
@@ -6,9 +6,9 @@ THRESHOLD = 0.01
 
 
 def active_units(means: Tensor) -> int:
-    """Latents whose posterior mean varies over the images: Var_x(E_q[z]) > 0.01 (arXiv 1509.00519).
+    """Count the latents with a posterior mean that varies over the images: Var_x(E_q[z]) > 0.01 (arXiv 1509.00519).
 
     Args:
-        means: Of q(z|x), a row per image, (N, latent_dim).
+        means: The means of q(z|x), one row per image, (N, latent_dim).
     """
     return int((means.var(0, correction=0) > THRESHOLD).sum())

@@ -1,9 +1,9 @@
-"""The terms, and with a prior the bound and log p(x), over a split."""
+"""Evaluates a model on a split: the terms of its loss and, with a prior, the bound and log p(x)."""
 
 import torch
 from torch import Tensor
 
-from vae_exp.architecture import VAE, Architecture
+from vae_exp.architecture import Architecture, Generative
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.errors import UserError
 from vae_exp.evaluation.active_units import active_units
@@ -13,36 +13,36 @@ from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
 
 OF_LABELLED = ("classification", "error")
-"""What only an image with a label has: means over those."""
+"""Terms that only labelled images have; their means are over these images."""
 
 ENCODED = 10_000
-"""The first so many images of a split tell which latents are active: encoding all of them again would take long."""
+"""Only the first images of a split, this many, decide which latents are active: encoding all would take long."""
 
 
 @torch.no_grad()
 def evaluate(
     architecture: Architecture, batches: EvaluationBatches, seed: int = 0, marginal_likelihood: bool = False
 ) -> dict[str, float]:
-    """Means over a split in evaluation mode, nats per image.
+    """Compute means over a split in evaluation mode, in nats per image.
 
-    The latents (and a dynamic binarization) are drawn from a generator of their own, the same for every evaluation:
-    evaluating leaves no trace in the training that goes on after it.
+    Latents (and a dynamic binarization) are drawn with the same seed at every evaluation, and the random state is
+    restored afterwards: an evaluation does not change the training that follows it.
 
     Args:
-        architecture: The model; its mode is put back afterwards.
-        batches: The split.
-        seed: Of the draws.
-        marginal_likelihood: Whether log p(x) is estimated too (arXiv 1312.6114, appendix D).
+        architecture: The model; its mode is restored afterwards.
+        batches: The images of the split.
+        seed: The seed of the draws.
+        marginal_likelihood: Whether to estimate log p(x) too (arXiv 1312.6114, appendix D).
 
     Returns:
-        Each term, `bound` where the code has a prior, `log_likelihood` where it was asked for, `bits_per_dim` where the
-        bound is one of a density of pixels with 256 levels, and the likelihood's diagnostics at draws from q(z|x). Of a
-        model with a prior and an encoder the `active_units`, by the first 10,000
-        images. Of a classifier the `error` too, the share of the labelled images whose most probable class is not
-        their label; how many are `labelled`, and how many of the class that has the fewest.
+        Each term, and the likelihood's diagnostics at draws from q(z|x). With a prior, `bound`; with
+        `marginal_likelihood`, `log_likelihood`. `bits_per_dim` if the bound is on a density of pixels with 256 levels.
+        `active_units` of the first 10,000 images if the model has a prior and an encoder. For a classifier, `error`,
+        the share of labelled images for which the most probable class is not the label; `labelled`, the number of
+        labelled images; and `labelled_of_rarest_class`, their number in the class with the fewest.
 
     Raises:
-        UserError: log p(x) was asked for and the model has no prior, or too many latents.
+        UserError: `marginal_likelihood` is set, but the model has no prior or too many latents.
     """
     device = batches.images.pixels.device
     training = architecture.training
@@ -54,14 +54,15 @@ def evaluate(
     with forked, frozen(architecture), full_precision():
         torch.manual_seed(seed)
         for x, y in batches:
-            terms = architecture.terms(x, y)
+            terms = architecture.evaluate_terms(x, y)
             if marginal_likelihood:
                 terms["log_likelihood"] = _log_likelihood(architecture, x, y)
             if architecture.classifies:
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
-            if encodes and sum(map(len, codes)) < ENCODED:  # what says the label itself is not told
+            if encodes and sum(map(len, codes)) < ENCODED:
+                # a classifier must not see the label it predicts
                 codes.append(architecture.encode(x, torch.full_like(y, -1) if architecture.classifies else y))
         diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
@@ -70,8 +71,8 @@ def evaluate(
     counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(OF_LABELLED, labelled)
     means = {name: (total / counts[name]).item() for name, total in sums.items() if counts[name]}
     if architecture.classifies:
-        of_each = labels[labels >= 0].bincount(minlength=architecture.classify(x[:1]).shape[1])
-        means |= {"labelled": labelled, "labelled_of_rarest_class": int(of_each.min())}
+        per_class = labels[labels >= 0].bincount(minlength=architecture.classify(x[:1]).shape[1])
+        means |= {"labelled": labelled, "labelled_of_rarest_class": int(per_class.min())}
     if architecture.prior is not None:
         means = {"bound": -(means["nll"] + means["kl"]), **means}
         if architecture.likelihood.density and batches.levels == 256:
@@ -82,18 +83,18 @@ def evaluate(
 
 
 def _diagnostics(architecture: Architecture, batches: EvaluationBatches) -> dict[str, float]:
-    """What the likelihood says of p(x|z) at draws z ~ q(z|x), the mean over the images."""
+    """Compute the likelihood's diagnostics of p(x|z) at draws z ~ q(z|x), as means over the images."""
     sums: dict[str, float] = {}
     for x, y in batches:
-        found = architecture.likelihood.diagnostics(architecture.reconstruct(x, y))
-        if not found:
-            break  # another batch would have none either
-        sums |= {name: sums.get(name, 0.0) + len(x) * value for name, value in found.items()}
+        of_batch = architecture.likelihood.diagnostics(architecture.reconstruct(x, y))
+        if not of_batch:
+            break  # the likelihood has no diagnostics
+        sums |= {name: sums.get(name, 0.0) + len(x) * value for name, value in of_batch.items()}
     return {name: total / len(batches.images) for name, total in sums.items()}
 
 
 def _log_likelihood(architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:
-    """log p̂(x) of each image, (B,)."""
-    if not isinstance(architecture, VAE):
-        raise UserError(f"{type(architecture).__name__}: log p(x) is estimated of a VAE only")
+    """Estimate log p(x) of each image, (B,)."""
+    if not isinstance(architecture, Generative):
+        raise UserError(f"{type(architecture).__name__}: log p(x) can be estimated for a VAE only")
     return by_posterior_samples(architecture, x, y).value

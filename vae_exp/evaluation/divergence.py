@@ -1,4 +1,4 @@
-"""Whether a model whose numbers are finite has diverged all the same."""
+"""Detects a model that has diverged although its metrics are finite."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,17 @@ from torch import Tensor
 from vae_exp.architecture import Architecture
 
 TIMES_WORSE = 1000
-"""No training that works ends so far above what a model pays that has learned nothing."""
+"""A model has diverged if it is this many times worse than a model that has learned nothing."""
 
 
 def cost_of_nothing(architecture: Architecture, x: Tensor) -> float:
-    """−log p(x) of a decoder that says 0 of every pixel, in nats per image; at least one nat per pixel.
+    """Compute −log p(x) of a decoder with all features 0, in nats per image; at least one nat per pixel.
 
-    That is log 2 per pixel for a Bernoulli, and at most 1.4 for a Gaussian with σ = 1; with a smaller fixed σ it is
-    what a mean of one half costs.
+    For a Bernoulli this is log 2 per pixel, for a Gaussian with σ = 1 at most 1.4 per pixel. For a smaller fixed σ it
+    is the cost of a mean of one half.
 
     Args:
-        architecture: Its likelihood is asked.
+        architecture: The model; only its likelihood is used.
         x: Images (B, C, H, W).
     """
     channels, *size = architecture.shape
@@ -29,15 +29,16 @@ def cost_of_nothing(architecture: Architecture, x: Tensor) -> float:
 
 
 def diverged(row: Mapping[str, float], architecture: Architecture, x: Tensor) -> dict[str, float]:
-    """The bounds and nlls of an evaluation that cost more than `TIMES_WORSE` what a model pays that knows nothing.
+    """Return the bounds and nlls of an evaluation that are over `TIMES_WORSE` times worse than `cost_of_nothing`.
 
     Args:
         row: Metrics by name, `<split>/bound` and `<split>/nll` in nats per image.
-        architecture: What was evaluated; the numbers of a classifier have limits of their own.
+        architecture: The evaluated model. The result is empty if it does not reconstruct images: the metrics of a
+            classifier have other limits.
         x: Some images (B, C, H, W).
     """
     if not architecture.reconstructs:
         return {}
     limit = TIMES_WORSE * cost_of_nothing(architecture, x)
-    named = {name: value for name, value in row.items() if name.endswith(("/bound", "/nll"))}
-    return {name: value for name, value in named.items() if (value if name.endswith("/nll") else -value) > limit}
+    costs = {name: value for name, value in row.items() if name.endswith(("/bound", "/nll"))}
+    return {name: value for name, value in costs.items() if (value if name.endswith("/nll") else -value) > limit}

@@ -1,4 +1,4 @@
-"""What has to be said beside a model's nats, so that they are read as what they are."""
+"""Notes that help to interpret a model's nats correctly."""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ NO_LABELS = "log p(x)"
 
 
 def ceiling(model: Architecture, x: Tensor) -> float | None:
-    """The largest value that the bound and log p(x) can have on grey images under a Bernoulli: −Σ H(x), in nats.
+    """Compute the largest possible bound and log p(x) on grey images under a Bernoulli: −Σ H(x), in nats.
 
-    E_b[log p(b)] over binary images b ~ Bernoulli(x) is at most −H of that distribution, whatever p is.
+    E_b[log p(b)] over binary images b ~ Bernoulli(x) is at most −H of this distribution, for every p.
 
     Args:
-        model: Its likelihood decides what grey pixels mean.
+        model: The model; its likelihood decides what grey pixels mean.
         x: Images (B, C, H, W) in [0, 1].
 
     Returns:
-        The mean over the images; None where the likelihood is another one, or the images are binary.
+        The mean over the images; None if the likelihood is not a Bernoulli or the images are binary.
     """
     if not model.likelihood.binary or not ((x > 0) & (x < 1)).any():
         return None
@@ -27,23 +27,23 @@ def ceiling(model: Architecture, x: Tensor) -> float | None:
 
 
 def notes(model: Architecture, x: Tensor) -> list[str]:
-    """A sentence for each thing that a reader of the model's nats would take for something else.
+    """Write a note for every property of the model's nats that a reader could misunderstand.
 
     Args:
-        model: What was evaluated.
-        x: The images that it was evaluated on, (B, C, H, W).
+        model: The evaluated model.
+        x: The images of the evaluation, (B, C, H, W).
     """
-    said = []
+    sentences = []
     highest = ceiling(model, x)
     if highest is not None:
-        said.append(
+        sentences.append(
             "The pixels are grey and the likelihood is a Bernoulli: the nats are means over binary images drawn with "
-            f"these probabilities, no log density of the grey ones, and cannot exceed {highest:.2f}. Estimates of "
+            f"these probabilities, not log densities of the grey images, and cannot exceed {highest:.2f}. Estimates of "
             "log p(x) are lower bounds of the mean log p of the drawn images."
         )
     if model.bounds != NO_LABELS:
-        said.append(
-            f"The model is told the labels: bound and estimates are of {model.bounds}, and cannot be compared with "
-            f"those of {NO_LABELS}."
+        sentences.append(
+            f"The model knows the labels: its bound and estimates are for {model.bounds} and cannot be compared with "
+            f"those for {NO_LABELS}."
         )
-    return said
+    return sentences

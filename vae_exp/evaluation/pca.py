@@ -1,4 +1,4 @@
-"""Principal components: what a linear autoencoder should find (Bourlard and Kamp 1988; Baldi and Hornik 1989)."""
+"""Principal components, which a linear autoencoder should find (Bourlard and Kamp 1988; Baldi and Hornik 1989)."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from vae_exp.architecture import Architecture
 
 @dataclass(frozen=True)
 class PrincipalComponents:
-    """The affine subspace that reconstructs images with the least squared error.
+    """The affine subspace that reconstructs images with the smallest squared error.
 
     Attributes:
-        mean: Of the images it was fitted to, (D,).
-        components: Orthonormal directions of largest variance, the largest first, (D, K).
-        variances: Of every direction, the largest first, (D,).
+        mean: The mean of the fitted images, (D,).
+        components: Orthonormal directions of largest variance, sorted from the largest variance, (D, K).
+        variances: The variances of all directions, the largest first, (D,).
     """
 
     mean: Tensor
@@ -23,20 +23,20 @@ class PrincipalComponents:
     variances: Tensor
 
     def squared_error(self, images: Tensor) -> Tensor:
-        """‖x − x̂‖² of each image (N, …) and its reconstruction x̂ = μ + UUᵀ(x − μ), (N,).
+        """Compute ‖x − x̂‖² of each image x (N, …) and its reconstruction x̂ = μ + UUᵀ(x − μ), (N,).
 
-        Over the images that the components were fitted to, its mean is the sum of the variances left out.
+        The mean over the fitted images is the sum of the variances of all other directions.
         """
         centred = images.flatten(1).to(self.mean) - self.mean
         return centred.square().sum(1) - (centred @ self.components).square().sum(1)
 
 
 def principal_components(images: Tensor, k: int) -> PrincipalComponents:
-    """The first k principal components, computed in float64.
+    """Compute the first k principal components, in float64.
 
     Args:
-        images: N images of D pixels in all, (N, …).
-        k: How many components, at most D.
+        images: N images with D values each, (N, …).
+        k: Number of components, at most D.
     """
     x = images.flatten(1).double()
     mean = x.mean(0)
@@ -46,10 +46,11 @@ def principal_components(images: Tensor, k: int) -> PrincipalComponents:
 
 
 def principal_angles(a: Tensor, b: Tensor) -> Tensor:
-    """The angles between the subspaces that the columns of two matrices span, in radians, the smallest first.
+    """Compute the angles between the column spaces of two matrices, in radians, the smallest first.
 
-    The cosines are the singular values of QₐᵀQ_b with orthonormal Q; where a cosine is near 1 it says little about its
-    angle, so small angles are taken from the sines, the singular values of Q_b − QₐQₐᵀQ_b (Björck and Golub 1973).
+    The cosines are the singular values of QₐᵀQ_b with orthonormal Q. A cosine near 1 does not determine its angle
+    precisely, so small angles are computed from the sines, the singular values of Q_b − QₐQₐᵀQ_b (Björck and Golub
+    1973).
 
     Args:
         a: Independent columns, (D, K).
@@ -66,7 +67,7 @@ def principal_angles(a: Tensor, b: Tensor) -> Tensor:
 
 
 def directions(model: Architecture) -> Tensor | None:
-    """How each latent moves a reconstruction, as columns (D, latent_dim); None if the decoder is not affine."""
+    """Compute how each latent changes a reconstruction, as columns (D, latent_dim); None for a non-affine decoder."""
     device = next(model.parameters()).device
     unit = torch.eye(model.latent_dim, device=device)
     origin, moved, doubled = (model.decode(z).mean.flatten(1) for z in (0 * unit[:1], unit, 2 * unit))

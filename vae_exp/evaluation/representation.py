@@ -1,4 +1,4 @@
-"""What a code is good for: how well it tells the classes apart, how it answers to changes of the image."""
+"""Measures of a code's quality: how well it separates the classes and how it responds to changes of the image."""
 
 import math
 
@@ -6,55 +6,55 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vae_exp.architecture import AE, Architecture
+from vae_exp.architecture import Architecture, HasJacobian
 from vae_exp.network.base import squared_jacobian_norm_by_autograd
 
 COMPARED_AT_ONCE = 100
-"""Codes whose distances to all others are in memory at a time."""
+"""Number of codes that are compared with all others at a time, to limit memory."""
 
 SATURATED = 0.05
-"""A unit with values in [0, 1] is saturated within this of an end (its slope is below 0.05)."""
+"""A unit in [0, 1] is saturated if it is within this distance of 0 or 1 (its slope is then below 0.05)."""
 
 
 def nearest_neighbours_accuracy(
     codes: Tensor, labels: Tensor, of: Tensor, expected: Tensor, k: int = 5, among: bool = False
 ) -> float:
-    """The share of codes that most of their k nearest neighbours have the label of; a tie goes to the smaller label.
+    """Compute the accuracy of classifying codes by the majority label of their k nearest neighbours.
 
-    A code that is itself among those to compare with would be its own nearest neighbour: it is left out.
+    A tie goes to the smaller label. If `among`, a code is not its own neighbour.
 
     Args:
-        codes: To compare with, (N, D).
-        labels: Theirs, (N,).
-        of: The codes in question, (M, D).
-        expected: Their labels, (M,).
-        k: How many neighbours vote.
-        among: Whether the codes in question are of the same images as the first ones to compare with, in this order.
+        codes: The reference codes, (N, D).
+        labels: The labels of the reference codes, (N,).
+        of: The codes to classify, (M, D).
+        expected: The labels of the codes to classify, (M,).
+        k: Number of neighbours that vote.
+        among: Whether the codes to classify belong to the images of the first M reference codes, in the same order.
     """
-    right = 0
+    correct = 0
     voters = min(k, len(codes) - among)
     for first in range(0, len(of), COMPARED_AT_ONCE):
-        some, theirs = (values[first : first + COMPARED_AT_ONCE] for values in (of, expected))
-        distances = torch.cdist(some, codes)
+        queries, targets = (values[first : first + COMPARED_AT_ONCE] for values in (of, expected))
+        distances = torch.cdist(queries, codes)
         if among:
             distances.diagonal(first).fill_(math.inf)
         nearest = distances.topk(voters, largest=False).indices
-        right += int((labels[nearest].mode(1).values == theirs).sum())
-    return right / len(of)
+        correct += int((labels[nearest].mode(1).values == targets).sum())
+    return correct / len(of)
 
 
 def linear_probe_accuracy(
     codes: Tensor, labels: Tensor, of: Tensor, expected: Tensor, penalty: float = 1e-4, iterations: int = 200
 ) -> float:
-    """The share of codes that a multinomial logistic regression on the others gives the right label.
+    """Compute the accuracy of classifying codes by a multinomial logistic regression.
 
     Args:
-        codes: To fit to, (N, D); they are standardised.
-        labels: Theirs, (N,).
-        of: The codes in question, (M, D).
-        expected: Their labels, (M,).
-        penalty: Of the squared weights, per code.
-        iterations: Of L-BFGS, at most.
+        codes: The codes to fit to, (N, D); they are standardised.
+        labels: The labels of the codes to fit to, (N,).
+        of: The codes to classify, (M, D).
+        expected: The labels of the codes to classify, (M,).
+        penalty: The coefficient of the squared weights, which is added to the mean cross-entropy.
+        iterations: The largest number of L-BFGS iterations.
     """
     mean, std = codes.mean(0), codes.std(0).clamp(min=1e-6)
     x = (codes - mean) / std
@@ -75,22 +75,22 @@ def linear_probe_accuracy(
 
 
 def jacobian_norm(model: Architecture, x: Tensor, y: Tensor | None = None) -> float:
-    """The mean over the images of ‖∂encode(x)/∂x‖_F: how the code answers to changes of the image.
+    """Compute the mean over the images of ‖∂encode(x)/∂x‖_F: how strongly the code responds to changes of the image.
 
     Args:
-        model: In evaluation mode.
+        model: The model, in evaluation mode.
         x: Images (B, C, H, W).
         y: Labels (B,).
     """
-    if isinstance(model, AE):  # in closed form where there is one
-        squares = model.encoder.squared_jacobian_norm(x, x.new_zeros(len(x), 0))
+    if isinstance(model, HasJacobian):
+        squares = model.squared_jacobian_norm(x)
     else:
         squares = squared_jacobian_norm_by_autograd(lambda images: model.encode(images, y), x)
     return squares.sqrt().mean().item()
 
 
 def saturated(codes: Tensor) -> float | None:
-    """The share of the units (N, D) that are within 0.05 of 0 or 1; None where codes are not confined to [0, 1]."""
+    """Compute the share of units (N, D) within 0.05 of 0 or 1; None if the codes are not confined to [0, 1]."""
     if codes.min() < 0 or codes.max() > 1:
         return None
     return ((codes < SATURATED) | (codes > 1 - SATURATED)).double().mean().item()

@@ -1,4 +1,4 @@
-"""The paper's Figures 2 and 3: nats against training samples, a panel per size, and the final values."""
+"""Curves as in the paper's Figures 2 and 3: nats against training samples, with one panel per size."""
 
 import math
 from dataclasses import dataclass
@@ -9,14 +9,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vae_exp.published import Curve
+from vae_exp.figures.published import Curve
 
 STYLES: dict[str, Any] = {"train": {"lw": 1.0, "alpha": 0.75}, "test": {"lw": 2.0}}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One setting on one split: (samples, mean, standard deviation), and the paper's curve of it."""
+    """The curve of one setting on one split.
+
+    Attributes:
+        label: The name of the setting.
+        split: `train` or `test`.
+        points: (samples, mean, standard deviation) at each evaluation.
+        published: The paper's curve of this setting, if there is one.
+    """
 
     label: str
     split: str
@@ -25,7 +32,7 @@ class Line:
 
     @property
     def published_points(self) -> list[tuple[int, float]]:
-        """As much of the paper's curve as this one reaches."""
+        """The paper's curve up to the last sample count of this curve."""
         if self.published is None or not self.points:
             return []
         last = self.points[-1][0]
@@ -34,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """The lines of one latent size, or of one size of the training set."""
+    """The lines for one latent size, or for one size of the training set."""
 
     size: int
     lines: list[Line]
@@ -43,15 +50,15 @@ class Panel:
 def bound_curves(
     panels: list[Panel], title: str, size: str = "$N_z$", ylabel: str = "bound (nats per image)"
 ) -> Figure:
-    """A panel per size with a shared axis of nats, and one of the final values against the size.
+    """Draw one panel per size, with a shared axis of nats, and a last panel of the final values against the size.
 
-    Ours is solid, the published one dashed; train is thin, test is thick.
+    Our curves are solid and the published ones dashed. Train is thin and test is thick.
 
     Args:
-        panels: By size.
-        title: Of all.
-        size: What the size is called.
-        ylabel: Of the shared axis.
+        panels: The panels, sorted by size.
+        title: The title of the figure.
+        size: The name of the size.
+        ylabel: The label of the shared axis.
     """
     columns = len(panels) + (len(panels) > 1)
     figure = Figure(figsize=(3.1 * columns + 1, 3.8), layout="constrained")
@@ -106,8 +113,8 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
         if ends:
             sizes, _, means, deviations, _ = zip(*ends, strict=True)
             axis.errorbar(sizes, means, deviations, marker="o", color=color, capsize=2, **STYLES[split])
-        theirs = [(n, published.at(samples)) for n, samples, *_, published in ends if published is not None]
-        known = [point for point in theirs if point[1] is not None]
+        paper_ends = [(n, published.at(samples)) for n, samples, *_, published in ends if published is not None]
+        known = [point for point in paper_ends if point[1] is not None]
         if known:
             axis.plot(*zip(*known, strict=True), ls="--", marker="x", color=color, **STYLES[split])
     shown = [panel.size for panel in panels]
@@ -120,11 +127,11 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
 
 
 def limits(panels: list[Panel]) -> tuple[float, float]:
-    """All curves from where they end up, and some of the way there: their first steps would flatten everything else."""
+    """Compute axis limits that show the ends of all curves but not their first steps, which would flatten the rest."""
     lines = [line for panel in panels for line in panel.lines if line.points]
     ours = [np.array(line.points)[:, 1] for line in lines]
-    theirs = [np.array(line.published_points)[:, 1] for line in lines if line.published_points]
-    curves = [curve[np.isfinite(curve)] for curve in [*ours, *theirs] if np.isfinite(curve).any()]
+    published = [np.array(line.published_points)[:, 1] for line in lines if line.published_points]
+    curves = [curve[np.isfinite(curve)] for curve in [*ours, *published] if np.isfinite(curve).any()]
     high = max((curve.max() for curve in curves), default=math.nan)
     lowest_end = min((curve[-1] for curve in curves), default=math.nan)
     span = (high - lowest_end) or 1.0

@@ -1,4 +1,4 @@
-"""Pictures made of images: reconstructions, samples, filters."""
+"""Figures made of images: reconstructions, samples, filters."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ Grid = npt.NDArray[np.float32]
 
 
 def reconstructions(rows: dict[str, Tensor], title: str) -> Figure:
-    """Rows of images under each other, named at the left: inputs, their corruptions, their reconstructions.
+    """Draw rows of images with names at the left, such as inputs, corrupted inputs and reconstructions.
 
     Args:
-        rows: Name to images (N, C, H, W) in [0, 1], all with the same N.
-        title: Over the picture.
+        rows: Images (N, C, H, W) in [0, 1] by the name of their row, all with the same N.
+        title: The title of the figure.
     """
     names, images = list(rows), torch.stack(list(rows.values()))
-    # blocks of columns under each other, as wide as a page
+    # long rows are cut into blocks as wide as a page
     columns = min(10, images.shape[1])
     blocks = [image_grid(block.flatten(0, 1), columns) for block in images.split(columns, dim=1)]
     figure = Figure(
@@ -40,7 +40,7 @@ def reconstructions(rows: dict[str, Tensor], title: str) -> Figure:
 
 
 def samples(images: Tensor, title: str, columns: int = 10, row_names: Sequence[str] = ()) -> Figure:
-    """A grid of images (N, C, H, W) in [0, 1], row by row; the rows may have names."""
+    """Draw a grid of images (N, C, H, W) in [0, 1], row by row; the rows may have names."""
     figure, axes = _picture(image_grid(images, columns), title)
     if row_names:
         height = images.shape[2] + GAP
@@ -49,12 +49,12 @@ def samples(images: Tensor, title: str, columns: int = 10, row_names: Sequence[s
 
 
 def analogies(x: Tensor, images: Tensor, title: str) -> Figure:
-    """A row per image: itself, then its style with every label (arXiv 1406.5298, figure 1b).
+    """Draw one row per image: the image, then its style with every label (arXiv 1406.5298, figure 1b).
 
     Args:
         x: Images (N, C, H, W) in [0, 1].
-        images: Their latents decoded with each label, (N, classes, C, H, W).
-        title: Over the picture.
+        images: The latents of each image decoded with every label, (N, classes, C, H, W).
+        title: The title of the figure.
     """
     rows = torch.cat([x[:, None], images], 1)
     columns = rows.shape[1]
@@ -66,23 +66,23 @@ def analogies(x: Tensor, images: Tensor, title: str) -> Figure:
 
 
 def filters(weights: Tensor, title: str, most: int = 100) -> Figure:
-    """First-layer weights (N, C, h, w), each scaled to its own largest magnitude: grey is zero.
+    """Draw first-layer weights, each filter divided by its largest magnitude; grey is zero.
 
     Args:
-        weights: The filters.
-        title: Over the picture.
-        most: Draw the filters of largest norm, so many at most, the largest first.
+        weights: The filters (N, C, h, w).
+        title: The title of the figure.
+        most: The largest number of filters. Those of largest norm are drawn, the largest first.
     """
     order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:most]
     chosen = weights[order]
     scale = chosen.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
-    # white is a weight here, so the gaps are left empty
+    # white stands for a weight here, so the gaps between the filters are empty
     figure, _ = _picture(image_grid(0.5 + 0.5 * chosen / scale, columns=10, background=math.nan), title)
     return figure
 
 
 def collage(pictures: dict[str, Grid], title: str, columns: int = 4) -> Figure:
-    """Pictures (height, width, channels) beside each other under their names."""
+    """Draw pictures (height, width, channels) side by side, each with its name above."""
     rows = -(-len(pictures) // columns)
     columns = min(columns, len(pictures))
     height, width = max((picture.shape[:2] for picture in pictures.values()), key=lambda size: size[1] / size[0])
@@ -98,7 +98,7 @@ def collage(pictures: dict[str, Grid], title: str, columns: int = 4) -> Figure:
 
 
 def image_grid(images: Tensor, columns: int, gap: int = GAP, background: float = 1.0) -> Grid:
-    """Images (N, C, H, W) beside and under each other, as (rows·(H+gap)+gap, columns·(W+gap)+gap[, 3])."""
+    """Arrange images (N, C, H, W) in a grid, (rows·(H+gap)+gap, columns·(W+gap)+gap[, 3])."""
     images = images.detach().float().cpu().clamp(0, 1)
     n, channels, height, width = images.shape
     rows = -(-n // columns)

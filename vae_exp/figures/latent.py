@@ -1,4 +1,4 @@
-"""Pictures of a two-dimensional latent space."""
+"""Figures of a two-dimensional latent space."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from vae_exp.figures.images import image_grid
 
 
 def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
-    """Codes (N, 2) as points, coloured by label (N,) where labels are known (≥ 0)."""
+    """Draw codes (N, 2) as points, coloured by label (N,) if all labels are known (≥ 0)."""
     z, y = codes.detach().cpu().numpy(), labels.cpu().numpy()
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.subplots()
@@ -26,28 +26,31 @@ def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
 
 
 def gaussian_grid(side: int) -> Tensor:
-    """Latents (side, side, 2) at Φ⁻¹ of a linear grid on the unit square, z₁ to the right, z₂ upwards.
+    """Compute latents (side, side, 2) at Φ⁻¹ of a linear grid on the unit square, z₁ to the right, z₂ upwards.
 
-    (arXiv 1312.6114, figure 4: equal steps of prior probability.)
+    They have equal steps of prior probability (arXiv 1312.6114, figure 4).
     """
     u = (torch.arange(side) + 0.5) / side
     return _grid(torch.special.ndtri(u), torch.special.ndtri(u))
 
 
 def linear_grid(side: int, most: float = 5.0) -> Tensor:
-    """The same in equal steps of the latents themselves, from −most to most (arXiv 1406.5298, figure 1a)."""
+    """Compute latents (side, side, 2) with equal steps from −most to most (arXiv 1406.5298, figure 1a)."""
     z = torch.linspace(-most, most, side)
     return _grid(z, z)
 
 
 def quantile_grid(codes: Tensor, side: int) -> Tensor:
-    """The same for codes (N, 2) without a prior: equal steps of their own frequency along each axis."""
+    """Compute latents (side, side, 2) at quantiles of codes (N, 2), for a model without a prior.
+
+    Along each axis they have equal steps of the codes' frequency.
+    """
     u = ((torch.arange(side) + 0.5) / side).to(codes)
     return _grid(*codes.quantile(u, dim=0).T)
 
 
 def manifold(panels: dict[str, Tensor], title: str) -> Figure:
-    """Decoded images (side, side, C, H, W) laid out as their latents lie, one panel per condition."""
+    """Draw decoded images (side, side, C, H, W) at the places of their latents, with one panel per condition."""
     columns = min(5, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(7.5, 7.5 * rows / columns * (1 if len(panels) == 1 else 1.15) + 0.4), layout="constrained")
@@ -62,6 +65,6 @@ def manifold(panels: dict[str, Tensor], title: str) -> Figure:
 
 
 def _grid(z1: Tensor, z2: Tensor) -> Tensor:
-    # the first row of a picture is its top, where z₂ is largest
+    # the first row is the top of the picture, and z₂ is largest there
     rows, columns = torch.meshgrid(z2.flip(0), z1, indexing="ij")
     return torch.stack([columns, rows], -1)

@@ -1,11 +1,11 @@
-"""Which pictures belong to which model."""
+"""Chooses and draws the figures of a model."""
 
 from collections.abc import Iterator
 
 import torch
 from matplotlib.figure import Figure
 
-from vae_exp.architecture import AE, Architecture, Stacked
+from vae_exp.architecture import Architecture
 from vae_exp.dataset.batches import Batch
 from vae_exp.figures.images import analogies, filters, reconstructions, samples
 from vae_exp.figures.latent import gaussian_grid, latent_scatter, linear_grid, manifold, quantile_grid
@@ -15,12 +15,12 @@ Drawn = tuple[str, Figure]
 
 @torch.no_grad()
 def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int = 20) -> Iterator[Drawn]:
-    """Every figure that a model has, by name.
+    """Draw every figure that applies to the model; yield each with its name.
 
     Args:
-        model: In evaluation mode.
-        batch: Test images and labels; the first of them are reconstructed, all of them are encoded.
-        title: What the figures are of.
+        model: The model, in evaluation mode.
+        batch: Test images and labels. The first ones are reconstructed, and all of them are encoded.
+        title: The name of the model, for the titles of the figures.
         manifold_side: Images per side of a manifold; half as many for each class of a conditional model.
     """
     x, y = batch
@@ -30,7 +30,7 @@ def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int 
         yield _samples(model, title)
         if model.classes:
             yield _analogies(model, (x[:10], y[:10]), title)
-    if isinstance(model, AE | Stacked):
+    if model.prior is None:
         yield "filters", filters(model.filters(), f"first layer · {title}")
     if model.latent_dim == 2:
         codes = model.encode(x, y)
@@ -40,9 +40,9 @@ def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int 
 
 def _reconstructions(model: Architecture, batch: Batch, title: str) -> Drawn:
     x, y = batch
-    seen = model.corrupt(x)
-    rows = {"input": x} | ({} if seen is x else {"corrupted": seen})
-    rows["output"] = model.decode(model.encode(seen, y), model.completed(seen, y)).mean
+    corrupted = model.corrupt(x)
+    rows = {"input": x} | ({} if corrupted is x else {"corrupted": corrupted})
+    rows["output"] = model.decode(model.encode(corrupted, y), model.completed(corrupted, y)).mean
     return "reconstructions", reconstructions(rows, f"test images and their reconstructions · {title}")
 
 
@@ -64,15 +64,15 @@ def _analogies(model: Architecture, batch: Batch, title: str) -> Drawn:
 
 
 def _manifold(model: Architecture, codes: torch.Tensor, title: str, side: int) -> Drawn:
-    if model.classes:  # what is left to the latents is the style, whose far ends are looked at too
-        side, of = -(-side // 2), "decoder manifold of each class, latents from −5 to 5"
+    if model.classes:  # the latents describe only the style; the wide range shows extreme styles too
+        side, name = -(-side // 2), "decoder manifold of each class, latents from −5 to 5"
         z = linear_grid(side)
     else:
-        of = "decoder manifold"
+        name = "decoder manifold"
         z = quantile_grid(codes, side) if model.prior is None else gaussian_grid(side)
     flat = z.to(codes).flatten(0, 1)
     panels = {}
     for label in range(model.classes) if model.classes else [-1]:
         images = model.decode(flat, torch.full((len(flat),), label, device=flat.device)).mean
         panels[str(label) if label >= 0 else ""] = images.unflatten(0, (side, side))
-    return "manifold", manifold(panels, f"{of} · {title}")
+    return "manifold", manifold(panels, f"{name} · {title}")

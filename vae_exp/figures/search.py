@@ -1,4 +1,4 @@
-"""What a search has tried."""
+"""The figure of a search: each job's metric against its values."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,21 +8,21 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-FEW = 8
-"""So many values are written at their places."""
+MOST_TICKS = 8
+"""Up to this number of different values, each value has its own tick on the axis."""
 
 
 def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str) -> Figure:
-    """A panel per key: each job's metric against its value of the key; later jobs are darker, the best has a ring.
+    """Draw one panel per key: each job's metric against its value of the key.
 
-    What lies beyond the reach of the axis is drawn at its end, as a cross.
+    Later jobs are darker, and the best job has a ring. A job outside the axis limits is a cross at the end of the axis.
 
     Args:
-        tried: By key, each job's value of it, as it was typed.
-        values: Each job's metric.
-        best: Which of the jobs is the best.
-        metric: What the metric is called.
-        title: Of all.
+        tried: For each key, the value of every job, as written in its overrides.
+        values: The metric of every job.
+        best: The position of the best job.
+        metric: The name of the metric.
+        title: The title of the figure.
     """
     y = np.array(values)
     inside = np.clip(y, *reach(values, values[best]))
@@ -30,9 +30,9 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
     figure = Figure(figsize=(3.4 * len(tried) + 1, 3.8), layout="constrained")
     figure.suptitle(title, fontsize="medium")
     panels = figure.subplots(1, len(tried), sharey=True, squeeze=False)[0]
-    for axes, (key, words) in zip(panels, tried.items(), strict=True):
-        numbers = _numbers(words)
-        x = np.array(numbers or words)
+    for axes, (key, texts) in zip(panels, tried.items(), strict=True):
+        numbers = _numbers(texts)
+        x = np.array(numbers or texts)
         points = axes.scatter(x, inside, s=22, **order)
         axes.plot(x[inside != y], inside[inside != y], "x", ms=8, color="C3")
         axes.plot(x[best], y[best], "o", ms=11, mfc="none", mec="C3")
@@ -41,9 +41,9 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.minorticks_off()
-        places = dict(zip(numbers, words, strict=False))
-        if 0 < len(places) <= FEW:
-            axes.set_xticks(list(places), list(places.values()))
+        ticks = dict(zip(numbers, texts, strict=False))
+        if 0 < len(ticks) <= MOST_TICKS:
+            axes.set_xticks(list(ticks), list(ticks.values()))
         axes.set_xlabel(key)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(metric)
@@ -52,14 +52,17 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
 
 
 def reach(values: Sequence[float], best: float) -> tuple[float, float]:
-    """From the best value four times as far as to the median: what nearly diverged would flatten everything else."""
+    """Compute axis limits: from the best value to four times the distance to the median.
+
+    Jobs that nearly diverged would otherwise flatten the plot.
+    """
     low, high = sorted((best, best + 4 * (statistics.median(values) - best)))
     return low, high
 
 
-def _numbers(words: Sequence[str]) -> list[float]:
-    """The values as numbers; empty where one is none."""
+def _numbers(texts: Sequence[str]) -> list[float]:
+    """Convert the values to numbers; return an empty list if one of them is not a number."""
     try:
-        return [float(word) for word in words]
+        return [float(text) for text in texts]
     except ValueError:
         return []

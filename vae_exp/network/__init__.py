@@ -1,3 +1,5 @@
+"""Networks: features in, features out. Imports only from `errors` and from this floor."""
+
 from vae_exp.network.base import Decoder, Encoder, Network, Shape
 from vae_exp.network.conv import Conv
 from vae_exp.network.mlp import MLP

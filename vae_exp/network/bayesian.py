@@ -1,4 +1,4 @@
-"""Weights with a Gaussian posterior."""
+"""Network weights with a Gaussian posterior."""
 
 import math
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from torch.nn.utils import parametrize
 
 
 class GaussianPosterior(nn.Module):
-    """q(w) = N(μ, diag σ²), reparameterised: w = μ + σε at every use in training, μ elsewhere.
+    """q(w) = N(μ, diag σ²), reparameterised (arXiv 1312.6114, appendix F).
 
-    (arXiv 1312.6114, appendix F.)
+    In training, every use of the weight draws w = μ + σε; in evaluation mode, w = μ.
 
     Args:
-        mean: Where the parameter stands; it stays the posterior mean.
-        std: Where σ begins.
+        mean: The parameter, which becomes the posterior mean μ.
+        std: The initial σ.
     """
 
     def __init__(self, mean: Tensor, std: float) -> None:
@@ -23,7 +23,7 @@ class GaussianPosterior(nn.Module):
         self.log_std = nn.Parameter(torch.full_like(mean, math.log(std)))
 
     def forward(self, mean: Tensor) -> Tensor:
-        """A draw, or the mean; of the parameter's shape."""
+        """Return a draw or the mean, with the parameter's shape."""
         return mean + self.log_std.exp() * torch.randn_like(mean) if self.training else mean
 
 
@@ -35,9 +35,9 @@ def make_gaussian(network: nn.Module, std: float) -> None:
 
 
 def kl_of_weights(network: nn.Module, precision: float) -> Tensor:
-    """KL(q(w)‖p(w)) of all Gaussian weights with p(w) = N(0, I/precision): a scalar, nats for the whole data set.
+    """Compute KL(q(w)‖p(w)) of all Gaussian weights, p(w) = N(0, I/λ): a scalar, in nats for the whole data set.
 
-    Σ ½(λ(μ² + σ²) − 1 − log λσ²), the closed form of arXiv 1312.6114, appendix B, for any precision λ.
+    It is Σ ½(λ(μ² + σ²) − 1 − log λσ²): the closed form of arXiv 1312.6114, appendix B, for any precision λ.
     """
     total = torch.zeros(())
     for mean, log_std in _posteriors(network):
@@ -47,7 +47,7 @@ def kl_of_weights(network: nn.Module, precision: float) -> Tensor:
 
 
 def gaussian_parameters(network: nn.Module) -> set[nn.Parameter]:
-    """The means and deviations: what has its prior in `kl_of_weights` needs no weight decay."""
+    """Return the means and log deviations: `kl_of_weights` contains their prior, so they need no weight decay."""
     return {parameter for pair in _posteriors(network) for parameter in pair}
 
 

@@ -25,18 +25,18 @@ KERNEL_SIZE = 3
 
 
 class Conv(Network):
-    """3×3 convolutions and a dense layer, mirrored by transposed convolutions (Chollet 2017, listing 8.23 on).
+    """3×3 convolutions and a dense layer, mirrored by transposed convolutions (Chollet 2017, from listing 8.23).
 
-    There is no batch normalisation: with it an image's features, and so its Jacobian, would depend on its batch.
+    There is no batch normalisation: an image's features, and so its Jacobian, would then depend on the whole batch.
 
     Args:
-        channels: Of each convolution.
-        strides: Of each convolution.
+        channels: Output channels of each convolution.
+        strides: Stride of each convolution.
         hidden_size: Units of the dense layer between the convolutions and the code.
-        decoder: `mirror`: dense layers and one transposed convolution for every convolution of the encoder;
-            `upsampling`: one dense layer and only the transposed convolutions that undo a stride, as in the book.
-        activation: After every layer but the last.
-        init_std: Weights ~ N(0, init_std²) and zero biases; None for the framework's default.
+        decoder: `mirror`: dense layers and one transposed convolution for every convolution of the encoder.
+            `upsampling`: one dense layer, and transposed convolutions only to undo a stride, as in the book.
+        activation: The activation after every layer except the last.
+        init_std: Weights ~ N(0, init_std²) and zero biases; None keeps PyTorch's default.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Conv(Network):
         self.init_std = init_std
 
     def encoder(self, shape: Shape, context: int, out_features: int, activation: Activation = "identity") -> Encoder:
-        """Convolutions, then a dense layer that sees the context too, then `out_features`."""
+        """Build convolutions, a dense layer that also takes the context, and a layer to `out_features`."""
         sizes = self._sizes(shape)
         layers: list[nn.Module] = []
         for i, (channels, stride) in enumerate(zip(self.channels, self.strides, strict=True)):
@@ -76,7 +76,7 @@ class Conv(Network):
         return encoder
 
     def decoder(self, in_features: int, shape: Shape, encoder: Encoder | None = None) -> Decoder:
-        """A dense start, transposed convolutions back through the encoder's sizes, a convolution to `shape`."""
+        """Build dense layers, transposed convolutions back through the encoder's sizes, a convolution to `shape`."""
         sizes = self._sizes(shape)
         layers = self._dense_start(in_features, sizes[-1])
         channels = sizes[-1][0]
@@ -94,7 +94,7 @@ class Conv(Network):
         return decoder
 
     def _sizes(self, shape: Shape) -> list[Shape]:
-        """The image's shape and the shape after each convolution."""
+        """Compute the image's shape and the shape after each convolution."""
         sizes = [shape]
         for channels, stride in zip(self.channels, self.strides, strict=True):
             _, height, width = sizes[-1]
@@ -115,18 +115,18 @@ class Conv(Network):
 def transposed(
     in_channels: int, out_channels: int, stride: int, from_size: Sequence[int], to_size: Sequence[int]
 ) -> nn.Module:
-    """The transposed 3×3 convolution that undoes a stride exactly, also where the size was odd."""
-    # a transposed convolution with padding 1 makes (n − 1)·stride + 1 pixels; the rest is padded at the end
-    rest = tuple(to - (n - 1) * stride - 1 for n, to in zip(from_size, to_size, strict=True))
-    return nn.ConvTranspose2d(in_channels, out_channels, KERNEL_SIZE, stride, padding=1, output_padding=rest)  # type: ignore[arg-type]
+    """Build the transposed 3×3 convolution that undoes a stride exactly, for odd sizes too."""
+    # a transposed convolution with padding 1 gives (n − 1)·stride + 1 pixels; output_padding adds the missing ones
+    missing = tuple(to - (n - 1) * stride - 1 for n, to in zip(from_size, to_size, strict=True))
+    return nn.ConvTranspose2d(in_channels, out_channels, KERNEL_SIZE, stride, padding=1, output_padding=missing)  # type: ignore[arg-type]
 
 
 class ConvEncoder(Encoder):
-    """Convolutions over the image, dense layers over their output and the label context.
+    """Convolutions of the image, then dense layers on their output and the label context.
 
     Args:
-        convolutions: (B, C, H, W) to (B, C', H', W').
-        dense: (B, C'·H'·W' + context) to (B, out_features).
+        convolutions: Map (B, C, H, W) to (B, C', H', W').
+        dense: Map (B, C'·H'·W' + context) to (B, out_features).
     """
 
     def __init__(self, convolutions: nn.Sequential, dense: nn.Sequential) -> None:
@@ -135,7 +135,7 @@ class ConvEncoder(Encoder):
         self.dense = dense
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        """The features (B, out_features), or (K·B, out_features)."""
+        """Compute the features, (B, out_features) or (K·B, out_features)."""
         first, *others = self.dense
         h = affine_in_context(first, self.convolutions(x).flatten(1), c)
         for layer in others:
@@ -143,24 +143,24 @@ class ConvEncoder(Encoder):
         return h
 
     def squared_jacobian_norm(self, x: Tensor, c: Tensor) -> Tensor:
-        """‖∂f(x)/∂x‖²_F of each image, (B,), by autograd."""
+        """Compute ‖∂f(x)/∂x‖²_F of each image, (B,), by autograd."""
         return squared_jacobian_norm_by_autograd(lambda images: self(images, c), x)
 
     def squared_jacobian_change(self, x: Tensor, near: Tensor, c: Tensor) -> Tensor:
-        """‖J(x) − J(x̃)‖²_F for neighbours (S, B, C, H, W), (S, B), by autograd."""
+        """Compute ‖J(x) − J(x̃)‖²_F, (S, B), for neighbours x̃ (S, B, C, H, W), by autograd."""
         return squared_jacobian_change_by_autograd(lambda images: self(images, c), x, near)
 
     def filters(self) -> Tensor:
-        """The first convolution's kernels (N, C, 3, 3)."""
+        """Return the kernels of the first convolution, (N, C, 3, 3)."""
         weight: Tensor = self.convolutions[0].weight  # type: ignore[assignment]
         return weight
 
 
 class ConvDecoder(Decoder):
-    """A dense start and transposed convolutions; the likelihood gives the features their meaning.
+    """Dense layers and transposed convolutions. The output has no activation: the likelihood interprets it.
 
     Args:
-        layers: (B, in_features) to (B, C, H, W).
+        layers: Map (B, in_features) to (B, C, H, W).
     """
 
     def __init__(self, layers: nn.Sequential) -> None:
@@ -168,6 +168,6 @@ class ConvDecoder(Decoder):
         self.layers = layers
 
     def forward(self, z: Tensor) -> Tensor:
-        """The feature maps (B, C, H, W)."""
+        """Compute the feature maps (B, C, H, W)."""
         features: Tensor = self.layers(z)
         return features

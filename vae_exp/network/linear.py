@@ -1,4 +1,4 @@
-"""A linear layer that takes the faster matrix product where there is one."""
+"""Linear layers that use the faster matrix product if one is available."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SMALLEST_PRODUCT = 2**23
-"""Multiplications from which on oneDNN gains more than its call costs (measured at the sizes of the experiments)."""
+"""oneDNN is faster from this number of multiplications on (measured at the sizes of the experiments)."""
 
 AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
@@ -18,10 +18,10 @@ _fast = False
 
 @contextmanager
 def fast_linear(enabled: bool) -> Iterator[None]:
-    """Let `Linear` layers on the CPU take their products from oneDNN, in float32 and equal but for its rounding.
+    """Let `Linear` layers on the CPU compute float32 products by oneDNN; results are equal up to rounding.
 
-    PyTorch sends them to MKL, which takes its slower paths on processors that Intel did not make. Functions that are
-    mapped over (torch.vmap) need this off.
+    PyTorch computes them by MKL, which is slower on processors that Intel did not make. Turn this off for functions
+    under torch.vmap.
     """
     global _fast
     before, _fast = _fast, enabled and AVAILABLE
@@ -32,12 +32,12 @@ def fast_linear(enabled: bool) -> Iterator[None]:
 
 
 def is_fast() -> bool:
-    """Whether this is inside `fast_linear`, and there is an oneDNN."""
+    """Tell whether `fast_linear` is on and oneDNN is available."""
     return _fast
 
 
 def product_library(model: nn.Module, batch_size: int, device: torch.device) -> str:
-    """Whose matrix products a model's batches take in float32: oneDNN's where a large one is among them."""
+    """Name the library of a model's float32 matrix products: oneDNN if at least one product is large enough for it."""
     if device.type != "cpu":
         return {"cuda": "cuBLAS"}.get(device.type, device.type)
     linear = (module for module in model.modules() if isinstance(module, nn.Linear))
@@ -47,33 +47,33 @@ def product_library(model: nn.Module, batch_size: int, device: torch.device) -> 
 
 
 class Linear(nn.Linear):
-    """y = x Wᵀ + b, as torch.nn.Linear; inside `fast_linear` large products are oneDNN's."""
+    """y = x Wᵀ + b, as torch.nn.Linear. With `fast_linear`, oneDNN computes large products."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_features) to (B, out_features)."""
+        """Map (B, in_features) to (B, out_features)."""
         return affine(x, self.weight, self.bias)
 
 
 class TransposedLinear(nn.Module):
-    """y = x W + b, with the weights W of another layer and a bias of its own, which begins at zero.
+    """y = x W + b, with the weights W of another layer and its own bias, initially zero.
 
     Args:
-        linear: Whose weights; they stay that layer's parameter and are no parameter of this one.
+        linear: The layer that owns the weights. They are not a parameter of this layer.
     """
 
     def __init__(self, linear: Linear) -> None:
         super().__init__()
-        self._linear = (linear,)  # in a tuple, where nn.Module does not look for parameters
+        self._linear = (linear,)  # nn.Module does not look for parameters in a tuple
         self.bias = nn.Parameter(torch.zeros(linear.in_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, out_features of the other layer) to (B, its in_features)."""
+        """Map (B, linear.out_features) to (B, linear.in_features)."""
         return affine(x, self._linear[0].weight.t(), self.bias)
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x Wᵀ + b, by the faster product inside `fast_linear`; x (B, m), weight (n, m) and bias (n,) to (B, n)."""
-    # what torch.compile traces stays plain: `gradients.TakeLargeProducts` goes over the differentiated program
+    """Compute x Wᵀ + b, (B, n), for x (B, m), weight (n, m) and bias (n,), by the faster product with `fast_linear`."""
+    # torch.compile must trace the plain operation: `gradients.TakeLargeProducts` replaces it after differentiation
     if torch.compiler.is_compiling() or not (_fast and _suits(x, weight)):
         return F.linear(x, weight, bias)
     y: Tensor = Product.apply(x, weight, bias)
@@ -81,22 +81,22 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def affine_in_context(linear: nn.Module, features: Tensor, c: Tensor) -> Tensor:
-    """W [features, c] + b for features (B, n) and K contexts for each of them, c (K·B, context): (K·B, units).
+    """Compute W [features, c] + b, (K·B, units), for features (B, n) and K contexts for each, c (K·B, context).
 
-    Row k·B + i is of features i. What the contexts have in common, the product with the features, is computed once.
+    Row k·B + i belongs to row i of the features. Their product with W is computed once for all K contexts.
     """
     if len(c) == len(features):
         y: Tensor = linear(joined(features, c))
         return y
     weight: Tensor = linear.weight  # type: ignore[assignment]
-    of_features, of_context = weight.split([features.shape[1], c.shape[1]], 1)
-    # of a part of a matrix oneDNN's product is slow
-    shared = affine(features, of_features.contiguous(), linear.bias)  # type: ignore[arg-type]
-    return shared.repeat(len(c) // len(features), 1) + F.linear(c, of_context)
+    feature_weight, context_weight = weight.split([features.shape[1], c.shape[1]], 1)
+    # contiguous, because oneDNN is slow for a part of a matrix
+    shared = affine(features, feature_weight.contiguous(), linear.bias)  # type: ignore[arg-type]
+    return shared.repeat(len(c) // len(features), 1) + F.linear(c, context_weight)
 
 
 def joined(features: Tensor, c: Tensor) -> Tensor:
-    """Features (B, n) beside the label context (B, context); not copied where that is empty."""
+    """Concatenate features (B, n) and label context (B, context), without a copy if the context is empty."""
     return torch.cat([features, c], 1) if c.shape[1] else features
 
 
@@ -111,29 +111,29 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
 
 
 def is_large(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN gains by x Wᵀ; x (B, m), weight (n, m)."""
+    """Tell whether oneDNN is faster for x Wᵀ; x (B, m), weight (n, m)."""
     return x.shape[0] * weight.numel() >= SMALLEST_PRODUCT
 
 
 def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b; x (B, m), weight (n, m) and bias (n,) with any strides, to (B, n)."""
+    """Compute x Wᵀ + b, (B, n), for x (B, m), weight (n, m) and bias (n,) with any strides."""
     y: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
     return y
 
 
 class Product(torch.autograd.Function):
-    """x Wᵀ + b, differentiable once, with as little Python as there can be."""
+    """x Wᵀ + b by oneDNN, differentiable once, with as little Python code as possible."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """x (B, m), weight (n, m) and bias (n,) to (B, n)."""
+        """Map x (B, m), weight (n, m) and bias (n,) to (B, n)."""
         ctx.save_for_backward(x, weight)
         return by_onednn(x, weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """∂x = ∂y W, ∂W = ∂yᵀ x, ∂b = Σ ∂y, where they are needed."""
+        """Compute those of ∂x = ∂y W, ∂W = ∂yᵀ x and ∂b = Σ ∂y that are needed."""
         x, weight = ctx.saved_tensors
         dx = by_onednn(dy, weight.t()) if ctx.needs_input_grad[0] else None
         dW = by_onednn(dy.t(), x.t()) if ctx.needs_input_grad[1] else None

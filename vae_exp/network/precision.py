@@ -1,4 +1,4 @@
-"""float32 as it is written, on every device."""
+"""Full float32 precision on every device."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ cudnn: Any = backends.cudnn
 mkldnn: Any = backends.mkldnn
 
 OPERATIONS = cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv
-"""What may be computed with fewer digits than float32 has: a GPU's convolutions in TF32 unless they are told not to."""
+"""Operations that PyTorch may compute with less precision: a GPU's convolutions use TF32 by default."""
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Inside, float32 is float32 (on a GPU not TF32), in products and convolutions; afterwards what it was before."""
+    """Compute products and convolutions in full float32 (not TF32) in this context; restore the settings at its end."""
     precisions = [operation.fp32_precision for operation in OPERATIONS]
-    # PyTorch has two ways to say so, and refuses to be asked in one for what was set in the other
+    # PyTorch has an old and a new API for this; reading one fails if the settings were made by the other
     products = _readable(torch.get_float32_matmul_precision)
     convolutions = _readable(lambda: cudnn.allow_tf32)
     try:
@@ -34,7 +34,7 @@ def full_precision() -> Iterator[None]:
 
 
 def _set(products: str | None, convolutions: bool | None) -> None:
-    """The older way; None leaves one alone."""
+    """Set the precision by the old API; None leaves a setting unchanged."""
     if products is not None:
         torch.set_float32_matmul_precision(products)
     if convolutions is not None:
@@ -42,6 +42,7 @@ def _set(products: str | None, convolutions: bool | None) -> None:
 
 
 def _readable(read: Callable[[], Any]) -> Any:
+    """Read a setting by the old API; None if PyTorch refuses because the new API made it."""
     try:
         return read()
     except RuntimeError:

@@ -1,1 +1,1 @@
-"""Everything that lies on the disk."""
+"""Everything on disk: run and sweep directories, metrics, checkpoints, tables, reports. Imports from `config` down."""

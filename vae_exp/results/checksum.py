@@ -1,6 +1,6 @@
-"""A checksum inside a zip archive, such as a checkpoint: one byte more, fewer or other, wherever it is, shows.
+"""A checksum inside a zip archive, such as a checkpoint. It detects every changed, added or missing byte.
 
-It is the archive's comment, so every program that reads zip archives reads these too, `torch.load` among them.
+The checksum is the archive's comment, so `torch.load` and other programs that read zip archives can still read it.
 """
 
 import hashlib
@@ -12,15 +12,15 @@ MARK = b"vae_exp sha256 "
 DIGEST_BYTES = hashlib.sha256().digest_size
 END_SIGNATURE = b"PK\x05\x06"
 END_BYTES = 22
-"""The last record of an archive without a comment; it closes with the comment's length, two bytes."""
+"""Size of the last record of an archive without a comment. Its last two bytes are the length of the comment."""
 BLOCK_BYTES = 2**20
 
 
 def add_checksum(file: BinaryIO) -> None:
-    """Give an archive the SHA-256 of all that stands before it.
+    """Append the SHA-256 of everything before it to an archive, as the archive's comment.
 
     Args:
-        file: The archive, without a comment; open to read and write.
+        file: The archive, without a comment, opened for reading and writing.
     """
     file.seek(-2, os.SEEK_END)
     file.write(struct.pack("<H", len(MARK) + DIGEST_BYTES) + MARK)
@@ -28,10 +28,10 @@ def add_checksum(file: BinaryIO) -> None:
 
 
 def has_checksum(file: BinaryIO) -> bool:
-    """Whether the archive has a checksum, which fits. One without a comment has none.
+    """Verify the checksum of an archive. Return False if the archive has no comment and so no checksum.
 
     Raises:
-        ValueError: Its bytes are not those that were written.
+        ValueError: The file is empty, or its bytes differ from those that were written.
     """
     size = file.seek(0, os.SEEK_END)
     if size == 0:
@@ -51,7 +51,7 @@ def _tail(file: BinaryIO, size: int, length: int) -> bytes:
 
 
 def _digest(file: BinaryIO, length: int) -> bytes:
-    """SHA-256 of the first bytes; afterwards the file stands behind them."""
+    """Compute the SHA-256 of the first `length` bytes. Leave the file position after them."""
     file.seek(0)
     digest = hashlib.sha256()
     while length > 0 and (block := file.read(min(length, BLOCK_BYTES))):

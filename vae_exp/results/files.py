@@ -1,4 +1,4 @@
-"""Files of runs and sweeps: written whole or not at all, and on the disk; read, or refused in one line."""
+"""Write files of runs and sweeps atomically, flushed to disk. Read them, or refuse them with a one-line message."""
 
 import csv
 import errno
@@ -20,25 +20,26 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-"""What a file system says that has nothing to flush."""
+"""The error numbers of a file system that does not support flushing."""
 
 DAMAGE = (OSError, ValueError, RecursionError, SyntaxError, YAMLError, OmegaConfBaseException, csv.Error)
-"""What damaged text, JSON, YAML, CSV and pictures raise."""
+"""The exceptions that damaged text, JSON, YAML, CSV and pictures raise."""
 
-KINDS: dict[type, str] = {dict: "names with values", list: "a list"}
+KINDS: dict[type, str] = {dict: "an object with names and values", list: "a list"}
+"""How messages call the types that a JSON file can hold."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its place at the end, once it is on the disk; after an error nothing is left.
+    """Open a temporary file beside `path`. At the end, flush it to disk and rename it to `path`.
 
-    A power cut or a kill leaves the old file or the new one.
+    After an error the temporary file is deleted. A power cut or a kill leaves either the old file or the new one.
 
     Args:
-        path: Its folder is made where it is missing.
+        path: The file to replace. Its folder is created if it is missing.
 
     Raises:
-        OSError: The disk is full, or the folder cannot be written.
+        OSError: The disk is full, or the folder is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -55,13 +56,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a text so that there is never half of it."""
+    """Write a text file that is never half-written."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def append(path: Path, text: str) -> None:
-    """Add to the end of a text file, on the disk when this returns."""
+    """Append to a text file. The text is on disk when this returns."""
     with path.open("a", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
@@ -69,7 +70,7 @@ def append(path: Path, text: str) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Keep the new name of a file over a power cut, where the platform can open a folder."""
+    """Flush a folder if the platform can open one, so that a renamed file keeps its new name after a power cut."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -79,10 +80,10 @@ def flush_folder(folder: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """Read the text of a file.
 
     Raises:
-        RunError: It is missing, empty, or no UTF-8.
+        RunError: The file is missing or empty, or its text is not UTF-8.
     """
     with readable(path):
         text = path.read_text(encoding="utf-8")
@@ -92,10 +93,10 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """The value in a JSON file.
+    """Read the value in a JSON file.
 
     Raises:
-        RunError: It is missing, cut off, or not of that kind.
+        RunError: The file is missing or truncated, or its value does not have the type `kind`.
     """
     text = read_text(path)
     with readable(path):
@@ -104,10 +105,10 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Name the file in whatever goes wrong while it is read.
+    """Turn an error while a file is read into a message that names the file.
 
     Raises:
-        RunError: Something did.
+        RunError: Reading failed.
     """
     try:
         yield
@@ -117,7 +118,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def known(read: Callable[[Path], T], path: Path) -> T | None:
-    """What is in a file; None, and a warning, where it cannot be read: then it counts as missing."""
+    """Read a file. If it cannot be read, log a warning and return None, as if the file were missing."""
     try:
         return read(path)
     except RunError as error:
@@ -127,7 +128,7 @@ def known(read: Callable[[Path], T], path: Path) -> T | None:
 
 @cache
 def _warn_once(message: str) -> None:
-    """A damaged file may be read many times."""
+    """Log a warning only once, although a damaged file may be read many times."""
     log.warning(message)
 
 
@@ -141,5 +142,5 @@ def _flush(descriptor: int) -> None:
 
 def _of_kind(value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind):
-        raise ValueError(f"{KINDS[kind]} should be there")
+        raise ValueError(f"{KINDS[kind]} is expected")
     return value

@@ -1,4 +1,4 @@
-"""The folders of a sweep's jobs, and what was drawn for each of them."""
+"""The folders of a sweep's jobs, and the values that were drawn or proposed for each job."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -10,19 +10,19 @@ from vae_exp.errors import ConfigError
 from vae_exp.results.files import read_json, readable
 
 Values = dict[str, str]
-"""What a job has of the keys that vary, by key, as it is typed."""
+"""A job's values of the keys that vary: key → value, as text in override syntax."""
 
 
 def check_apart(jobs: Mapping[int, Path], sweep: Path, subdir: str) -> None:
-    """Let every job have a folder of its own, inside the sweep's and not inside another job's.
+    """Check that every job has its own folder, which is inside the sweep's folder and not inside another job's.
 
     Args:
         jobs: Each job's folder, by its number.
         sweep: The sweep's folder.
-        subdir: `hydra.sweep.subdir`, as it was typed.
+        subdir: The text of `hydra.sweep.subdir`, not resolved.
 
     Raises:
-        ConfigError: Two jobs would share a folder, or one is not in the sweep's.
+        ConfigError: Two jobs would share a folder, or a job's folder is inside another job's or outside the sweep's.
     """
     owner: dict[Path, int] = {}
     for number, path in jobs.items():
@@ -38,20 +38,21 @@ def check_apart(jobs: Mapping[int, Path], sweep: Path, subdir: str) -> None:
 
 
 def shared(subdir: str, fault: str) -> str:
-    """The message for folders that are not the jobs' own."""
+    """Return the message for jobs that do not have folders of their own."""
     return f"hydra.sweep.subdir={subdir}: {fault}. Add the job's number: hydra.sweep.subdir={subdir}_${{hydra.job.num}}"
 
 
 def read_values(path: Path, keys: Collection[str], trust: Trust) -> list[Values]:
-    """What every job of a sweep has of the keys that vary.
+    """Read every job's values of the keys that vary in a sweep.
 
     Args:
         path: The file.
-        keys: The keys.
-        trust: What the caller lets the values name.
+        keys: The keys that vary.
+        trust: Which `_target_`s the values may name.
 
     Raises:
-        RunError: The file is missing, cut off, or of other keys, or a value does more than to be one.
+        RunError: The file is missing, truncated or has other keys, or a value is refused because it does more than set
+            its key.
     """
     jobs = read_json(path, list)
     with readable(path):

@@ -1,20 +1,20 @@
-"""When a run directory changes hands."""
+"""Replace the record of an earlier run in a directory when a new or resumed run starts to train."""
 
 from omegaconf import DictConfig
 
-from vae_exp.run_directory import RunDirectory
+from vae_exp.results.run_directory import RunDirectory
 
 
 class Start:
-    """Call it when the training can start: it puts what runs now in the place of what ran before.
+    """Write the record of a run and remove the old results. Call it when training is ready to start.
 
-    Until then a run that goes on stays as it was, so that a resume that fails costs nothing.
+    Until that call nothing in the directory of a resumed run changes, so a resume that fails loses nothing.
 
     Args:
-        config: What runs now.
-        directory: Where.
+        config: The config of the run.
+        directory: The directory of the run.
         hydra: Hydra's own config of the job.
-        whole: Of the run in stages that this is a stage of.
+        whole: For a stage, the `Start` of the run that the stage belongs to.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Start:
         self.made = False
 
     def __call__(self) -> None:
-        """Write the record and take the old results away, once."""
+        """Write the record and remove the old results. Later calls do nothing."""
         if self.whole is not None:
             self.whole()
         if not self.made:

@@ -1,24 +1,24 @@
-"""`results.json`: how a run ended, and its numbers."""
+"""Read `results.json`: how a run ended, and its final metrics."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
-from vae_exp.metrics import SPLITS
 from vae_exp.results.files import known, read_json, readable
+from vae_exp.results.metrics import SPLITS
 
 NUMBERS = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
-"""What the names of numbers begin with."""
+"""Prefixes of the keys whose values are numbers."""
 
 TEXTS = ("date", "device", "error", "git_revision", "stopped_by", "version/")
-"""What the names of texts begin with."""
+"""Prefixes of the keys whose values are text."""
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """The results of a run.
+    """Read the results of a run.
 
     Raises:
-        RunError: They are missing, cut off, or something else.
+        RunError: The file is missing, truncated, or does not hold the results of a run.
     """
     results: dict[str, Any] = read_json(path, dict)
     with readable(path):
@@ -36,10 +36,10 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is one that can be averaged and drawn, or null."""
+    """Whether a value is null or a number that can be averaged and drawn."""
     return value is None or (isinstance(value, int | float) and abs(value) < sys.float_info.max)
 
 
 def known_results(path: Path) -> dict[str, Any]:
-    """The same where a run may have none: empty then. A file that cannot be read counts as missing, with a warning."""
+    """Read the results of a run, or return {} if it has none. An unreadable file counts as missing, with a warning."""
     return (known(read_results, path) if path.exists() else None) or {}

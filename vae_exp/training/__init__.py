@@ -1,1 +1,1 @@
-"""What knows Lightning and runs a training: one run from config to results, and how its updates are computed."""
+"""Everything that knows Lightning, W&B, TensorBoard or other processes. Imports from `results` and below."""

@@ -1,0 +1,86 @@
+"""Run directories of earlier versions: what was written under other names is read."""
+
+import pytest
+import torch
+
+import vae_exp
+from vae_exp.cli import report
+from vae_exp.config.formats import FORMAT, RENAMED, renamed, renamed_word
+from vae_exp.config.trust import packaged
+from vae_exp.results.checkpoint import STATE
+from vae_exp.training.checkpoint_io import AtomicCheckpointIO
+
+QUICK = [
+    "samples=200",
+    "network.hidden_sizes=[4]",
+    "architecture.latent_dim=2",
+    "logger=none",
+    "dataset.train_size=200",
+]
+QUICK += ["dataset.train_size=200", "callbacks.evaluate.decades=0.1", "callbacks.figures=null"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+def in_format_1(text):
+    for old, new in RENAMED.items():
+        text = text.replace(new, old)
+    return text
+
+
+def rewrite_checkpoint(path, change):
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint[STATE])
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+
+
+def make_old(directory):
+    """Rewrite a run as version 0.1 wrote it."""
+
+    def change(state):
+        del state["format"]
+        state["config"] = in_format_1(state["config"])
+
+    file = directory / ".hydra" / "config.yaml"
+    file.write_text(in_format_1(file.read_text()))
+    assert "vae_exp.trainer.Trainer" in file.read_text()
+    for checkpoint in (directory / "checkpoints").glob("*.ckpt"):
+        rewrite_checkpoint(checkpoint, change)
+
+
+def test_new_names_are_those_of_the_packaged_parts():
+    ours = frozenset().union(*packaged().values())
+    assert set(RENAMED.values()) <= ours
+    assert not set(RENAMED) & ours
+
+
+def test_only_targets_are_renamed():
+    old = "vae_exp.logger.WandB"
+    node = {"logger": {"a": {"_target_": old}}, "name": old, "list": [{"_target_": old}]}
+    new = {"_target_": RENAMED[old]}
+    assert renamed(node) == {"logger": {"a": new}, "name": old, "list": [new]}
+    assert renamed_word(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED[old]}"
+    assert renamed_word(f"name={old}") == f"name={old}"
+
+
+def test_a_run_of_format_1_is_loaded_resumed_started_from_and_reported(run, monkeypatch, capfd):
+    whole, outcome = run(*QUICK, "samples=300"), run(*QUICK)
+    make_old(outcome.directory)
+    assert vae_exp.load_run(outcome.directory).model.latent_dim == 2
+    begun = run(*QUICK, f"start_from={outcome.directory}")
+    assert begun.status == 0, begun.err
+    monkeypatch.setattr("sys.argv", ["report", str(outcome.directory)])
+    report.main()
+    assert "report.html" in capfd.readouterr().out
+    resumed = run(f"resume={outcome.directory}", "samples=300")
+    assert resumed.status == 0, resumed.err
+    assert outcome.results["test/bound"] == whole.results["test/bound"]
+    assert outcome.results["format"] == FORMAT
+
+
+def test_a_run_of_a_later_format_is_refused_in_one_line(run):
+    outcome = run(*QUICK)
+    rewrite_checkpoint(outcome.directory / "checkpoints" / "last.ckpt", lambda state: state.update(format=FORMAT + 1))
+    refused = run(f"resume={outcome.directory}", "samples=300")
+    assert refused.status == 1
+    assert f"has format {FORMAT + 1}, which a later version of vae_exp writes" in refused.err
+    assert "Traceback" not in refused.err

@@ -1,0 +1,57 @@
+"""Run a function as a command. Arguments are written key=value, as in Hydra, and checked against its annotations."""
+
+import sys
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any, get_args
+
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+from vae_exp.cli.explain import readable_errors
+from vae_exp.config.paths import CONFIG_DIR
+from vae_exp.config.schema import check
+from vae_exp.config.trust import Trust, trusted
+from vae_exp.errors import ConfigError
+
+
+def directory_argument(usage: str) -> tuple[Path, Trust]:
+    """Parse the arguments of a command that reads a directory: the directory, and what `trust=` allows it to name.
+
+    Raises:
+        ConfigError: `trust=` does not name a package.
+    """
+    others = [word for word in sys.argv[1:] if not word.startswith("trust=")]
+    if len(others) != 1 or others[0] in ("-h", "--help"):
+        print(usage)
+        sys.exit(len(others) != 1)
+    values = [word.removeprefix("trust=") for word in sys.argv[1:] if word.startswith("trust=")]
+    return Path(others[0]), Trust(tuple(package for value in values for package in trusted(value)))
+
+
+def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any], None] = print) -> None:
+    """Call a function with the arguments of the command line and show the result.
+
+    Args:
+        function: The function. Its annotations define the allowed values.
+        usage: The help text.
+        show: Shows the result.
+    """
+    with readable_errors(CONFIG_DIR):
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(usage)
+            return
+        for word in sys.argv[1:]:
+            if "=" not in word:
+                raise ConfigError(f"{word}: arguments are written key=value")
+        try:
+            arguments = OmegaConf.from_dotlist(sys.argv[1:])
+        except YAMLError as error:
+            raise ConfigError(f"arguments are written key=value: {error}") from error
+        parameters = signature(function).parameters
+        for key, _, text in (word.partition("=") for word in sys.argv[1:]):
+            if key in parameters and str in (parameters[key].annotation, *get_args(parameters[key].annotation)):
+                arguments[key] = text  # a directory may be called 0, which must stay a text
+        check(arguments, function)
+        show(function(**{str(key): value for key, value in arguments.items()}))

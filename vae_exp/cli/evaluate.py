@@ -1,0 +1,293 @@
+"""`vae_exp evaluate run=<dir>`: estimate the marginal likelihood of a finished run and evaluate its code."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Interval
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from vae_exp.cli.arguments import run_as_command
+from vae_exp.errors import ConfigError
+from vae_exp.results.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vae_exp.architecture import Architecture
+    from vae_exp.dataset import Dataset
+    from vae_exp.evaluation.marginal_likelihood import AnnealedEstimate, Estimate
+
+FEW_IMAGES = 1000
+"""Default number of images per split for a model without an encoder, which cannot encode them in one pass."""
+
+AT_ONCE = 100
+"""Number of images per batch."""
+
+USAGE = """\
+python -m vae_exp evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
+                           [ais_images=100] [chains=16] [temperatures=<as many as it takes>] [tolerance=0.1]
+                           [hmc_images=100] [hmc_samples=50] [hmc_begin_at=prior|encoder] [seed=0] [trust=<package>]
+"""
+
+
+LOWER_BOUNDS = """\
+bound, L_k and ais are lower bounds of log p(x) in expectation: of L_k and ais the larger is the estimate. hmc is no
+bound. The first ± is over images, the second over draws or chains. An ais with a spread far above 1 is too low."""
+
+
+def evaluate(
+    run: str,
+    split: Literal["train", "validation", "test"] = "test",
+    k: PositiveInt = 5000,
+    images: PositiveInt | None = None,
+    ais_images: NonNegativeInt = 100,
+    chains: PositiveInt = 16,
+    temperatures: PositiveInt | None = None,
+    tolerance: PositiveFloat = 0.1,
+    hmc_images: NonNegativeInt = 100,
+    hmc_samples: Annotated[int, Interval(ge=8)] = 50,
+    hmc_begin_at: Literal["prior", "encoder"] = "prior",
+    seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
+    trust: str | list[str] | None = None,
+) -> dict[str, Any]:
+    """Estimate log p(x) of a run's model and evaluate its code. Write the results to `evaluation_<split>.json`.
+
+    If the code has a prior, log p(x) is estimated, in nats per image. For grey images under a Bernoulli, the results
+    also contain the `ceiling` that no value of log p(x) can exceed.
+
+    For every model the results contain the squared error of its reconstructions and the mean ‖∂code/∂x‖_F of the first
+    100 images; for a denoising model also the squared error of the reconstructions of corrupted images.
+
+    If there are labels, the images of the split are classified by the codes of the training images, with the 5 nearest
+    neighbours and with a linear probe. Both accuracies are fractions of correct images. With `split=train` no image is
+    its own neighbour, and the probe's accuracy is a training accuracy. For a classifier, `error` is the fraction of
+    wrong images.
+
+    An autoencoder with a linear decoder is compared with PCA: the squared error of PCA, and the largest angle between
+    the two subspaces, in degrees, also for a PCA with one more component.
+
+    Args:
+        run: The run directory.
+        split: The split whose images are evaluated.
+        k: Importance samples per image. Every smaller power of ten is reported too.
+        images: Evaluate only the first `images` images. The default is the whole split, or 1000 images for a model
+            without an encoder.
+        ais_images: Number of images for annealed importance sampling; 0 leaves it out.
+        chains: Chains of annealed importance sampling per image.
+        temperatures: Temperatures of annealed importance sampling. By default the number is doubled, up to 20,000,
+            until `tolerance` is met.
+        tolerance: Stop doubling when it changes the mean over the images by less than this, in nats.
+        hmc_images: Number of images for the estimator with HMC samples (at most 4 latents); 0 leaves it out.
+        hmc_samples: Posterior samples of that estimator.
+        hmc_begin_at: Where its chains begin: at draws from the prior that explain an image, or at the encoder's draws.
+        seed: Seed of all random draws.
+        trust: Packages whose parts the run may use.
+
+    Returns:
+        The written results: the mean of each estimate, its standard errors over the images and over the draws or chains
+        (null if there is only one of them), the settings, and the seconds.
+
+    Raises:
+        UserError: The run cannot be loaded.
+    """
+    import torch
+
+    from vae_exp.architecture import Generative
+    from vae_exp.config.assembly import build_data
+    from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
+    from vae_exp.evaluation.notes import ceiling, notes
+    from vae_exp.likelihood import unvalidated
+    from vae_exp.network.linear import fast_linear
+    from vae_exp.results.load import load_run
+
+    started = time.perf_counter()
+    settings = {name: value for name, value in locals().items() if name in evaluate.__annotations__}
+    loaded = load_run(run, trust=trust)
+    model = loaded.model
+    data = build_data(loaded.config)
+    data.load(torch.device("cpu"))
+    if split not in data.splits:
+        raise ConfigError(f"split={split}: the run has none. Allowed: {', '.join(data.splits)}")
+
+    if hmc_begin_at == "encoder" and not model.amortized:
+        raise ConfigError("hmc_begin_at=encoder: this model has none. Allowed: prior")
+    with torch.random.fork_rng(), unvalidated(), fast_linear(True):
+        torch.manual_seed(seed)
+        # read the images only once: with dynamic binarization every estimate would get different images
+        batches = list(data.evaluation_batches(split, AT_ONCE))
+        most = images or (None if model.amortized else FEW_IMAGES)
+        x, y = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
+
+        results = _of_the_code(model, data, (x, y), split)
+        if not isinstance(model, Generative):  # M2's classifier is not sampled from, and other models have no prior
+            return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+        vae = model
+
+        def batches_of(n: int) -> "Iterator[tuple[Tensor, Tensor]]":
+            """Yield the first n images and their labels in batches."""
+            yield from zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
+
+        def weighted(k: int, n: int) -> dict[str, Any]:
+            return _of_draws([importance_weighted(vae, *batch, k) for batch in batches_of(n)])
+
+        results |= {"ceiling": ceiling(model, x), "notes": notes(model, x)}
+        results["bound"] = _over_images(torch.cat([model.bound(*batch) for batch in batches_of(len(x))]))
+        for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
+            results[f"L_{i}"] = weighted(i, len(x))
+        if ais_images:
+            estimates = [
+                annealed(vae, *batch, chains, temperatures, tolerance=tolerance) for batch in batches_of(ais_images)
+            ]
+            results["ais"] = _of_draws(estimates) | _of_chains(estimates)
+            results[f"ais/L_{k}"] = weighted(k, ais_images)
+        if hmc_images and model.latent_dim <= MOST_LATENTS:
+            by_hmc = [
+                by_posterior_samples(vae, *batch, hmc_samples, begin_at=hmc_begin_at)
+                for batch in batches_of(hmc_images)
+            ]
+            results["hmc"] = _of_draws(by_hmc)
+            results[f"hmc/L_{k}"] = weighted(k, hmc_images)
+    return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+
+
+def _over_images(values: "Tensor") -> dict[str, Any]:
+    """Return the mean of an estimate (B,) and its standard error over the images, which is null for one image."""
+    import torch
+
+    deviation = values.double().std() if len(values) > 1 else torch.tensor(math.nan)
+    return {
+        "mean": values.double().mean().item(),
+        "standard_error": _or_none((deviation / len(values) ** 0.5).item()),
+        "images": len(values),
+    }
+
+
+def _of_draws(estimates: "Sequence[Estimate]") -> dict[str, Any]:
+    """Return the same, with the standard error of the mean over the draws. The draws of each image are independent."""
+    import torch
+
+    errors = torch.cat([estimate.error for estimate in estimates]).double()
+    over_draws = _or_none((errors.square().sum().sqrt() / len(errors)).item())
+    return _over_images(torch.cat([estimate.value for estimate in estimates])) | {"error_over_draws": over_draws}
+
+
+def _of_chains(estimates: "Sequence[AnnealedEstimate]") -> dict[str, Any]:
+    """Return the diagnostics of annealed importance sampling over the images."""
+    import torch
+
+    spread = torch.cat([estimate.spread for estimate in estimates]).double()
+    return {
+        "spread_over_chains": _or_none(spread.mean().item()),
+        "temperatures": max(estimate.temperatures for estimate in estimates),
+        "changed_by_doubling": _or_none(max((estimate.change for estimate in estimates), key=abs)),
+    }
+
+
+def _or_none(value: float) -> float | None:
+    """Replace NaN and infinities by None: JSON has no such numbers."""
+    return value if math.isfinite(value) else None
+
+
+def _of_the_code(
+    model: "Architecture", data: "Dataset", examples: "tuple[Tensor, Tensor]", split: str
+) -> dict[str, Any]:
+    """Evaluate the codes of a split's images, also with the codes of the training images."""
+    import torch
+
+    from vae_exp.evaluation.active_units import active_units
+    from vae_exp.evaluation.pca import directions, principal_angles, principal_components
+    from vae_exp.evaluation.representation import (
+        jacobian_norm,
+        linear_probe_accuracy,
+        nearest_neighbours_accuracy,
+        saturated,
+    )
+
+    def encoded(x: "Tensor", y: "Tensor") -> "Tensor":
+        return torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
+
+    def hidden(y: "Tensor") -> "Tensor":
+        """Return the labels the model may see: −1 for all of them if it is a classifier."""
+        return torch.full_like(y, -1) if model.classifies else y
+
+    def squared_error(codes: "Tensor") -> float:
+        """Return the mean squared error of the reconstructions from these codes, summed over the pixels of an image."""
+        images = model.decode(codes, model.completed(x, visible)).mean
+        return (images - x).square().flatten(1).sum(1).mean().item()
+
+    x, y = examples
+    visible = hidden(y)
+    codes = encoded(x, visible)
+    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
+    if model.reconstructs:
+        results["squared_error"] = squared_error(codes)
+        seen = model.corrupt(x)
+        if seen is not x:
+            results["squared_error_of_corrupted"] = squared_error(encoded(seen, visible))
+    labelled = y >= 0
+    if model.classifies and labelled.any():
+        guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(AT_ONCE)])
+        results["error"] = (guesses != y)[labelled].double().mean().item()
+    if model.prior is None and (columns := directions(model)) is not None:
+        pixels = torch.cat([images for images, _ in data.evaluation_batches("train", AT_ONCE)])
+        pca = principal_components(pixels, columns.shape[1])
+        results["pca_squared_error"] = pca.squared_error(x).mean().item()
+        results["largest_angle_to_pca"] = principal_angles(columns, pca.components).max().rad2deg().item()
+        # if the last component and the next have nearly the same variance, training separates them last
+        wider = principal_components(pixels, min(columns.shape[1] + 1, columns.shape[0])).components
+        results["largest_angle_to_pca_with_one_more"] = principal_angles(wider, columns).max().rad2deg().item()
+    # only for the first images: without a closed form it needs one backward pass per latent
+    results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
+    if data.source.classes and (model.classifies or not model.classes):  # else the code depends on the label
+        most = None if model.amortized else FEW_IMAGES
+        pairs = [(encoded(x, hidden(y)), y) for x, y in data.evaluation_batches("train", AT_ONCE, most)]
+        fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        has_label, among = labels >= 0, split == "train"
+        compared = fitted[has_label], labels[has_label], codes[labelled], y[labelled]
+        if has_label.sum() > among and labelled.any():
+            results["nearest_neighbours_accuracy"] = nearest_neighbours_accuracy(*compared, among=among)
+            name = "linear_probe_training_accuracy" if among else "linear_probe_accuracy"
+            results[name] = linear_probe_accuracy(*compared)
+    return results
+
+
+def _written(results: dict[str, Any], settings: dict[str, Any], started: float, path: Path) -> dict[str, Any]:
+    results |= {"settings": settings, "seconds": time.perf_counter() - started}
+    write_atomically(path, json.dumps(results, indent=2) + "\n")
+    return results
+
+
+def _show(results: dict[str, Any]) -> None:
+    """Print one line per result, with its standard errors over images and, if known, over draws or chains."""
+    for name, value in results.items():
+        if isinstance(value, dict) and "mean" in value:
+            print(f"{name:28} {_in_words(value)}")
+        elif isinstance(value, int | float) and name != "seconds":
+            print(f"{name:28} {value:10.4f}" if isinstance(value, float) else f"{name:28} {value:10d}")
+    if "bound" in results:
+        print(LOWER_BOUNDS)
+    for note in results.get("notes", []):
+        print(note)
+
+
+def _in_words(estimate: dict[str, Any]) -> str:
+    def shown(name: str) -> str:
+        return "?" if estimate[name] is None else f"{estimate[name]:.3f}"
+
+    words = f"{estimate['mean']:10.3f} ± {shown('standard_error')} nats per image, over {estimate['images']:,} images"
+    if estimate.get("error_over_draws") is not None:
+        words += f"; ± {shown('error_over_draws')} over draws"
+    if "temperatures" in estimate:
+        words += f"; {estimate['temperatures']:,} temperatures, spread {shown('spread_over_chains')} over chains"
+        if estimate["changed_by_doubling"] is not None:
+            words += f", changed by {estimate['changed_by_doubling']:+.3f} when doubled"
+    return words
+
+
+def main() -> None:
+    """Run `evaluate` with arguments written key=value."""
+    run_as_command(evaluate, USAGE, _show)

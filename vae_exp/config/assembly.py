@@ -1,0 +1,193 @@
+"""Check a composed config and build the parts of a run from it. Pass on values that one part needs from another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Annotated, Any
+
+from annotated_types import Interval, MinLen
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pydantic import NonNegativeFloat, PositiveInt
+
+from vae_exp.architecture import Architecture
+from vae_exp.config.schema import Node, Nodes, check, target
+from vae_exp.dataset import Dataset
+from vae_exp.errors import ConfigError
+from vae_exp.likelihood import Likelihood
+from vae_exp.network import Network
+from vae_exp.objective import Objective
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folder of the data files, provided or downloaded, and the folder of the unpacked data."""
+
+    data: str
+    cache: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """The keys of `conf/config.yaml`. The keys of each group are the arguments of the class that it builds."""
+
+    name: Annotated[str, MinLen(1)]
+    seed: Annotated[int, Interval(ge=0, lt=2**31)]
+    samples: PositiveInt
+    weight_prior: NonNegativeFloat
+    resume: str | None
+    start_from: Annotated[str, MinLen(1)] | None
+    stages: dict[str, list[str]] | None
+    paths: Paths
+    dataset: Node
+    architecture: Node
+    likelihood: Node
+    network: Node
+    optimizer: Node
+    trainer: Node
+    callbacks: Nodes
+    trust: str | list[str] | None = None
+    logger: Nodes | None = None  # several loggers, or one
+    objective: Node | None = None
+
+
+# arguments that the program passes itself, so the config cannot set them
+GIVEN = {
+    "architecture": {"shape", "classes", "network", "likelihood", "objective"},
+    "optimizer": {"params"},
+    "trainer": {"callbacks", "default_root_dir", "plugins", "rank"},
+    "logger": {"directory", "config"},
+    "logger.wandb": {"directory", "config"},
+    "logger.tensorboard": {"directory", "config"},
+}
+
+
+def check_config(config: DictConfig) -> None:
+    """Check a composed config against the signatures of everything that it builds.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is not allowed.
+    """
+    check(config, Root, given=GIVEN)
+
+
+def build(node: DictConfig, **derived: Any) -> Any:
+    """Build the `_target_` of a node from the node's keys and from values derived from other parts."""
+    return build_later(node)(**derived)
+
+
+def build_later(node: DictConfig) -> Callable[..., Any]:
+    """Return a function that builds the `_target_` of a node once it is called with the derived values."""
+    later: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
+    return later
+
+
+def build_data(config: DictConfig) -> Dataset:
+    """Build the dataset. No image is read yet."""
+    data: Dataset = build_part(config.dataset, "dataset", Dataset)
+    return data
+
+
+def build_part(node: DictConfig, key: str, kind: type, /, **derived: Any) -> Any:
+    """Build the `_target_` of a node and check its class.
+
+    Args:
+        node: The node.
+        key: Its key on the command line.
+        kind: The class that the part must be an instance of.
+        derived: Arguments derived from other parts, in addition to the node's keys.
+
+    Raises:
+        ConfigError: The part has another class, or does not accept a derived argument.
+    """
+    parameters = signature(target(node, key)).parameters
+    refused = [name for name in derived if name not in parameters]
+    if refused and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        raise ConfigError(f"{key}._target_={node['_target_']}: does not take {', '.join(refused)}, which it gets here")
+    part = build(node, **derived)
+    if not isinstance(part, kind):
+        raise ConfigError(f"{key}._target_={node['_target_']}: a {kind.__name__} is needed here")
+    return part
+
+
+def build_architecture(config: DictConfig, data: Dataset) -> Architecture:
+    """Build the architecture for the images of a dataset.
+
+    Raises:
+        ConfigError: The combination of parts has no meaning.
+    """
+    derived = {
+        "shape": data.source.shape,
+        "classes": data.source.classes,
+        "network": build_part(config.network, "network", Network),
+        "likelihood": build_part(config.likelihood, "likelihood", Likelihood),
+    }
+    accepted = signature(target(config.architecture, "architecture")).parameters
+    variational = "objective" in accepted
+    if variational != (config.get("objective") is not None):
+        raise ConfigError(
+            "objective: a value is needed: objective=sgvb_b"
+            if variational
+            else "objective: an architecture without a prior has no bound to estimate; leave it out"
+        )
+    if variational:
+        derived["objective"] = build_part(config.objective, "objective", Objective)
+    arguments = {name: part for name, part in derived.items() if name in accepted}
+    architecture: Architecture = build_part(config.architecture, "architecture", Architecture, **arguments)
+    if data.dynamic and architecture.serving.repeats > 1:
+        raise ConfigError(
+            "dataset.binarization=dynamic: draws an image anew each time, and this objective looks at it several times "
+            "before the next one. Allowed: none, threshold, static"
+        )
+    if data.labels is not None:
+        _check_few_labels(architecture, data)
+    return architecture
+
+
+def check_pixels(architecture: Architecture, data: Dataset) -> None:
+    """Check that the likelihood suits the pixels that it is trained on.
+
+    Raises:
+        ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them.
+    """
+    if data.binarized and architecture.reconstructs and architecture.likelihood.unbounded:
+        raise ConfigError(
+            f"dataset.binarization={data.binarization}: pixels are 0 or 1, and the density of this "
+            f"{type(architecture.likelihood).__name__} grows without bound on them. Allowed: "
+            "dataset.binarization=none, likelihood=bernoulli, or likelihood.variance=fixed"
+        )
+
+
+def check_labels(architecture: Architecture, data: Dataset) -> None:
+    """Check that the loaded images have the labels that the model needs.
+
+    Raises:
+        ConfigError: The model needs a label for every image and one has none; it needs some labels and no training
+            image has one; or a batch leaves no room for images without a label.
+    """
+    missing = {split: int((images.labels < 0).sum()) for split, images in data.splits.items()}
+    name = type(architecture).__name__
+    if architecture.needs_labels and any(missing.values()):
+        few = ", ".join(f"{count:,} of the {split} split" for split, count in missing.items() if count)
+        raise ConfigError(f"dataset: this {name} needs the label of every image, and {few} have none")
+    if architecture.serving.labelled and missing["train"]:
+        if not data.counts.labelled:
+            raise ConfigError(f"dataset: {name} learns from some images with a label, and no training image has one")
+        _check_room(architecture, data)
+
+
+def _check_few_labels(architecture: Architecture, data: Dataset) -> None:
+    if architecture.needs_labels:
+        raise ConfigError(
+            f"dataset.labels={data.labels}: this {type(architecture).__name__} needs the label of every "
+            "image; architecture=m2 learns from a few"
+        )
+    _check_room(architecture, data)
+
+
+def _check_room(architecture: Architecture, data: Dataset) -> None:
+    if architecture.serving.labelled >= data.batch_size:
+        raise ConfigError(
+            f"architecture.labelled_per_batch={architecture.serving.labelled}: leaves no room in a batch for images "
+            f"without a label (dataset.batch_size={data.batch_size})"
+        )

@@ -1,0 +1,120 @@
+"""Estimate the memory that training a model needs, before any of it is allocated."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from vae_exp.architecture import Architecture
+from vae_exp.config.assembly import build_architecture, build_data
+from vae_exp.config.flatten import flat
+from vae_exp.errors import ConfigError, RunError, UserError
+from vae_exp.likelihood import unvalidated
+
+COPIES = 3
+"""Values stored per weight: the weight, its gradient, and at least one value of the optimizer's state."""
+
+OF_WEIGHTS = ("architecture.", "network.")
+OF_BATCH = (*OF_WEIGHTS, "objective.", "dataset.batch_size")
+SMALLER = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
+
+
+def check_memory(config: DictConfig) -> None:
+    """Refuse sizes for which training cannot fit into memory.
+
+    The model is built, and its loss is evaluated on a batch, on PyTorch's device `meta`, where tensors have sizes but
+    no values. The estimate counts only what training certainly needs: the weights, their gradients, the optimizer's
+    state, and what the loss keeps of the batch for its gradient. It is compared with all the memory of this machine, or
+    of its GPU.
+
+    Raises:
+        ConfigError: The estimate exceeds the memory. The message names the largest size in the config.
+    """
+    memory = _memory()
+    try:
+        weights, batch = _needed(config)
+    except UserError:
+        raise
+    except Exception as error:
+        # a user's own part may need values, which `meta` does not have; if memory is short, training reports it
+        if "overflow" not in str(error):
+            return
+        weights = batch = float("inf")
+    if memory is not None and weights + batch > memory:
+        key, value = _largest(config, OF_WEIGHTS if weights >= batch else OF_BATCH)
+        raise ConfigError(
+            f"{key}={value}: training needs about {_bytes(weights + batch)} of memory ({_bytes(weights)} for the "
+            f"weights, {_bytes(batch)} for a batch), and there are {_bytes(memory)}"
+        )
+
+
+def _needed(config: DictConfig) -> tuple[float, float]:
+    """Estimate the bytes for the weights and for a batch."""
+    with torch.device("meta"), unvalidated():
+        data = build_data(config)
+        model = build_architecture(config, data)
+        weights = COPIES * sum(parameter.nbytes for parameter in model.parameters())
+        return weights, _kept(model, min(data.batch_size, config.samples))
+
+
+def _kept(model: Architecture, images: int) -> int:
+    """Count the bytes that the loss keeps for its gradient. Without an encoder, count those of the images' latents."""
+    if not model.amortized:  # the E step needs values, which `meta` does not have
+        model.prepare(images)
+        return sum(buffer.nbytes for buffer in model.buffers())
+    of_parameters = {id(parameter.untyped_storage()) for parameter in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(value: Tensor) -> Tensor:
+        storage = value.untyped_storage()  # views share one
+        if id(storage) not in of_parameters:
+            kept[id(storage)] = storage
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        model.terms(torch.empty(images, *model.shape), torch.zeros(images, dtype=torch.int64))
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def _memory() -> float | None:
+    """Return the bytes of memory of this machine, or of its GPU if that has more; None if they are unknown."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    gpus = [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+    return float(max([machine, *gpus]))
+
+
+def _largest(config: DictConfig, prefixes: tuple[str, ...]) -> tuple[str, Any]:
+    """Return the key with the largest whole number, and its value."""
+    sizes = {key: value for key, value in flat(config).items() if key.startswith(prefixes)}
+    return max(sizes.items(), key=lambda item: max(_whole_numbers(item[1]), default=0))
+
+
+def _whole_numbers(value: Any) -> list[int]:
+    values = value if isinstance(value, list) else [value]
+    return [number for number in values if isinstance(number, int)]
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count < float("inf") else "more than 2⁶³ bytes"
+
+
+@contextmanager
+def readable_shortage() -> Iterator[None]:
+    """Turn an out-of-memory error into a message that names the keys whose smaller values need less memory.
+
+    Raises:
+        RunError: There is not enough memory.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise RunError(f"Out of memory: {str(error).splitlines()[0]}. {SMALLER}") from error

@@ -1,0 +1,7 @@
+"""Likelihoods p(x|z): decoder features in, distributions out. Imports only from `errors` and from this floor."""
+
+from vae_exp.likelihood.base import Likelihood, exact, unvalidated
+from vae_exp.likelihood.bernoulli import Bernoulli, GreyBernoulli
+from vae_exp.likelihood.gaussian import Gaussian, PulledUp
+
+__all__ = ["Bernoulli", "Gaussian", "GreyBernoulli", "Likelihood", "PulledUp", "exact", "unvalidated"]

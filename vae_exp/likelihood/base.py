@@ -1,0 +1,55 @@
+"""The interface of likelihoods p(x|z), which turn a decoder's features into a distribution."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+
+class Likelihood(nn.Module, ABC):
+    """A likelihood p(x|z): maps decoder features to a distribution over images.
+
+    Attributes:
+        parameters_per_pixel: How many feature maps the decoder gives per image channel.
+        density: Whether pixels are continuous. Then p(x|z) is a density, otherwise a probability.
+        binary: Whether pixels are 0 or 1. A grey pixel then stands for the probability of 1.
+        unbounded: Whether log p(x|z) has no upper limit if pixels take few values. This is so for a density of
+            continuous pixels with a learned width.
+    """
+
+    parameters_per_pixel: int
+    density: bool = False
+    binary: bool = False
+    unbounded: bool = False
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Distribution:
+        """Map features (…, parameters_per_pixel·C, H, W) to p(x|z), batch shape (…) and event shape (C, H, W)."""
+
+    @abstractmethod
+    def diagnostics(self, p: Distribution) -> dict[str, float]:
+        """Return numbers that warn of a problem with p(x|z), by name; logged in addition to the terms of the loss."""
+
+
+@contextmanager
+def unvalidated() -> Iterator[None]:
+    """Turn off the argument checks of distributions: uint8 images cannot leave [0, 1], and the checks cost time."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
+
+
+@contextmanager
+def exact(likelihood: Likelihood) -> Iterator[None]:
+    """Give log p(x|z) its true gradient in this context, in training mode too: samplers of z need it."""
+    training = likelihood.training
+    likelihood.eval()
+    try:
+        yield
+    finally:
+        likelihood.train(training)

@@ -1,0 +1,116 @@
+"""The Gaussian likelihood."""
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import PositiveFloat
+from torch import Size, Tensor, distributions, nn
+from torch.distributions import Distribution, Independent, constraints
+
+from vae_exp.errors import ConfigError
+from vae_exp.likelihood.base import Likelihood
+
+ROUNDING = 1e-5
+"""The relative rounding error of a σ that is computed from its logarithm in float32."""
+
+MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda features: features}
+
+
+class PulledUp(Distribution):
+    """A normal per pixel for training, whose gradient raises a σ below the floor if a larger σ would raise log p.
+
+    Below the floor, log p(x) = log N(x; μ, max(σ, floor)²) does not depend on σ. Its true gradient is zero there, so a
+    σ that fell below the floor would never rise again. Here log σ² instead has the gradient that it has at the floor,
+    ½(r² − 1) with r = (x − μ)/floor, if that is positive, however far below the floor σ is. This replaces the gradient
+    of log p, so it works whether log p is maximised or −log p minimised. The value of log p is that of the normal.
+
+    Args:
+        normal: The normal with max(σ, floor).
+        log_variance: log σ² without the floor; broadcasts to the pixels.
+        below: Whether σ is below the floor; of the shape of `log_variance`.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+    support = constraints.real
+    has_rsample = True
+
+    def __init__(self, normal: distributions.Normal, log_variance: Tensor, below: Tensor) -> None:
+        self.normal, self.log_variance, self.below = normal, log_variance, below
+        super().__init__(normal.batch_shape)
+
+    @property
+    def mean(self) -> Tensor:
+        """μ."""
+        return self.normal.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """max(σ, floor)²."""
+        return self.normal.variance
+
+    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Draw x, (*sample_shape, …), differentiable in μ and σ."""
+        return self.normal.rsample(Size(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Compute log p of the normal, with the gradient that the class describes."""
+        squared = ((value - self.normal.mean) / self.normal.stddev).square()
+        slope = (0.5 * (squared - 1)).detach()
+        gradient = slope.sum_to_size(self.log_variance.shape) * (self.log_variance.numel() / slope.numel())
+        zero = self.log_variance - self.log_variance.detach()
+        log_prob: Tensor = self.normal.log_prob(value) + torch.where(self.below, gradient.clamp(min=0) * zero, 0.0)
+        return log_prob
+
+
+class Gaussian(Likelihood):
+    """N(x; μ, σ²) per pixel, by default μ = sigmoid(features) (arXiv 1312.6114, eq. 12 and appendix C.2).
+
+    A continuous density has no upper bound: a pixel that is always black lets σ → 0 and log p → ∞. Therefore σ has a
+    floor. In training, `PulledUp` raises a σ that fell below it. In evaluation mode the gradient is the true gradient
+    of log p, which is zero below the floor: Hamiltonian Monte Carlo and annealed importance sampling need it.
+
+    Args:
+        variance: `learned`: the decoder gives one for each pixel (the paper). `shared`: one learned scalar. `fixed`:
+            −log p is the squared error over 2·std², up to a constant.
+        std: The fixed σ, or the initial value of the shared σ; in units of the pixel, [0, 1].
+        min_std: The floor of σ.
+        mean: `sigmoid` of the features, which lies in [0, 1] like the pixels, or the features themselves (`identity`).
+
+    Raises:
+        ConfigError: `std` lies below the floor.
+    """
+
+    parameters_per_pixel = 2
+    density = True
+
+    def __init__(
+        self,
+        variance: Literal["learned", "shared", "fixed"] = "learned",
+        std: PositiveFloat = 1.0,
+        min_std: PositiveFloat = 0.01,
+        mean: Literal["sigmoid", "identity"] = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.parameters_per_pixel = 2 if variance == "learned" else 1
+        if variance != "learned" and std < min_std:
+            raise ConfigError(f"likelihood.std={std:g}: lies below the floor of σ, likelihood.min_std={min_std:g}")
+        self.unbounded = variance != "fixed"
+        self.min_std = min_std
+        self.mean: Callable[[Tensor], Tensor] = MEANS[mean]
+        log_variance = torch.tensor(2 * math.log(std))
+        self.log_variance = nn.Parameter(log_variance, requires_grad=variance == "shared")
+
+    def forward(self, features: Tensor) -> Distribution:
+        """Map features (…, parameters_per_pixel·C, H, W) to p(x|z), batch shape (…) and event shape (C, H, W)."""
+        maps = features.chunk(self.parameters_per_pixel, dim=-3)
+        log_variance = maps[1] if len(maps) == 2 else self.log_variance
+        std = torch.exp(0.5 * log_variance)
+        p = distributions.Normal(self.mean(maps[0]), std.clamp(min=self.min_std))
+        pulled = self.training and self.unbounded
+        return Independent(PulledUp(p, log_variance, std < self.min_std) if pulled else p, 3)
+
+    def diagnostics(self, p: Distribution) -> dict[str, float]:
+        """Compute `share_at_min_std`, the share of pixels whose σ is at its floor, up to rounding."""
+        return {"share_at_min_std": (p.stddev <= self.min_std * (1 + ROUNDING)).double().mean().item()}

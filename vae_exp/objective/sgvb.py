@@ -1,0 +1,30 @@
+"""The two estimators of Auto-Encoding Variational Bayes (arXiv 1312.6114, section 2.3)."""
+
+from torch import Tensor
+
+from vae_exp.objective.base import Decode, Encode, Objective, Terms, estimator_b
+from vae_exp.prior.normal import Normals
+
+
+class SGVBA(Objective):
+    """Estimator A: L = 1/L Σ_l [log p(x|z_l) + log p(z_l) − log q(z_l|x)] (arXiv 1312.6114, eq. 6)."""
+
+    terms = ("nll", "kl")
+
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """Compute `nll` and an estimate of `kl` from samples, each (B,) in nats per image."""
+        q = encode(x)
+        z, log_q = q.rsample_and_log_prob((self.samples,))
+        nll = -decode(z).log_prob(x)
+        kl = log_q - p.log_prob(z)
+        return {"nll": nll.mean(0), "kl": kl.mean(0)}
+
+
+class SGVBB(Objective):
+    """Estimator B: L = 1/L Σ_l log p(x|z_l) − KL(q‖p), the KL in closed form (arXiv 1312.6114, eqs. 7 and 10)."""
+
+    terms = ("nll", "kl")
+
+    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """Compute `nll` and `kl` in closed form, each (B,) in nats per image."""
+        return estimator_b(x, encode, p, decode, self.samples)

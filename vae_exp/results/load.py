@@ -1,0 +1,99 @@
+"""Load a finished run as an object."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from vae_exp.architecture import Architecture
+from vae_exp.config.assembly import build_architecture, build_data, check_config
+from vae_exp.config.memory import readable_shortage
+from vae_exp.config.stored import folder, printable, read_config
+from vae_exp.config.trust import Packages, Trust, check_directory, trusted
+from vae_exp.errors import ConfigError, RunError
+from vae_exp.results.checkpoint import check_weights, read_checkpoint
+from vae_exp.results.metrics import history
+from vae_exp.results.run_directory import RunDirectory, hint
+from vae_exp.results.summary import read_results
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: The run directory.
+        config: The resolved config.
+        metrics: `results.json`: identity, final metrics (nats per image), `status`.
+        history: `metrics.csv`: one dict per evaluation.
+        model: The architecture with its trained weights, in evaluation mode: `encode(x)`, `decode(z)`,
+            `sample(n)`, `bound(x)`.
+    """
+
+    path: Path
+    config: DictConfig
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+    model: Architecture
+
+
+def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None) -> Run:
+    """Load a run that has ended. For a run in stages, load its last stage.
+
+    A run directory may come from anyone, so it is treated as data: it can build only this project's own parts, unless
+    you trust other packages.
+
+    Args:
+        path: The run directory.
+        checkpoint: `last`, the model that the results belong to, or `best`.
+        trust: Packages whose parts the run may use, such as `("my_package",)`.
+
+    Raises:
+        RunError: The path is not a run directory, the run has not ended, it names parts that are not trusted, or a file
+            is damaged.
+    """
+    if not str(path):
+        raise RunError("run=: a run directory is needed, and this is empty")
+    directory = RunDirectory(path)
+    if not directory.config.exists():
+        raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{hint(path)}")
+    if not directory.results.exists():
+        raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
+    check_directory(directory.path, Trust(trusted(trust)))
+    config, results = read_config(directory.config), read_results(directory.results)
+    if config.get("stages"):
+        stage = results.get("stage")
+        if results["status"] != "completed":
+            raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
+        return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
+    model = _built(config, directory.config)
+    _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
+    return Run(
+        directory.path,
+        config,
+        results,
+        history(directory.metrics),
+        model.eval().requires_grad_(False),
+    )
+
+
+def _built(config: DictConfig, path: Path) -> Architecture:
+    """Build the model that a stored config describes, with its initial weights."""
+    try:
+        check_config(config)
+        # drawing the initial weights must not change the caller's random numbers
+        with readable_shortage(), torch.random.fork_rng(devices=[]):
+            return build_architecture(config, build_data(config))
+    except ConfigError as error:
+        raise RunError(f"{path}: {printable(error)}") from error
+
+
+def _load_weights(model: Architecture, path: Path) -> None:
+    checkpoint = read_checkpoint(path)
+    prefix = "architecture."
+    named = {str(name): value for name, value in checkpoint["state_dict"].items()}
+    weights = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+    check_weights(weights, model, path)
+    model.load_state_dict(weights)

@@ -1,0 +1,197 @@
+"""The files and folders of a run."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_exp.config.replay import trust_words
+from vae_exp.config.stored import read_words
+from vae_exp.errors import RunError
+from vae_exp.lock import alone
+from vae_exp.results.files import known, write_atomically
+from vae_exp.results.flags import recorded_flags
+from vae_exp.results.summary import known_results
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run."""
+
+    path: Path
+
+    def __init__(self, path: str | Path) -> None:
+        object.__setattr__(self, "path", Path(path))
+
+    @property
+    def name(self) -> str:
+        """The name of the run: its experiment and its folder."""
+        return f"{self.path.absolute().parent.name}/{self.path.absolute().name}"
+
+    @property
+    def go_on(self) -> str:
+        """The shell command that resumes the run."""
+        recorded = known(read_words, self.overrides) if self.overrides.exists() else None
+        trust = trust_words(recorded or [])
+        return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *trust])
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that the run was started with, if its config depends on them."""
+        return recorded_flags(self.config.with_name("hydra.yaml"))
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / ".hydra" / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """The overrides from the command line."""
+        return self.path / ".hydra" / "overrides.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `last.ckpt` and `best.ckpt`. It exists as soon as the run has begun."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint that a resume starts from, with the model that the results belong to."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """The table with one row per evaluation."""
+        return self.path / "metrics.csv"
+
+    @property
+    def results(self) -> Path:
+        """The final results, one flat JSON object. It is written last."""
+        return self.path / "results.json"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the pictures."""
+        return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows everything in the run directory."""
+        return self.path / "report.html"
+
+    def words(self) -> list[str]:
+        """Read the overrides that the run was started with.
+
+        Raises:
+            RunError: The record cannot be read.
+        """
+        return read_words(self.overrides)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the run directory inside the `with` block.
+
+        Raises:
+            RunError: Another process is in it.
+        """
+        with alone(self.path, f"{self.path}: another process is in this run"):
+            yield
+
+    def is_taken(self) -> bool:
+        """Whether a process is in the run directory now."""
+        try:
+            with self.locked():
+                return False
+        except RunError:
+            return True
+
+    def claim(self) -> None:
+        """Claim the directory for a new run. A run that failed without a checkpoint may start again in its directory.
+
+        Raises:
+            RunError: The directory already holds a run, the results of a run, or a sweep.
+        """
+        if (self.path / "multirun.yaml").exists():
+            raise RunError(f"{self.path}: holds a sweep. Name another folder (hydra.run.dir=…)")
+        if self.holds_results() and not self.holds_a_run():
+            raise RunError(
+                f"{self.path}: holds the results of a run already, which has no checkpoint to go on from. Name another "
+                "folder (hydra.run.dir=…)"
+            )
+        self.claim_again()
+
+    def claim_again(self) -> None:
+        """Claim the directory of a sweep's job. A job without a checkpoint that is not completed may start again.
+
+        Raises:
+            RunError: The job has a checkpoint to resume from, or is completed.
+        """
+        if self.holds_a_run() or self.is_completed():
+            raise RunError(
+                f"{self.path}: holds a run already. Go on with it (resume={self.path}) or name another folder"
+            )
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+
+    def holds_a_run(self) -> bool:
+        """Whether there is a checkpoint to resume from, the run's own or a stage's."""
+        stages = self.path.glob("*/checkpoints/last.ckpt") if self.config.exists() else []
+        return self.last_checkpoint.exists() or any(stages)
+
+    def holds_results(self) -> bool:
+        """Whether the run was evaluated or has results, with or without a checkpoint."""
+        results = known_results(self.results)
+        evaluated = self.metrics.exists() and self.metrics.stat().st_size > 0
+        return evaluated or results.get("status") == "completed" or bool(results.get("samples"))
+
+    def is_completed(self) -> bool:
+        """Whether the results have the status `completed`."""
+        return known_results(self.results).get("status") == "completed"
+
+    def write_record(self, config: DictConfig, hydra: DictConfig) -> None:
+        """Write the record of a run: config and overrides with interpolations resolved, and Hydra's own config."""
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
+        overrides = [_resolved(override, config) for override in overrides_without_resume(hydra)]
+        write_atomically(self.overrides, OmegaConf.to_yaml(overrides))
+        write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write `results.json` atomically."""
+        write_atomically(self.results, json.dumps(results, indent=2) + "\n")
+
+
+def hint(path: str | Path) -> str:
+    """Return the end of a message about a path that is not a run directory: it is a sweep, or a folder inside a run."""
+    if (Path(path) / "multirun.yaml").exists():
+        return ". It is the directory of a sweep: name one of its jobs"
+    outer = (folder for folder in Path(path).parents if RunDirectory(folder).config.exists())
+    return "".join(f". Did you mean {folder}?" for folder in islice(outer, 1))
+
+
+def _resolved(override: str, config: DictConfig) -> str:
+    """Resolve the interpolations of an override, because interpolations in a stored override are refused."""
+    key, _, text = override.partition("=")
+    if "${" not in text:
+        return override
+    value = OmegaConf.select(config, key.lstrip("+"))
+    if isinstance(value, str):
+        escaped = value.replace("'", "\\'")
+        return f"{key}='{escaped}'"
+    return f"{key}={value}" if isinstance(value, bool | int | float) else override
+
+
+def overrides_without_resume(hydra: DictConfig) -> list[str]:
+    """Return the overrides of a job without `resume=` and `trust=`."""
+    try:
+        overrides = list(hydra.overrides.task)
+    except OmegaConfBaseException:  # an interpolation without a target; the check of the config reports it
+        overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[assignment]
+    return [override for override in overrides if not override.lstrip("+").startswith(("resume=", "trust="))]

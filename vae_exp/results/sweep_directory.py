@@ -1,0 +1,135 @@
+"""The files of a sweep: one run directory per job, and the record of the sweep's command line and config."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from vae_exp.config.replay import trust_words
+from vae_exp.config.stored import Damaged, read_yaml
+from vae_exp.errors import RunError, nearest_first
+from vae_exp.lock import alone
+from vae_exp.results.files import known
+from vae_exp.results.flags import recorded_flags
+
+READ = ("overrides", "runtime", "sweeper")
+"""The entries of Hydra's own config that are read from the record."""
+
+
+@dataclass(frozen=True)
+class SweepDirectory:
+    """The files of one sweep."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """The composed config that the sweep was started with. The file has the same name as in Hydra's own sweeper."""
+        return self.path / "multirun.yaml"
+
+    @property
+    def proposals(self) -> Path:
+        """For a search: the values of every job that was proposed so far."""
+        return self.path / "proposals.json"
+
+    @property
+    def jobs(self) -> Path:
+        """For a grid: the values of every job, kept because some can be random, as in `seed=shuffle(range(3))`."""
+        return self.path / "jobs.json"
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the sweep is a search, which proposes jobs one after another, and not a grid."""
+        return self.proposals.exists()
+
+    @property
+    def go_on(self) -> str:
+        """The shell command that resumes the sweep."""
+        recorded = known(lambda _: self.words(), self.record) if self.record.exists() else None
+        trust = trust_words(recorded or [])
+        return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}", *trust])
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that the sweep was started with, if its config depends on them."""
+        return recorded_flags(self.record)
+
+    def recorded(self) -> dict[str, Any]:
+        """Read the composed config that the sweep was started with, or return {} if there is no record.
+
+        The values are plain; interpolations are text.
+
+        Raises:
+            RunError: The record cannot be read.
+        """
+        config = read_yaml(self.record) if self.record.exists() else {}
+        if not isinstance(config, dict):
+            raise Damaged(f"{self.record}: cannot be read: it is no config")
+        return config
+
+    def hydra(self) -> dict[str, Any]:
+        """Read Hydra's own config at the start of the sweep. The values are plain; interpolations are text.
+
+        Raises:
+            RunError: The directory contains no sweep, or the record is damaged.
+        """
+        if not self.record.exists():
+            beside = [str(record.parent) for record in self.path.parent.glob(f"*/{self.record.name}")]
+            nearest = "".join(f". Did you mean {name}?" for name in nearest_first(str(self.path), beside)[:1])
+            if (self.path / ".hydra").exists():
+                nearest = f". It is a run: resume={self.path}"
+            missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
+            raise RunError(missing + nearest)
+        hydra = self.recorded().get("hydra")
+        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in READ):
+            raise Damaged(f"{self.record}: cannot be read: it is no record of a sweep")
+        return hydra
+
+    def words(self) -> list[str]:
+        """Read the overrides that the sweep was started with.
+
+        Raises:
+            RunError: The directory contains no sweep, or the record is damaged.
+        """
+        return [*self._words("hydra"), *self.task()]
+
+    def task(self) -> list[str]:
+        """Read the overrides of the experiment's config, without those of Hydra's own config.
+
+        Raises:
+            RunError: The directory contains no sweep, or the record is damaged.
+        """
+        return self._words("task")
+
+    def _words(self, group: str) -> list[str]:
+        """Read the overrides of a group: `hydra` or `task`."""
+        words = self.hydra()["overrides"].get(group)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise Damaged(f"{self.record}: cannot be read: hydra.overrides.{group} is no list of words")
+        return words
+
+    def varied(self) -> list[str]:
+        """Read the keys that the sweep gives several values, in the order of its overrides.
+
+        Raises:
+            RunError: The directory contains no sweep, or the record is damaged.
+        """
+        hydra = self.hydra()
+        words = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
+        parsed = OverridesParser.create().parse_overrides([*words, *self.task()])
+        last = {override.get_key_element(): override for override in parsed}
+        return [key.lstrip("+~") for key, override in last.items() if override.is_sweep_override()]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the sweep directory inside the `with` block.
+
+        Raises:
+            RunError: Another process is in it.
+        """
+        with alone(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
+            yield

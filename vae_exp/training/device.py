@@ -1,0 +1,10 @@
+"""Names of devices."""
+
+import platform
+
+import torch
+
+
+def name_of(device: torch.device) -> str:
+    """The name of a device for the results, such as `cpu (x86_64)`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"

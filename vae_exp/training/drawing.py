@@ -1,0 +1,50 @@
+"""The figures of a trained model."""
+
+from typing import Annotated
+
+import pytorch_lightning as pl
+import torch
+from annotated_types import Interval
+from pydantic import PositiveInt
+from pytorch_lightning.loggers import Logger
+
+from vae_exp.figures.portfolio import portfolio
+from vae_exp.results.files import replacing
+from vae_exp.results.run_directory import RunDirectory
+from vae_exp.training.evaluation import FEW_IMAGES
+from vae_exp.training.experiment import Experiment, experiment_of
+
+
+class DrawFigures(pl.Callback):
+    """Draw every figure that the model has, once it is trained; save them and give them to the loggers.
+
+    Args:
+        images: How many test images are encoded for the latent scatter.
+        manifold_side: Images per side of the manifold of two latents.
+    """
+
+    def __init__(self, images: PositiveInt = 5000, manifold_side: Annotated[int, Interval(gt=0, le=200)] = 20) -> None:
+        self.images = images
+        self.manifold_side = manifold_side
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw."""
+        experiment = experiment_of(trainer)
+        self.draw(experiment, RunDirectory(trainer.default_root_dir), trainer.loggers)
+
+    def draw(self, experiment: Experiment, directory: RunDirectory, loggers: list[Logger]) -> None:
+        """Draw from generators of its own, so that drawing leaves no trace."""
+        model = experiment.architecture.eval()
+        images = self.images if model.amortized else min(self.images, FEW_IMAGES)
+        x, y = next(iter(experiment.data.evaluation_batches("test", images)))
+        title = f"{directory.name}, $N_z$ = {model.latent_dim}, {experiment.samples_seen:,} samples"
+        with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
+            torch.manual_seed(experiment.seed)
+            for name, figure in portfolio(model, (x, y), title, self.manifold_side):
+                path = directory.figures / f"{name}.png"
+                with replacing(path) as file:
+                    figure.savefig(file, dpi=150, bbox_inches="tight")
+                for logger in loggers:
+                    if hasattr(logger, "log_image"):
+                        logger.log_image(f"figures/{name}", [str(path)])
+        model.train()

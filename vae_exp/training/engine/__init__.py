@@ -1,0 +1,1 @@
+"""How updates are computed: eager, compiled, captured. Imports no Lightning."""

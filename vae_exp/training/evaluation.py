@@ -1,0 +1,216 @@
+"""Evaluations at log-spaced sample counts."""
+
+import math
+from typing import Annotated, Any
+
+import pytorch_lightning as pl
+import torch
+from annotated_types import Interval
+from pydantic import PositiveFloat, PositiveInt
+from pytorch_lightning.callbacks import EarlyStopping
+
+from vae_exp.architecture import Generative
+from vae_exp.dataset.binarization import grey
+from vae_exp.errors import ConfigError, Diverged, nearest_first
+from vae_exp.evaluation import evaluate
+from vae_exp.evaluation.divergence import TIMES_WORSE, diverged
+from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
+from vae_exp.results.metrics import MetricsTable
+from vae_exp.results.run_directory import RunDirectory
+from vae_exp.training.experiment import Experiment, experiment_of
+from vae_exp.training.stopping import begin_again
+
+FEW_IMAGES = 1000
+"""Where each image's posterior is sought on its own: as many as in Figure 3 of arXiv 1312.6114."""
+
+COLUMNS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second")
+"""Of a row, beside the metrics of each split."""
+
+
+def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
+    """The counts ⌈10^(k/per_decade)⌉ in the last `decades` before the budget, and the budget itself.
+
+    The counts do not depend on the budget, so that runs of different lengths meet at the same points.
+    """
+    first = math.ceil(per_decade * (math.log10(samples) - decades) - 1e-9)
+    last = math.floor(per_decade * math.log10(samples) + 1e-9)
+    return sorted(
+        {min(math.ceil(10 ** (k / per_decade) - 1e-6), samples) for k in range(max(first, 0), last + 1)} | {samples}
+    )
+
+
+class Evaluate(pl.Callback):
+    """Evaluate every split at log-spaced sample counts; write `metrics.csv` and every logger.
+
+    To the other callbacks an evaluation is Lightning's validation: they find its row in `trainer.callback_metrics`
+    and are called as there, without gradients. What they draw leaves no trace in the training.
+
+    Args:
+        per_decade: Evaluations per tenfold of samples.
+        decades: How far before the end of the budget they start.
+        batch_size: Images per batch of an evaluation.
+        images: The first so many of each split; None for all, or for 1000 where there is no encoder and
+            Hamiltonian Monte Carlo has to find the posterior of every one.
+        marginal_likelihood: Estimate log p(x) too, by posterior samples (arXiv 1312.6114, appendix D); for fewer than
+            five latents.
+    """
+
+    def __init__(
+        self,
+        per_decade: Annotated[int, Interval(gt=0, le=1000)] = 4,
+        decades: PositiveFloat = 1.0,
+        batch_size: PositiveInt = 1000,
+        images: PositiveInt | None = None,
+        marginal_likelihood: bool = False,
+    ) -> None:
+        self.per_decade = per_decade
+        self.decades = decades
+        self.batch_size = batch_size
+        self.images = images
+        self.marginal_likelihood = marginal_likelihood
+        self.evaluation_seconds = 0.0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Say where executions have to end.
+
+        Raises:
+            ConfigError: log p(x) is asked for, and the model is no VAE or has too many latents.
+        """
+        experiment = experiment_of(trainer)
+        model = experiment.architecture
+        if self.marginal_likelihood and (not isinstance(model, Generative) or model.latent_dim > MOST_LATENTS):
+            has = f"architecture.latent_dim={model.latent_dim}"
+            if not isinstance(model, Generative):
+                has = "no prior" if model.prior is None else "a label among its latents"
+            raise ConfigError(
+                f"callbacks.evaluate.marginal_likelihood=true: is for a VAE with at most {MOST_LATENTS} latents; this "
+                f"model has {has}"
+            )
+        experiment.end_executions_at(evaluation_points(experiment.samples, self.per_decade, self.decades))
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget rows that were written after the checkpoint that the run goes on from."""
+        experiment = experiment_of(trainer)
+        self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
+        self._goals = [goal for goal in experiment.goals if goal > experiment.samples_seen]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Evaluate where a point is reached."""
+        experiment = experiment_of(trainer)
+        if not self._goals or experiment.samples_seen < self._goals[0]:
+            return
+        self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
+        self._evaluate(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Evaluate where a callback stopped the run between two points."""
+        experiment = experiment_of(trainer)
+        if trainer.should_stop and experiment.metrics.get("samples") != experiment.samples_seen:
+            self._evaluate(trainer)
+
+    def names(self, experiment: Experiment) -> list[str]:
+        """Of the metrics of a row, found by evaluating two images of each split."""
+        model, data = experiment.architecture, experiment.data
+        found = [
+            evaluate(model, data.evaluation_batches(split, 2, 2), 0, self.marginal_likelihood) for split in data.splits
+        ]
+        # the first images of a split may have no label
+        of_any_split = dict.fromkeys(name for values in found for name in ("images", *values))
+        return [*COLUMNS, *(f"{split}/{name}" for split in data.splits for name in of_any_split)]
+
+    def _evaluate(self, trainer: pl.Trainer) -> None:
+        """One row; the callbacks hear of it as of a validation."""
+        experiment = experiment_of(trainer)
+        _call(trainer, "on_validation_start")
+        _call(trainer, "on_validation_epoch_start")
+        row = self._row(experiment)
+        experiment.evaluated(row)
+        self._table.append(row)
+        experiment.log_row(row)
+        _check_finite(experiment, row)
+        if experiment.samples_seen >= experiment.samples:
+            self._check_end(experiment, row)
+        trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()})
+        _call(trainer, "on_validation_epoch_end")
+        _check_monitored(trainer)
+        _call(trainer, "on_validation_end")
+
+    def _row(self, experiment: Experiment) -> dict[str, float]:
+        row: dict[str, float] = {}
+        model, began = experiment.architecture, experiment.clock.seconds
+        images = self.images or (None if model.amortized else FEW_IMAGES)
+        for split in experiment.data.splits:
+            batches = experiment.data.evaluation_batches(split, self.batch_size, images)
+            values = evaluate(model, batches, marginal_likelihood=self.marginal_likelihood)
+            row |= {f"{split}/images": len(batches.images)}
+            row |= {f"{split}/{name}": value for name, value in values.items()}
+        seconds = experiment.clock.seconds
+        self.evaluation_seconds += seconds - began
+        row["steps_per_second"] = experiment.steps / (seconds - self.evaluation_seconds)
+        return {
+            "samples": experiment.samples_seen,
+            "step": experiment.steps,
+            "epoch": experiment.samples_seen / len(experiment.data.splits["train"]),
+            "seconds": seconds,
+            "evaluation_seconds": self.evaluation_seconds,
+            **row,
+        }
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let callbacks that count evaluations go on counting."""
+        begin_again(trainer.callbacks, checkpoint)  # type: ignore[attr-defined]
+
+    def _check_end(self, experiment: Experiment, row: dict[str, float]) -> None:
+        """Raise Diverged where the last numbers are finite and absurd; before the end they may still recover."""
+        x = grey(experiment.data.splits["train"][: self.batch_size].pixels)
+        absurd = diverged(row, experiment.architecture, x)
+        if absurd:
+            values = ", ".join(f"{name} = {value:.3g}" for name, value in absurd.items())
+            raise Diverged(
+                f"The training ends with {values} nats per image: more than {TIMES_WORSE:,} times what a model costs "
+                f"that has learned nothing. {experiment.advice()}"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The clock, so that a resumed run counts all of its time."""
+        return {"evaluation_seconds": self.evaluation_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the clock."""
+        self.evaluation_seconds = state_dict["evaluation_seconds"]
+
+
+def _call(trainer: pl.Trainer, hook: str) -> None:
+    """Call one of the hooks of a validation, as Lightning does around its own."""
+    experiment = experiment_of(trainer)
+    device, training = experiment.device, experiment.architecture.training
+    experiment.architecture.eval()
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            getattr(callback, hook)(trainer, experiment)
+    experiment.architecture.train(training)
+
+
+def _check_monitored(trainer: pl.Trainer) -> None:
+    """Only now is it known what a user's callback logs."""
+    names = trainer.callback_metrics
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.strict and callback.monitor not in names:
+            nearest = nearest_first(callback.monitor, names)
+            raise ConfigError(
+                f"callbacks: nothing logs {callback.monitor}, which EarlyStopping monitors. Did you mean {nearest[0]}? "
+                f"Allowed: {', '.join(nearest)}"
+            )
+
+
+def _check_finite(experiment: Experiment, row: dict[str, float]) -> None:
+    wrong = [name for name, value in row.items() if not math.isfinite(value)]
+    if wrong:
+        raise Diverged(
+            f"The evaluation is not finite at step {experiment.steps:,} ({experiment.samples_seen:,} samples): "
+            f"{', '.join(wrong)}. {experiment.advice()}"
+        )

@@ -1,0 +1,358 @@
+"""The LightningModule: terms → weighted loss → optimizer."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from vae_exp.architecture import Architecture
+from vae_exp.config.formats import FORMAT
+from vae_exp.dataset import Dataset
+from vae_exp.dataset.batches import Execution, TrainingStream
+from vae_exp.dataset.serving import Counts
+from vae_exp.dataset.shard import Shard
+from vae_exp.network.linear import product_library
+from vae_exp.results.checkpoint import STATE
+from vae_exp.training import generators
+from vae_exp.training.clock import Clock
+from vae_exp.training.device import name_of
+from vae_exp.training.distributed import broadcast_weights
+from vae_exp.training.engine import gradients
+from vae_exp.training.engine.captured import (
+    GRAPHS_PER_EXECUTION,
+    UPDATES_PER_GRAPH,
+    Captured,
+    Update,
+    cuda_graph,
+    matmul_precision,
+    refuse,
+    why_not_captured,
+)
+from vae_exp.training.engine.gradients import Loss
+from vae_exp.training.losses import check_finite
+from vae_exp.training.stopping import stopped_by
+from vae_exp.training.weight_prior import with_weight_prior
+
+log = logging.getLogger(__name__)
+
+
+class Experiment(pl.LightningModule):
+    """Trains one architecture on a budget of images.
+
+    A checkpoint holds the number of images seen and the state of every random number generator. From these, the data
+    stream, the evaluations and the budget continue exactly where they were; Lightning's own counters are not needed.
+
+    Args:
+        architecture: The model.
+        data: The images that it is trained and evaluated on.
+        optimizer: Builds an optimizer from parameter groups.
+        weight_prior: Precision of the Gaussian prior on the weights, p(θ) = N(0, I/weight_prior).
+        samples: The budget, in training images evaluated.
+        seed: The seed of the data stream.
+        config: The config as YAML. It is kept in checkpoints: a run is only resumed with the same config.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        data: Dataset,
+        optimizer: Callable[[Any], Optimizer],
+        weight_prior: float,
+        samples: int,
+        seed: int,
+        config: str = "",
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.data = data
+        self.optimizer = optimizer
+        self.weight_prior = weight_prior
+        self.samples = samples
+        self.seed = seed
+        self.config = config
+        self.samples_seen = 0
+        self.steps = 0
+        self.clock = Clock()
+        self.trained_on: str | None = None
+        """The device, in words; None before `place`."""
+        self.computation: dict[str, Any] = {"compiled": None, "engine": None, "product": None}
+        """Whether the latest updates were compiled, which engine ran them, and which library computed the products."""
+        self.metrics: dict[str, float] = {}
+        """The latest evaluation."""
+        self.goals: Sequence[int] = ()
+        """The sample counts at which an execution has to end; set by `end_executions_at`."""
+        self.shard = Shard()
+        """The part of every batch that this process trains on."""
+        self._captured: Captured | None = None
+        self._gradients: gradients.Eager | gradients.Compiled = gradients.Eager(self)
+        self._stop_requested = False
+        self.stopped_by: str | None = None
+        """The callback that stopped the run before the end of its budget, and the reason."""
+        self._generators: Mapping[str, Any] | None = None
+        """The states of the generators in the checkpoint that the run goes on from."""
+        self.weights: Mapping[str, float] = {}
+        """The weight of each term in the loss; set by `prepare`."""
+        self.automatic_optimization = False  # a Lightning step runs many updates
+
+    def setup(self, stage: str) -> None:
+        """Load the images onto the training device, unless they are there."""
+        if not self.data.splits:
+            self.data.load(self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> TrainingStream:
+        """Return the batches of the rest of the budget. A resumed run continues with the image after the last one."""
+        images, serving = self.data.splits["train"], self.architecture.serving
+        if self.data.counts.labelled == len(images):
+            serving = replace(serving, labelled=0)
+        return TrainingStream(
+            images,
+            self.data.binarize,
+            self._batch_size(),
+            self.samples_seen,
+            self.samples,
+            self.seed,
+            self.updates_per_execution,
+            self.goals,
+            serving,
+            self.shard,
+        )
+
+    def forward(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
+        """Compute the loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,).
+            counts: The weight of each image, (B,); None for 1 each.
+        """
+        terms = self.architecture.terms(x, y)
+        if counts is not None:
+            terms = {name: counts * term for name, term in terms.items()}
+        terms = {name: term.mean() for name, term in terms.items()}
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum(), terms
+
+    def on_fit_start(self) -> None:
+        """Prepare the architecture and choose an engine."""
+        broadcast_weights(self.shard, self)
+        self.prepare(self.data.counts)
+        self._choose_engine()
+
+    def prepare(self, counts: Counts) -> None:
+        """Get ready to train on this many images, before the first one is seen."""
+        self.architecture.prepare(counts.images)
+        self.weights = self.architecture.weights(counts)
+
+    def _choose_engine(self) -> None:
+        trainer: Any = self.trainer
+        optimizer, captured = trainer.optimizers[0], trainer.engine in ("auto", "captured")
+        reason = why_not_captured(self.device, self.architecture.amortized, self.shard.size, optimizer)
+        if reason and trainer.engine == "captured":
+            raise refuse(reason)
+        compiled = trainer.compiles
+        if compiled is None:
+            compiled = gradients.is_repaid(self, self.samples // self._batch_size())
+        eager = gradients.Eager(self)
+        self._gradients = gradients.Compiled(self, required=bool(trainer.compiles)) if compiled else eager
+        clip, parameters = trainer.largest_gradient_norm, list(self.architecture.parameters())
+        on_gpu = compiled and self.device.type == "cuda"  # on a CPU the optimizer is a single kernel anyway
+        self._update = Update(self._gradients, parameters, optimizer, self.shard, clip, on_gpu)
+        # a batch of another size would need a compilation of its own
+        self._update_on_rest = Update(eager, parameters, optimizer, self.shard, clip)
+        serve = self.train_dataloader().serve
+        if captured and not reason:
+            required = trainer.engine == "captured"
+            self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
+        float32, precision = trainer.precision == "32-true", trainer.float32_matmul_precision
+        self._product = product_library(self, self._batch_size(), self.device) if float32 else "bfloat16"
+        if precision != "highest":
+            self._product += f", {precision} precision"
+
+    def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
+        """Update the weights once per batch by the loss Σ weightₖ · mean(termₖ), nats per image.
+
+        Returns:
+            The mean `loss` of the updates, for callbacks; empty if there was no update.
+
+        Raises:
+            Diverged: A loss is not finite.
+        """
+        began, seen = time.perf_counter(), self.samples_seen
+        trainer: Any = self.trainer
+        with matmul_precision(trainer.float32_matmul_precision):
+            losses = list(self._updates(batches))
+        self.computation = {"compiled": self._gradients.engine != "eager", "engine": self._engine()}
+        self.computation["product"] = self._product
+        if batch_idx == 0:
+            log.info("Updates by %s, matrix products by %s", *list(self.computation.values())[1:])
+        # this waits for the device, once per execution
+        if not losses:
+            return {}
+        updates = torch.cat(losses).double().cpu()
+        speed = (self.samples_seen - seen) / (time.perf_counter() - began)
+        self._report(self._update.names or self._update_on_rest.names, updates, speed)
+        return {"loss": updates[:, 0].mean()}
+
+    def _updates(self, batches: Execution) -> Iterator[Tensor]:
+        """Yield the losses of each update, (1, 1 + terms), or of each block of K updates, (K, 1 + terms)."""
+        if self._captured is not None:
+            for block in batches.blocks(UPDATES_PER_GRAPH):
+                losses = self._captured(block)
+                self.samples_seen += block.numel()
+                self.steps += len(block)
+                yield losses
+                if self._stop_requested:
+                    return
+        batch_size = self._batch_size()
+        for x, y, index, counts in batches:
+            size, count = self._sizes(batch_size)
+            whole = not self.architecture.serving.undivided or (self.samples_seen + count) % batch_size == 0
+            if whole and self.architecture.e_step(x, y, index):
+                losses = (self._update if size == batch_size else self._update_on_rest)(x, y, counts, size)
+                self.steps += 1
+                yield losses[None]
+            self.samples_seen += count
+            if self._stop_requested:
+                return
+
+    @property
+    def updates_per_execution(self) -> int:
+        """The number of updates between two waits for the device; many if a GPU runs captured updates."""
+        asked: int | None = getattr(self.trainer, "steps_per_execution", 1)
+        return asked or UPDATES_PER_GRAPH * (GRAPHS_PER_EXECUTION if self._captured else 1)
+
+    def _engine(self) -> str:
+        kernels = self._gradients.engine
+        return kernels if self._captured is None or self._captured.failed else f"CUDA graph, {kernels}"
+
+    def configure_optimizers(self) -> Optimizer:
+        """Build the optimizer, with the prior on the weights as a weight decay."""
+        groups = with_weight_prior(self.architecture, self.weight_prior / self.data.counts.images)
+        return self.optimizer(groups)
+
+    def log_row(self, row: dict[str, float]) -> None:
+        """Log metrics to every logger, against the number of images seen."""
+        for logger in self.loggers:
+            logger.log_metrics({"samples": self.samples_seen, **row}, step=self.steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the progress of the run and the states of the generators."""
+        checkpoint.pop("loops", None)
+        checkpoint[STATE] = {
+            "format": FORMAT,
+            "config": self.config,
+            "samples_seen": self.samples_seen,
+            "steps": self.steps,
+            "seconds": self.clock.seconds,
+            "metrics": self.metrics,
+            "stopped_by": self._stopped_by(),
+            "computation": self.computation,
+            **generators.state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the progress of the run. The generators are restored when training starts."""
+        self.samples_seen = checkpoint[STATE]["samples_seen"]
+        self.steps = checkpoint[STATE]["steps"]
+        self.clock = Clock(checkpoint[STATE]["seconds"])
+        self.metrics = checkpoint[STATE]["metrics"]
+        self.stopped_by = checkpoint[STATE].get("stopped_by")
+        self.computation |= checkpoint[STATE].get("computation", {})  # missing in old checkpoints
+        self._generators = checkpoint[STATE]
+
+    def on_train_start(self) -> None:
+        """Start the clock and restore the generators, after everything that may have drawn from them."""
+        self.stopped_by = None  # a run that was stopped continues
+        self.clock.start()
+        if self._generators is not None:
+            generators.restore(self._generators)
+        if self.shard.rank:  # this process has other images than the first one, so it draws other latents
+            generators.seed(self.seed, self.shard.rank, self.samples_seen)
+
+    def on_train_epoch_end(self) -> None:
+        """Stop the clock: drawing figures is not training."""
+        self.clock.stop()
+
+    def teardown(self, stage: str) -> None:
+        """Note which callback stopped the run; it may have done so before the first update."""
+        self.clock.stop()
+        self.stopped_by = self._stopped_by()
+
+    def place(self, device: torch.device, processes: int) -> None:
+        """Move to the device that trains.
+
+        Args:
+            device: The device of this process.
+            processes: The number of processes that train.
+        """
+        self.to(device)
+        self.trained_on = name_of(device) + (f" × {processes}" if processes > 1 else "")
+
+    def join(self, shard: Shard) -> None:
+        """Take this shard of every batch from now on."""
+        self.shard = shard
+
+    def end_executions_at(self, goals: Sequence[int]) -> None:
+        """Let executions end at these sample counts, so that the model can be evaluated there."""
+        self.goals = goals
+
+    def evaluated(self, row: dict[str, float]) -> None:
+        """Keep the latest evaluation, for checkpoints and results."""
+        self.metrics = row
+
+    def stop(self) -> None:
+        """End after the current update."""
+        self._stop_requested = True
+
+    def _stopped_by(self) -> str | None:
+        return stopped_by(self.trainer) if self.samples_seen < self.samples else None
+
+    def _sizes(self, batch_size: int) -> tuple[int, int]:
+        """Return the size of the next batch, and how many of its images have not been counted yet.
+
+        If the budget ends inside an undivided batch, the images up to there are counted but there is no update. The
+        update follows if a larger budget brings the rest of the batch.
+        """
+        left = self.samples - self.samples_seen
+        if not self.architecture.serving.undivided:
+            return min(batch_size, left), min(batch_size, left)
+        return batch_size, min(batch_size - self.samples_seen % batch_size, left)
+
+    def _batch_size(self) -> int:
+        return self.data.training_batch_size(self.architecture.serving)
+
+    def advice(self) -> str:
+        """Say what the user can try if a number is not finite."""
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return (
+            f"Try a smaller optimizer.lr (now {lr:g}), another network.init_std, or with a Gaussian likelihood a "
+            "larger likelihood.min_std"
+        )
+
+    def _report(self, names: list[str], losses: Tensor, samples_per_second: float) -> None:
+        """Check the losses of an execution, (updates, names), and log their means.
+
+        The norm of the last update's gradient, as the optimizer received it, is logged with them.
+
+        Raises:
+            Diverged: A loss is not finite.
+        """
+        check_finite(names, losses, self.steps - len(losses) + 1, self.advice())
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.steps // every > (self.steps - len(losses)) // every:
+            means = dict(zip(names, losses.mean(0).tolist(), strict=True))
+            norm = get_total_norm([p.grad for p in self.architecture.parameters() if p.grad is not None])
+            self.log_row({**means, "gradient_norm": norm.item(), "samples_per_second": samples_per_second})
+
+
+def experiment_of(trainer: pl.Trainer) -> Experiment:
+    """Return the experiment that a trainer trains."""
+    experiment = trainer.lightning_module
+    assert isinstance(experiment, Experiment)
+    return experiment

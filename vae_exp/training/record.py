@@ -1,0 +1,76 @@
+"""The results of a run: what ran, how it ended, its numbers, on what."""
+
+import math
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_exp.config.flatten import flat
+from vae_exp.config.formats import FORMAT
+from vae_exp.results.run_directory import overrides_without_resume
+from vae_exp.training.experiment import Experiment
+
+IDENTITY = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer")
+PARTS = (*IDENTITY, "weight_prior")
+PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
+
+
+def results_of(
+    config: DictConfig, hydra: DictConfig, experiment: Experiment | None, status: str, error: str | None
+) -> dict[str, Any]:
+    """One flat object: what ran, how it ended, the latest metrics and at how many samples, on what."""
+    metrics = {} if experiment is None else dict(experiment.metrics)
+    for name in ("step", "epoch", "seconds"):
+        metrics.pop(name, None)
+    try:
+        values = flat(config)
+    except OmegaConfBaseException:  # which is what went wrong
+        values = {}
+    results: dict[str, Any] = {"format": FORMAT, "status": status, "error": error, "name": values.get("name")}
+    results["overrides"] = overrides_without_resume(hydra)
+    results |= {group: hydra.runtime.choices.get(group) for group in IDENTITY}
+    results |= {
+        "latent_dim": values.get("architecture.latent_dim"),
+        "seed": values.get("seed"),
+        "budget": values.get("samples"),
+    }
+    results |= {
+        "stopped_by": experiment.stopped_by if experiment else None,
+        "samples": experiment.samples_seen if experiment else 0,
+        "step": experiment.steps if experiment else 0,
+        "evaluated_at": metrics.pop("samples", None),
+        "train/bound": None,  # stays so for an architecture that has none, or before the first evaluation
+        "test/bound": None,
+        "bounds": experiment.architecture.bounds if experiment and experiment.architecture.prior is not None else None,
+        **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
+        "train_seconds": experiment.clock.seconds if experiment else 0.0,
+        "device": experiment.trained_on if experiment else None,
+        **(experiment.computation if experiment else {}),
+        "threads": torch.get_num_threads(),
+        "git_revision": _git_revision(),
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "version/python": platform.python_version(),
+    }
+    results |= {f"version/{package}": version(package) for package in PACKAGES}
+    return results | {key: value for key, value in values.items() if key.split(".")[0] in PARTS}
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout that this code runs from, `+` where it was changed; None when installed."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        git = ["git", "-C", str(root)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed.stdout.strip() else "")

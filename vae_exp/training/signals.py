@@ -1,0 +1,63 @@
+"""The end of a run at SIGINT and SIGTERM."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+
+from vae_exp.errors import Interrupted
+from vae_exp.results.run_directory import RunDirectory
+from vae_exp.training.experiment import experiment_of
+
+
+class StopOnSignal(pl.Callback):
+    """At SIGINT or SIGTERM finish the step, save, and end with directions; a second signal ends at once."""
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over; outside the main thread a launcher has its own way to stop its jobs."""
+        if threading.current_thread() is threading.main_thread():
+            self._experiment = experiment_of(trainer)
+            self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End between two steps."""
+        experiment = experiment_of(trainer)
+        if self.received is not None and experiment.samples_seen < experiment.samples:
+            directory = RunDirectory(trainer.default_root_dir)
+            trainer.save_checkpoint(directory.last_checkpoint)
+            raise Interrupted(
+                self.received,
+                f"Interrupted after {experiment.samples_seen:,} of {experiment.samples:,} samples; all is saved. "
+                f"Go on with:\n  {directory.go_on}",
+            )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The budget is spent: give the signals back before the figures are drawn, which a resumed run can do too."""
+        self._give_back()
+        if self.received is not None:
+            go_on = RunDirectory(trainer.default_root_dir).go_on
+            raise Interrupted(self.received, f"Interrupted before the figures; all is saved. Go on with:\n  {go_on}")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        self._experiment.stop()  # not only after the execution, which may be many updates
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

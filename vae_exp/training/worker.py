@@ -1,0 +1,30 @@
+"""`python -m vae_exp.training.worker`: a process that trains beside the one that the user started."""
+
+import sys
+from pathlib import Path
+
+from vae_exp.dataset.shard import Shard
+from vae_exp.errors import UserError
+from vae_exp.training.distributed import CONFIG, OVER, leave, meet
+from vae_exp.training.fit import prepare_worker
+
+
+def main() -> None:
+    """Train beside the process that the user started."""
+    directory, resumed, folder, size, rank = sys.argv[1:]
+    shard = Shard(int(rank), int(size))
+    try:
+        device, fit = prepare_worker(Path(directory), Path(folder) / CONFIG, shard, resumed=resumed == "1")
+        (Path(folder) / f"ready{rank}").touch()
+        meet(shard, device, folder)
+        fit()
+        leave()
+    except UserError:  # the first process has the same error and reports it
+        sys.exit(1)
+    except RuntimeError:  # the first process has left, for example because a signal or a callback stopped the run
+        if not (Path(folder) / OVER).exists():
+            raise
+
+
+if __name__ == "__main__":
+    main()
