@@ -305,20 +305,20 @@ def vae_exp(case: Case, device: str, pace: Pace, overrides: list[str]) -> None:
     import pytorch_lightning as pl
 
     from vae_exp.cli.main import main
-    from vae_exp.training import run as training
+    from vae_exp.training import fit as training
 
     class Paced(pl.Callback):
         def on_train_batch_end(self, trainer, experiment, *_):
             pace(experiment.steps - pace.done)
 
-    build = training._build_trainer
+    build = training.build_trainer
 
     def with_pace(*arguments):
         trainer = build(*arguments)
         trainer.callbacks.append(Paced())
         return trainer
 
-    training._build_trainer = with_pace
+    training.build_trainer = with_pace
     endless = ["samples=1000000000", "callbacks.evaluate.decades=0.01", f"trainer.accelerator={device}"]
     sys.argv = ["vae_exp", f"+experiment={case.experiment}", *endless, *overrides]
     main()

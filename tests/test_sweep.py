@@ -140,7 +140,7 @@ def test_the_wrong_folder_is_one_message(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         report.main()
     assert end.value.code == 1
-    assert "holds no run" in capsys.readouterr().err
+    assert "is the directory of neither a run nor a sweep" in capsys.readouterr().err
 
 
 def test_figure_2_is_a_sweep_beside_the_published_curves(run, directory):
