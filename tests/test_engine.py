@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vae_exp.results.metrics import read_metrics
-from vae_exp.training import experiment
 from vae_exp.training.engine import captured as engine
+from vae_exp.training.engine import choice
 
 QUICK = ["logger=none", "callbacks.figures=null", "optimizer.lr=0.002", "dataset.batch_size=5"]
 QUICK += ["network.hidden_sizes=[20]", "architecture.latent_dim=3", "callbacks.evaluate.decades=0.5"]
@@ -29,10 +29,10 @@ class Recorded:
 def captured(monkeypatch):
     """Let runs on the CPU take the captured path, seven updates at a time."""
     Recorded.made = 0
-    monkeypatch.setattr(experiment, "UPDATES_PER_GRAPH", 7)
-    monkeypatch.setattr(experiment, "cuda_graph", Recorded)
+    monkeypatch.setattr(choice, "UPDATES_PER_GRAPH", 7)
+    monkeypatch.setattr(choice, "cuda_graph", Recorded)
     why_not = engine.why_not_captured
-    monkeypatch.setattr(experiment, "why_not_captured", lambda device, *parts: why_not(torch.device("cuda"), *parts))
+    monkeypatch.setattr(choice, "why_not_captured", lambda device, *parts: why_not(torch.device("cuda"), *parts))
 
 
 def end(outcome):
@@ -113,7 +113,7 @@ def test_a_graph_that_cannot_be_made_is_done_without_or_refused(run, captured, m
         raise RuntimeError("not permitted\nin so many words")
 
     by_one = run("samples=1050", "trainer.engine=eager", *QUICK)
-    monkeypatch.setattr(experiment, "cuda_graph", fail)
+    monkeypatch.setattr(choice, "cuda_graph", fail)
     without = run("samples=1050", *QUICK)
     assert without.results["engine"] == "eager"
     assert "Training without a CUDA graph: not permitted" in without.out + without.err

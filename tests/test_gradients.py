@@ -51,7 +51,7 @@ MODELS = {
 
 
 COMPILED = partial(gradients.Compiled, required=True)
-ALSO_COMPILED = MODELS.keys() - {"vae", "cae", "deep tied ae", "m2"}
+ALSO_COMPILED = MODELS.keys() - {"vae", "cae", "deep tied ae", "m2", "Monte Carlo EM"}
 """The others are part of these or of another test, and each takes seconds to compile."""
 
 

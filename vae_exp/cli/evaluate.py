@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,16 +16,6 @@ from vae_exp.results.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from vae_exp.architecture import Architecture
-    from vae_exp.dataset import Dataset
-    from vae_exp.evaluation.marginal_likelihood import AnnealedEstimate, Estimate
-
-FEW_IMAGES = 1000
-"""Default number of images per split for a model without an encoder, which cannot encode them in one pass."""
-
-AT_ONCE = 100
-"""Number of images per batch."""
 
 USAGE = """\
 python -m vae_exp evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
@@ -98,8 +88,10 @@ def evaluate(
 
     from vae_exp.architecture import Generative
     from vae_exp.config.assembly import build_data
+    from vae_exp.evaluation.code import AT_ONCE, FEW_IMAGES, evaluate_code
     from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
     from vae_exp.evaluation.notes import ceiling, notes
+    from vae_exp.evaluation.standard_errors import over_chains, over_draws, over_images
     from vae_exp.likelihood import unvalidated
     from vae_exp.network.linear import fast_linear
     from vae_exp.results.load import load_run
@@ -122,7 +114,7 @@ def evaluate(
         most = images or (None if model.amortized else FEW_IMAGES)
         x, y = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
 
-        results = _of_the_code(model, data, (x, y), split)
+        results = evaluate_code(model, data, (x, y), split)
         if not isinstance(model, Generative):  # M2's classifier is not sampled from, and other models have no prior
             return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
         vae = model
@@ -132,127 +124,26 @@ def evaluate(
             yield from zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
 
         def weighted(k: int, n: int) -> dict[str, Any]:
-            return _of_draws([importance_weighted(vae, *batch, k) for batch in batches_of(n)])
+            return over_draws([importance_weighted(vae, *batch, k) for batch in batches_of(n)])
 
         results |= {"ceiling": ceiling(model, x), "notes": notes(model, x)}
-        results["bound"] = _over_images(torch.cat([model.bound(*batch) for batch in batches_of(len(x))]))
+        results["bound"] = over_images(torch.cat([model.bound(*batch) for batch in batches_of(len(x))]))
         for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
             results[f"L_{i}"] = weighted(i, len(x))
         if ais_images:
             estimates = [
                 annealed(vae, *batch, chains, temperatures, tolerance=tolerance) for batch in batches_of(ais_images)
             ]
-            results["ais"] = _of_draws(estimates) | _of_chains(estimates)
+            results["ais"] = over_draws(estimates) | over_chains(estimates)
             results[f"ais/L_{k}"] = weighted(k, ais_images)
         if hmc_images and model.latent_dim <= MOST_LATENTS:
             by_hmc = [
                 by_posterior_samples(vae, *batch, hmc_samples, begin_at=hmc_begin_at)
                 for batch in batches_of(hmc_images)
             ]
-            results["hmc"] = _of_draws(by_hmc)
+            results["hmc"] = over_draws(by_hmc)
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
     return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
-
-
-def _over_images(values: "Tensor") -> dict[str, Any]:
-    """Return the mean of an estimate (B,) and its standard error over the images, which is null for one image."""
-    import torch
-
-    deviation = values.double().std() if len(values) > 1 else torch.tensor(math.nan)
-    return {
-        "mean": values.double().mean().item(),
-        "standard_error": _or_none((deviation / len(values) ** 0.5).item()),
-        "images": len(values),
-    }
-
-
-def _of_draws(estimates: "Sequence[Estimate]") -> dict[str, Any]:
-    """Return the same, with the standard error of the mean over the draws. The draws of each image are independent."""
-    import torch
-
-    errors = torch.cat([estimate.error for estimate in estimates]).double()
-    over_draws = _or_none((errors.square().sum().sqrt() / len(errors)).item())
-    return _over_images(torch.cat([estimate.value for estimate in estimates])) | {"error_over_draws": over_draws}
-
-
-def _of_chains(estimates: "Sequence[AnnealedEstimate]") -> dict[str, Any]:
-    """Return the diagnostics of annealed importance sampling over the images."""
-    import torch
-
-    spread = torch.cat([estimate.spread for estimate in estimates]).double()
-    return {
-        "spread_over_chains": _or_none(spread.mean().item()),
-        "temperatures": max(estimate.temperatures for estimate in estimates),
-        "changed_by_doubling": _or_none(max((estimate.change for estimate in estimates), key=abs)),
-    }
-
-
-def _or_none(value: float) -> float | None:
-    """Replace NaN and infinities by None: JSON has no such numbers."""
-    return value if math.isfinite(value) else None
-
-
-def _of_the_code(
-    model: "Architecture", data: "Dataset", examples: "tuple[Tensor, Tensor]", split: str
-) -> dict[str, Any]:
-    """Evaluate the codes of a split's images, also with the codes of the training images."""
-    import torch
-
-    from vae_exp.evaluation.active_units import active_units
-    from vae_exp.evaluation.pca import directions, principal_angles, principal_components
-    from vae_exp.evaluation.representation import (
-        jacobian_norm,
-        linear_probe_accuracy,
-        nearest_neighbours_accuracy,
-        saturated,
-    )
-
-    def encoded(x: "Tensor", y: "Tensor") -> "Tensor":
-        return torch.cat([model.encode(*piece) for piece in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
-
-    def hidden(y: "Tensor") -> "Tensor":
-        """Return the labels the model may see: −1 for all of them if it is a classifier."""
-        return torch.full_like(y, -1) if model.classifies else y
-
-    def squared_error(codes: "Tensor") -> float:
-        """Return the mean squared error of the reconstructions from these codes, summed over the pixels of an image."""
-        images = model.decode(codes, model.completed(x, visible)).mean
-        return (images - x).square().flatten(1).sum(1).mean().item()
-
-    x, y = examples
-    visible = hidden(y)
-    codes = encoded(x, visible)
-    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
-    if model.reconstructs:
-        results["squared_error"] = squared_error(codes)
-        seen = model.corrupt(x)
-        if seen is not x:
-            results["squared_error_of_corrupted"] = squared_error(encoded(seen, visible))
-    labelled = y >= 0
-    if model.classifies and labelled.any():
-        guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(AT_ONCE)])
-        results["error"] = (guesses != y)[labelled].double().mean().item()
-    if model.prior is None and (columns := directions(model)) is not None:
-        pixels = torch.cat([images for images, _ in data.evaluation_batches("train", AT_ONCE)])
-        pca = principal_components(pixels, columns.shape[1])
-        results["pca_squared_error"] = pca.squared_error(x).mean().item()
-        results["largest_angle_to_pca"] = principal_angles(columns, pca.components).max().rad2deg().item()
-        # if the last component and the next have nearly the same variance, training separates them last
-        wider = principal_components(pixels, min(columns.shape[1] + 1, columns.shape[0])).components
-        results["largest_angle_to_pca_with_one_more"] = principal_angles(wider, columns).max().rad2deg().item()
-    # only for the first images: without a closed form it needs one backward pass per latent
-    results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
-    if data.source.classes and (model.classifies or not model.classes):  # else the code depends on the label
-        most = None if model.amortized else FEW_IMAGES
-        pairs = [(encoded(x, hidden(y)), y) for x, y in data.evaluation_batches("train", AT_ONCE, most)]
-        fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        has_label, among = labels >= 0, split == "train"
-        compared = fitted[has_label], labels[has_label], codes[labelled], y[labelled]
-        if has_label.sum() > among and labelled.any():
-            results["nearest_neighbours_accuracy"] = nearest_neighbours_accuracy(*compared, among=among)
-            name = "linear_probe_training_accuracy" if among else "linear_probe_accuracy"
-            results[name] = linear_probe_accuracy(*compared)
-    return results
 
 
 def _written(results: dict[str, Any], settings: dict[str, Any], started: float, path: Path) -> dict[str, Any]:

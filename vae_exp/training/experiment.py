@@ -18,23 +18,13 @@ from vae_exp.dataset import Dataset
 from vae_exp.dataset.batches import Execution, TrainingStream
 from vae_exp.dataset.serving import Counts
 from vae_exp.dataset.shard import Shard
-from vae_exp.network.linear import product_library
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training import generators
 from vae_exp.training.clock import Clock
 from vae_exp.training.device import name_of
 from vae_exp.training.distributed import broadcast_weights
-from vae_exp.training.engine import gradients
-from vae_exp.training.engine.captured import (
-    GRAPHS_PER_EXECUTION,
-    UPDATES_PER_GRAPH,
-    Captured,
-    Update,
-    cuda_graph,
-    matmul_precision,
-    refuse,
-    why_not_captured,
-)
+from vae_exp.training.engine.captured import matmul_precision
+from vae_exp.training.engine.choice import Engine
 from vae_exp.training.engine.gradients import Loss
 from vae_exp.training.losses import check_finite
 from vae_exp.training.stopping import stopped_by
@@ -90,8 +80,8 @@ class Experiment(pl.LightningModule):
         """The sample counts at which an execution has to end; set by `end_executions_at`."""
         self.shard = Shard()
         """The part of every batch that this process trains on."""
-        self._captured: Captured | None = None
-        self._gradients: gradients.Eager | gradients.Compiled = gradients.Eager(self)
+        self._engine: Engine | None = None
+        """How updates are computed; chosen when the fit starts."""
         self._stop_requested = False
         self.stopped_by: str | None = None
         """The callback that stopped the run before the end of its budget, and the reason."""
@@ -118,7 +108,7 @@ class Experiment(pl.LightningModule):
             self.samples_seen,
             self.samples,
             self.seed,
-            self.updates_per_execution,
+            1 if self._engine is None else self._engine.updates_per_execution,
             self.goals,
             serving,
             self.shard,
@@ -142,37 +132,22 @@ class Experiment(pl.LightningModule):
         """Prepare the architecture and choose an engine."""
         broadcast_weights(self.shard, self)
         self.prepare(self.data.counts)
-        self._choose_engine()
+        trainer: Any = self.trainer
+        self._engine = Engine(
+            self,
+            trainer.optimizers[0],
+            trainer,
+            self.shard,
+            self.train_dataloader().serve,
+            batch_size=self._batch_size(),
+            updates=self.samples // self._batch_size(),
+            has_e_step=not self.architecture.amortized,
+        )
 
     def prepare(self, counts: Counts) -> None:
         """Get ready to train on this many images, before the first one is seen."""
         self.architecture.prepare(counts.images)
         self.weights = self.architecture.weights(counts)
-
-    def _choose_engine(self) -> None:
-        trainer: Any = self.trainer
-        optimizer, captured = trainer.optimizers[0], trainer.engine in ("auto", "captured")
-        reason = why_not_captured(self.device, self.architecture.amortized, self.shard.size, optimizer)
-        if reason and trainer.engine == "captured":
-            raise refuse(reason)
-        compiled = trainer.compiles
-        if compiled is None:
-            compiled = gradients.is_repaid(self, self.samples // self._batch_size())
-        eager = gradients.Eager(self)
-        self._gradients = gradients.Compiled(self, required=bool(trainer.compiles)) if compiled else eager
-        clip, parameters = trainer.largest_gradient_norm, list(self.architecture.parameters())
-        on_gpu = compiled and self.device.type == "cuda"  # on a CPU the optimizer is a single kernel anyway
-        self._update = Update(self._gradients, parameters, optimizer, self.shard, clip, on_gpu)
-        # a batch of another size would need a compilation of its own
-        self._update_on_rest = Update(eager, parameters, optimizer, self.shard, clip)
-        serve = self.train_dataloader().serve
-        if captured and not reason:
-            required = trainer.engine == "captured"
-            self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
-        float32, precision = trainer.precision == "32-true", trainer.float32_matmul_precision
-        self._product = product_library(self, self._batch_size(), self.device) if float32 else "bfloat16"
-        if precision != "highest":
-            self._product += f", {precision} precision"
 
     def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
         """Update the weights once per batch by the loss Σ weightₖ · mean(termₖ), nats per image.
@@ -187,8 +162,9 @@ class Experiment(pl.LightningModule):
         trainer: Any = self.trainer
         with matmul_precision(trainer.float32_matmul_precision):
             losses = list(self._updates(batches))
-        self.computation = {"compiled": self._gradients.engine != "eager", "engine": self._engine()}
-        self.computation["product"] = self._product
+        engine = self._engine
+        assert engine is not None
+        self.computation = engine.computation()
         if batch_idx == 0:
             log.info("Updates by %s, matrix products by %s", *list(self.computation.values())[1:])
         # this waits for the device, once per execution
@@ -196,40 +172,30 @@ class Experiment(pl.LightningModule):
             return {}
         updates = torch.cat(losses).double().cpu()
         speed = (self.samples_seen - seen) / (time.perf_counter() - began)
-        self._report(self._update.names or self._update_on_rest.names, updates, speed)
+        self._report(engine.names, updates, speed)
         return {"loss": updates[:, 0].mean()}
 
     def _updates(self, batches: Execution) -> Iterator[Tensor]:
         """Yield the losses of each update, (1, 1 + terms), or of each block of K updates, (K, 1 + terms)."""
-        if self._captured is not None:
-            for block in batches.blocks(UPDATES_PER_GRAPH):
-                losses = self._captured(block)
-                self.samples_seen += block.numel()
-                self.steps += len(block)
-                yield losses
-                if self._stop_requested:
-                    return
+        engine = self._engine
+        assert engine is not None
+        for images, losses in engine.blocks(batches):
+            self.samples_seen += images
+            self.steps += len(losses)
+            yield losses
+            if self._stop_requested:
+                return
         batch_size = self._batch_size()
         for x, y, index, counts in batches:
             size, count = self._sizes(batch_size)
             whole = not self.architecture.serving.undivided or (self.samples_seen + count) % batch_size == 0
             if whole and self.architecture.e_step(x, y, index):
-                losses = (self._update if size == batch_size else self._update_on_rest)(x, y, counts, size)
+                losses = engine.update(x, y, counts, size)
                 self.steps += 1
                 yield losses[None]
             self.samples_seen += count
             if self._stop_requested:
                 return
-
-    @property
-    def updates_per_execution(self) -> int:
-        """The number of updates between two waits for the device; many if a GPU runs captured updates."""
-        asked: int | None = getattr(self.trainer, "steps_per_execution", 1)
-        return asked or UPDATES_PER_GRAPH * (GRAPHS_PER_EXECUTION if self._captured else 1)
-
-    def _engine(self) -> str:
-        kernels = self._gradients.engine
-        return kernels if self._captured is None or self._captured.failed else f"CUDA graph, {kernels}"
 
     def configure_optimizers(self) -> Optimizer:
         """Build the optimizer, with the prior on the weights as a weight decay."""

@@ -1,0 +1,104 @@
+"""Numbers of a model's code on the images of a split."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_exp.architecture import Architecture
+from vae_exp.dataset import Dataset
+from vae_exp.evaluation.active_units import active_units
+from vae_exp.evaluation.pca import directions, principal_angles, principal_components
+from vae_exp.evaluation.representation import (
+    jacobian_norm,
+    linear_probe_accuracy,
+    nearest_neighbours_accuracy,
+    saturated,
+)
+
+AT_ONCE = 100
+"""Number of images per batch."""
+
+FEW_IMAGES = 1000
+"""Default number of images per split for a model without an encoder, which cannot encode them in one pass."""
+
+
+def evaluate_code(model: Architecture, data: Dataset, examples: tuple[Tensor, Tensor], split: str) -> dict[str, Any]:
+    """Evaluate the codes of a split's images: reconstructions, labels, principal components, sensitivity.
+
+    Args:
+        model: In evaluation mode.
+        data: The loaded data; codes of its training images are needed for labels and principal components.
+        examples: Images (B, C, H, W) and labels (B,) of the split.
+        split: Its name.
+
+    Returns:
+        Numbers by name; None where one has no meaning for this model.
+    """
+    x, y = examples
+    visible = _visible(model, y)
+    codes = _encode(model, x, visible)
+    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
+    if model.reconstructs:
+        results["squared_error"] = _squared_error(model, codes, x, visible)
+        seen = model.corrupt(x)
+        if seen is not x:
+            codes_of_corrupted = _encode(model, seen, visible)
+            results["squared_error_of_corrupted"] = _squared_error(model, codes_of_corrupted, x, visible)
+    labelled = y >= 0
+    if model.classifies and labelled.any():
+        guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(AT_ONCE)])
+        results["error"] = (guesses != y)[labelled].double().mean().item()
+    if model.prior is None and (columns := directions(model)) is not None:
+        results |= _beside_principal_components(columns, x, data)
+    # only for the first images: without a closed form it needs one backward pass per latent
+    results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
+    if data.source.classes and (model.classifies or not model.classes):  # else the code depends on the label
+        results |= _accuracies(model, data, (codes, y), split)
+    return results
+
+
+def _visible(model: Architecture, y: Tensor) -> Tensor:
+    """Return the labels the model may see: −1 for all of them if it is a classifier."""
+    return torch.full_like(y, -1) if model.classifies else y
+
+
+def _encode(model: Architecture, x: Tensor, y: Tensor) -> Tensor:
+    return torch.cat([model.encode(*batch) for batch in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
+
+
+def _squared_error(model: Architecture, codes: Tensor, x: Tensor, y: Tensor) -> float:
+    """Return the mean squared error of the reconstructions from these codes, summed over the pixels of an image."""
+    images = model.decode(codes, model.completed(x, y)).mean
+    return (images - x).square().flatten(1).sum(1).mean().item()
+
+
+def _beside_principal_components(columns: Tensor, x: Tensor, data: Dataset) -> dict[str, float]:
+    """Compare the directions (D, K) of a linear decoder with the first K principal components."""
+    pixels = torch.cat([images for images, _ in data.evaluation_batches("train", AT_ONCE)])
+    pca = principal_components(pixels, columns.shape[1])
+    # if the last component and the next have nearly the same variance, training separates them last
+    wider = principal_components(pixels, min(columns.shape[1] + 1, columns.shape[0])).components
+    return {
+        "pca_squared_error": pca.squared_error(x).mean().item(),
+        "largest_angle_to_pca": principal_angles(columns, pca.components).max().rad2deg().item(),
+        "largest_angle_to_pca_with_one_more": principal_angles(wider, columns).max().rad2deg().item(),
+    }
+
+
+def _accuracies(model: Architecture, data: Dataset, asked: tuple[Tensor, Tensor], split: str) -> dict[str, float]:
+    """Predict the labels of codes from the codes of the training images; empty if either have no labels."""
+    most = None if model.amortized else FEW_IMAGES
+    batches = data.evaluation_batches("train", AT_ONCE, most)
+    pairs = [(_encode(model, x, _visible(model, y)), y) for x, y in batches]
+    fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    codes, y = asked
+    has_label, labelled, among = labels >= 0, y >= 0, split == "train"
+    compared = fitted[has_label], labels[has_label], codes[labelled], y[labelled]
+    if has_label.sum() <= among or not labelled.any():
+        return {}
+    probe = "linear_probe_training_accuracy" if among else "linear_probe_accuracy"
+    return {
+        "nearest_neighbours_accuracy": nearest_neighbours_accuracy(*compared, among=among),
+        probe: linear_probe_accuracy(*compared),
+    }

@@ -1,0 +1,123 @@
+"""The choice of an engine: eager, compiled or captured updates."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vae_exp.dataset.batches import Execution
+from vae_exp.dataset.shard import Shard
+from vae_exp.network.linear import product_library
+from vae_exp.training.engine import gradients
+from vae_exp.training.engine.captured import (
+    GRAPHS_PER_EXECUTION,
+    UPDATES_PER_GRAPH,
+    Captured,
+    Update,
+    cuda_graph,
+    refuse,
+    why_not_captured,
+)
+
+
+class Engine:
+    """Computes the updates of a run, in the way that the trainer's settings and the device allow.
+
+    Args:
+        experiment: The module whose call gives the loss.
+        optimizer: Updates the parameters.
+        settings: The trainer: `engine`, `compiles`, `precision` and others.
+        shard: The part of every batch that this process trains on.
+        serve: Reads the images of whole batches on the device.
+        batch_size: Images per batch.
+        updates: The number of updates in the budget.
+        has_e_step: Whether an E step comes before an update, which cannot be captured.
+
+    Raises:
+        ConfigError: Captured updates are required and cannot be had.
+    """
+
+    def __init__(
+        self,
+        experiment: nn.Module,
+        optimizer: Optimizer,
+        settings: Any,
+        shard: Shard,
+        serve: Callable[[Tensor], Iterator[tuple[Tensor, Tensor, Tensor | None]]],
+        batch_size: int,
+        updates: int,
+        has_e_step: bool,
+    ) -> None:
+        device = next(experiment.parameters()).device
+        self._batch_size = batch_size
+        self._asked: int | None = settings.steps_per_execution
+        reason = why_not_captured(device, not has_e_step, shard.size, optimizer)
+        required = settings.engine == "captured"
+        if reason and required:
+            raise refuse(reason)
+        compiled = gradients.is_repaid(experiment, updates) if settings.compiles is None else settings.compiles
+        eager = gradients.Eager(experiment)
+        self._gradients: gradients.Eager | gradients.Compiled = eager
+        if compiled:
+            self._gradients = gradients.Compiled(experiment, required=bool(settings.compiles))
+        clip, parameters = settings.largest_gradient_norm, list(experiment.parameters())
+        on_gpu = compiled and device.type == "cuda"  # on a CPU the optimizer is a single kernel anyway
+        self._update = Update(self._gradients, parameters, optimizer, shard, clip, on_gpu)
+        # a batch of another size would need a compilation of its own
+        self._update_on_rest = Update(eager, parameters, optimizer, shard, clip)
+        self._captured: Captured | None = None
+        if not reason and settings.engine in ("auto", "captured"):
+            self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
+        self._product = _products(experiment, batch_size, settings)
+
+    def update(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
+        """Update on a batch, or on this process's shard of it.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,).
+            counts: The weight of each image, (B,); None for 1 each.
+            size: Images in the whole batch.
+
+        Returns:
+            The loss and its terms, (1 + terms,), in nats per image.
+        """
+        return (self._update if size == self._batch_size else self._update_on_rest)(x, y, counts, size)
+
+    def blocks(self, batches: Execution) -> Iterator[tuple[int, Tensor]]:
+        """Update on as many whole blocks as there are, if updates are captured.
+
+        Yields:
+            The number of images of a block of K batches, and the losses of its updates, (K, 1 + terms).
+        """
+        if self._captured is not None:
+            for block in batches.blocks(UPDATES_PER_GRAPH):
+                yield block.numel(), self._captured(block)
+
+    @property
+    def updates_per_execution(self) -> int:
+        """The number of updates between two waits for the device; many if a GPU runs captured updates."""
+        return self._asked or UPDATES_PER_GRAPH * (GRAPHS_PER_EXECUTION if self._captured else 1)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the losses that an update returns; empty before the first update."""
+        return self._update.names or self._update_on_rest.names
+
+    def computation(self) -> dict[str, Any]:
+        """For the results: whether updates are compiled, which engine runs them, and who computes the products."""
+        kernels = self._gradients.engine
+        captured = self._captured is not None and not self._captured.failed
+        engine = f"CUDA graph, {kernels}" if captured else kernels
+        return {"compiled": kernels != "eager", "engine": engine, "product": self._product}
+
+
+def _products(experiment: nn.Module, batch_size: int, settings: Any) -> str:
+    """Name the library that computes matrix products, and their precision if it is not the highest."""
+    if settings.precision != "32-true":
+        product = "bfloat16"
+    else:
+        product = product_library(experiment, batch_size, next(experiment.parameters()).device)
+    precision = settings.float32_matmul_precision
+    return product if precision == "highest" else f"{product}, {precision} precision"
