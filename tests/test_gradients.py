@@ -26,7 +26,7 @@ WIDE = MLP([120])
 MODELS = {
     "vae": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), SGVBB(), latent_dim=3),
     "cvae, estimator A, Gaussian": lambda: VAE(
-        SHAPE, 10, MLP([120, 110]), Gaussian(min_std=0.5), SGVBA(samples=2), latent_dim=2, conditional=True
+        SHAPE, 10, WIDE, Gaussian(min_std=0.5), SGVBA(samples=2), latent_dim=2, conditional=True
     ),
     "cae": lambda: AE(SHAPE, WIDE, Bernoulli(), latent_dim=4, contraction=0.1),
     "deep tied ae": lambda: AE(SHAPE, MLP([120, 110], tied=True), Bernoulli(), latent_dim=4),
@@ -46,7 +46,7 @@ MODELS = {
     "Monte Carlo EM": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), MCEM(), latent_dim=3),
     "full variational Bayes": lambda: VAE(SHAPE, 10, WIDE, Bernoulli(), FullVB(), latent_dim=3),
     "m2": lambda: M2(SHAPE, 10, WIDE, Bernoulli(), SGVBB(), latent_dim=3),
-    "conv, iwae": lambda: VAE(SHAPE, 10, Conv([2, 3], [2, 2], 8), Bernoulli(), IWAE(3), latent_dim=2),
+    "conv, iwae": lambda: VAE(SHAPE, 10, Conv([2], [2], 8), Bernoulli(), IWAE(3), latent_dim=2),
 }
 
 
