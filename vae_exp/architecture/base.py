@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_exp.architecture.inputs import finite, floats, integers, whole
-from vae_exp.dataset.serving import Counts, Serving
+from vae_exp.dataset.serving import ALIKE, Counts, Serving
 from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
@@ -41,7 +41,7 @@ class Architecture(nn.Module, ABC):
     likelihood: Likelihood
     reconstructs: bool = True
     amortized: bool = True
-    serving: Serving = Serving()
+    serving: Serving = ALIKE
     classifies: bool = False
     bounds: str = "log p(x)"
     needs_labels: bool = False
@@ -102,7 +102,7 @@ class Architecture(nn.Module, ABC):
         """The weight of each term in the loss.
 
         Args:
-            counts: Of the training images.
+            counts: The numbers of training images.
         """
 
     @abstractmethod

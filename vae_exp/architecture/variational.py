@@ -147,7 +147,8 @@ class VAE(Generative):
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """The terms of the objective, each (B,)."""
-        return self.objective(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))  # type: ignore[no-any-return]
+        terms: Terms = self.objective(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
+        return terms
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """`nll` and `kl` of the bound, each (B,)."""

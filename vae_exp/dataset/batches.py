@@ -9,8 +9,8 @@ from torch import Tensor
 
 from vae_exp.dataset.base import Images, shuffled
 from vae_exp.dataset.binarization import dynamic
-from vae_exp.dataset.serving import Serving
-from vae_exp.dataset.shard import Shard
+from vae_exp.dataset.serving import ALIKE, Serving
+from vae_exp.dataset.shard import WHOLE, Shard
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
@@ -81,8 +81,8 @@ class TrainingStream:
         seed: int,
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
-        serving: Serving = Serving(),  # noqa: B008 (frozen)
-        shard: Shard = Shard(),  # noqa: B008 (frozen)
+        serving: Serving = ALIKE,
+        shard: Shard = WHOLE,
     ) -> None:
         self.shard = shard
         self.images = images

@@ -23,6 +23,10 @@ class Serving:
         return self.full or self.repeats > 1
 
 
+ALIKE = Serving()
+"""Batches of `batch_size` images, served once, drawn from all images alike."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """The numbers of training images that the weights of a loss depend on.

@@ -28,3 +28,7 @@ class Shard:
     def weight(self, count: int) -> float:
         """Compute the fraction of a batch of `count` images that belongs to this process."""
         return len(range(self.rank, count, self.size)) / count
+
+
+WHOLE = Shard()
+"""The whole batch, for a single process."""

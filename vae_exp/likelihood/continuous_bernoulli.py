@@ -1,5 +1,7 @@
 """The continuous Bernoulli likelihood."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, constraints
@@ -9,6 +11,9 @@ from vae_exp.likelihood.base import Likelihood
 
 SMALL = 0.25
 """Below this |h| power series are used: the closed forms subtract nearly equal numbers there."""
+
+ONE_DRAW = torch.Size()
+"""The sample shape of a single draw."""
 
 
 class ContinuousBernoulliDensity(Distribution):
@@ -24,7 +29,7 @@ class ContinuousBernoulliDensity(Distribution):
         logits: η, any shape.
     """
 
-    arg_constraints = {"logits": constraints.real}  # noqa: RUF012 (as in PyTorch)
+    arg_constraints: ClassVar = {"logits": constraints.real}
     support = constraints.unit_interval
     has_rsample = True
 
@@ -55,7 +60,7 @@ class ContinuousBernoulliDensity(Distribution):
         series = small * (1 / 3 - s * (1 / 45 - s * (2 / 945 - s * (1 / 4725 - s * (2 / 93555)))))
         return 0.5 + 0.5 * torch.where(h.abs() < SMALL, series, 1 / large.tanh() - 1 / large)
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008 (as in PyTorch)
+    def rsample(self, sample_shape: _size = ONE_DRAW) -> Tensor:
         """Draw by the inverse of the distribution function, which is differentiable in the logits."""
         shape = self._extended_shape(sample_shape)
         u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)

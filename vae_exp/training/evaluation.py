@@ -21,14 +21,14 @@ from vae_exp.training.experiment import Experiment, experiment_of
 from vae_exp.training.stopping import begin_again
 
 FEW_IMAGES = 1000
-"""Where each image's posterior is sought on its own: as many as in Figure 3 of arXiv 1312.6114."""
+"""Images per split for a model without an encoder; the number of Figure 3 of arXiv 1312.6114."""
 
 COLUMNS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second")
-"""Of a row, beside the metrics of each split."""
+"""The columns of a row that come before the metrics of the splits."""
 
 
 def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
-    """The counts ⌈10^(k/per_decade)⌉ in the last `decades` before the budget, and the budget itself.
+    """Return the counts ⌈10^(k/per_decade)⌉ in the last `decades` before the budget, and the budget itself.
 
     The counts do not depend on the budget, so that runs of different lengths meet at the same points.
     """
@@ -46,11 +46,11 @@ class Evaluate(pl.Callback):
     and are called as there, without gradients. What they draw leaves no trace in the training.
 
     Args:
-        per_decade: Evaluations per tenfold of samples.
-        decades: How far before the end of the budget they start.
+        per_decade: Evaluations per decade of samples.
+        decades: The number of decades before the end of the budget at which evaluations start.
         batch_size: Images per batch of an evaluation.
-        images: The first so many of each split; None for all, or for 1000 where there is no encoder and
-            Hamiltonian Monte Carlo has to find the posterior of every one.
+        images: The number of images of each split, the first ones. None evaluates all, or 1000 if there is no encoder
+            and Hamiltonian Monte Carlo must find the posterior of each image.
         marginal_likelihood: Estimate log p(x) too, by posterior samples (arXiv 1312.6114, appendix D); for fewer than
             five latents.
     """
@@ -111,7 +111,7 @@ class Evaluate(pl.Callback):
             self._evaluate(trainer)
 
     def names(self, experiment: Experiment) -> list[str]:
-        """Of the metrics of a row, found by evaluating two images of each split."""
+        """Return the names of a row's metrics. Two images of each split are evaluated to find them."""
         model, data = experiment.architecture, experiment.data
         found = [
             evaluate(model, data.evaluation_batches(split, 2, 2), 0, self.marginal_likelihood) for split in data.splits

@@ -124,7 +124,7 @@ def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tup
     Args:
         path: The run directory.
         record: The config of that process, resolved: the run directory's may be replaced later.
-        shard: Of every batch.
+        shard: The part of every batch that the process trains on.
         resumed: Whether to go on from the last checkpoint.
 
     Returns:

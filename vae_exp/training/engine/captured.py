@@ -29,9 +29,9 @@ class Update:
 
     Args:
         gradients: Images and labels to the loss; leaves its gradient in the parameters.
-        parameters: Those that are trained.
-        optimizer: Of the parameters.
-        shard: Of every batch, where several processes train.
+        parameters: The parameters of the model; those that require a gradient are trained.
+        optimizer: Updates the parameters.
+        shard: The part of every batch that this process trains on.
         largest_gradient_norm: To which the gradient is clipped; None leaves it alone.
         compiled: Whether the optimizer's step is compiled.
     """
@@ -59,7 +59,7 @@ class Update:
         Args:
             x: Images (B, C, H, W).
             y: Labels (B,).
-            counts: What each image counts for, (B,); None if all count alike.
+            counts: The weight of each image, (B,); None for 1 each.
             size: Images in the whole batch.
 
         Returns:
