@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from importlib.util import find_spec
@@ -32,6 +31,11 @@ SMALL = [
     "logger=none",
 ]
 ON_RAY = ["hydra/launcher=ray", "+hydra.launcher.init.num_cpus=2"]
+HALF_A_GPU = [
+    "+hydra.launcher.init.num_gpus=2",
+    "hydra.launcher.num_gpus_per_job=0.5",
+    "hydra.launcher.num_cpus_per_job=0.5",
+]
 ALONE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
 CLOCK = ("steps_per_second", "train_seconds", "directory")
 
@@ -53,18 +57,22 @@ def numbers(directory):
     return [{k: v for k, v in row.items() if k not in CLOCK} for row in table(directory)]
 
 
-def sweep(directory, *words, **environment):
-    process = command_line("vae_exp", "-m", *words, "hydra.sweep.dir=sweep", cwd=directory, **ALONE | environment)
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
-
-
 @needs_ray
-def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(run, tmp_path, one_thread):
-    marks = f"{{_target_:in_a_job.fault,marks:'{tmp_path}',raises:0,kills:1}}"
-    words = ["seed=range(3)", *SMALL, f"+callbacks.fault={marks}"]
-    status, out, err = sweep(tmp_path, *ON_RAY, *words)
-    assert status == 1, err
+def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(
+    run, tmp_path, one_thread, monkeypatch
+):
+    """On a node that says it has two GPUs: two of the jobs, which have half a GPU each, share one."""
+    monkeypatch.delenv("OMP_NUM_THREADS")  # the launcher chooses
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    fault = f"+callbacks.fault={{_target_:in_a_job.fault,marks:'{marks}',raises:0,kills:1}}"
+    words = ["seed=range(3)", *SMALL, fault, *HALF_A_GPU, "hydra.sweep.dir=sweep"]
+    process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path, PYTHONPATH=str(TESTS))
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 1, err
+    seen = [json.loads((marks / f"{seed}.json").read_text()) for seed in range(3)]
+    assert sorted(job["CUDA_VISIBLE_DEVICES"] for job in seen) == ["0", "0", "1"]
+    assert [job["OMP_NUM_THREADS"] for job in seen] == ["1", "1", "1"]
     rows = table(tmp_path / "sweep")
     failed = {row["job"]: row["error"] for row in rows if row["status"] == "failed"}
     assert list(failed) == ["0", "1"]
@@ -107,19 +115,6 @@ def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread
         assert "): seed=-1: is not allowed" in outcome.err
         assert [row["status"] for row in table(tmp_path / launcher)] == ["completed", "failed"]
         assert numbers(tmp_path / launcher) == numbers(tmp_path / "basic")
-
-
-@needs_ray
-def test_jobs_on_ray_see_the_gpus_that_are_theirs(tmp_path):
-    """On a node that says it has two: two jobs of half a GPU share one, the third has another."""
-    words = [*ON_RAY, "+hydra.launcher.init.num_gpus=2", "hydra.launcher.num_gpus_per_job=0.5"]
-    words += ["seed=range(3)", "hydra.launcher.num_cpus_per_job=0.5", "hydra.sweep.dir=sweep"]
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    command = [sys.executable, TESTS / "in_a_job.py", "-m", *words]
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=120)
-    found = [json.loads(path.read_text()) for path in tmp_path.glob("?.json")]
-    assert sorted(job["CUDA_VISIBLE_DEVICES"] for job in found) == ["0", "0", "1"]
-    assert [job["OMP_NUM_THREADS"] for job in found] == ["1", "1", "1"]
 
 
 @needs_ray
