@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from vae_exp.architecture import AE, M2, VAE
+from vae_exp.architecture import AE, M2, VAE, Autoencoder, Classifier, Classifies, Generative, Stacked
 from vae_exp.corruption import Masking
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP, Conv
-from vae_exp.objective import SGVBA, SGVBB
+from vae_exp.objective import MCEM, SGVBA, SGVBB
 
 SHAPE = (1, 8, 6)
 COUNTS = Counts(images=100, labelled=100)
@@ -184,10 +184,10 @@ def test_sample_draws_from_the_prior_through_the_decoder():
     assert vae(conditional=True).sample(6).shape == (6, *SHAPE)
 
 
-def test_a_supervised_code_is_a_classifier_and_neither_corrupted_nor_penalised(batch):
+def test_a_classifier_is_trained_on_labels_without_corruption_or_penalty(batch):
     x, y = batch
     network = MLP([], init_std=None, tied=True)
-    model = ae(network=network, supervised=True, classes=10, contraction=5.0, corruption=Masking(0.9))
+    model = Classifier(SHAPE, 10, ae(network=network, contraction=5.0, corruption=Masking(0.9)))
     log_p = torch.log_softmax(model.softmax(model.encode(x)), 1)
     torch.testing.assert_close(model.classify(x), log_p)
     terms = model.terms(x, y)
@@ -197,11 +197,34 @@ def test_a_supervised_code_is_a_classifier_and_neither_corrupted_nor_penalised(b
     taught = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
     # a tied decoder has the encoder's weights, and a bias of its own that no label teaches
     assert taught == {name for name, p in model.named_parameters() if p.requires_grad}
-    assert {name.partition(".")[0] for name in taught} == {"encoder", "softmax"}
-    with pytest.raises(UserError, match="no classifier"):
-        ae().classify(x)
-    with pytest.raises(ConfigError, match="no labels"):
-        ae(supervised=True)
+    assert taught == {f"encoder.{name}" for name, _ in model.encoder.named_parameters() if "decoder" not in name} | {
+        "softmax.weight",
+        "softmax.bias",
+    }
+    assert torch.equal(model.encode(x), model.autoencoder.encode(x))
+    assert not isinstance(model, Autoencoder)
+
+
+def test_the_layers_of_a_stacked_autoencoder_are_all_trained_by_its_classifier(batch):
+    model = Classifier(SHAPE, 10, Stacked(SHAPE, Bernoulli(), sizes=[5, 4], depth=2))
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"encoder.stack.0.bias", "encoder.stack.1.bias"}  # of the way back
+    assert not [p for p in model.parameters() if p.grad is not None]
+
+
+def test_a_vae_can_be_fine_tuned_too(batch):
+    x, y = batch
+    model = Classifier(SHAPE, 10, vae())
+    model.terms(x, y)["cross_entropy"].sum().backward()
+    assert {name.partition(".")[0] for name, p in model.encoder.named_parameters() if p.requires_grad} == {"encoder"}
+
+
+def test_what_cannot_be_classified_is_refused():
+    with pytest.raises(ConfigError, match=r"head=classifier: this dataset has no labels"):
+        Classifier(SHAPE, 0, ae())
+    for encoder in (vae(conditional=True), vae(objective=MCEM())):
+        with pytest.raises(ConfigError, match="is not a function of the image alone"):
+            Classifier(SHAPE, 10, encoder)
 
 
 def test_what_has_no_meaning_is_refused():
@@ -209,7 +232,4 @@ def test_what_has_no_meaning_is_refused():
         VAE(SHAPE, 0, NETWORK, Bernoulli(), SGVBB(), conditional=True)
     with pytest.raises(ConfigError, match=r"network\.tied=true"):
         vae(network=MLP([12], tied=True))
-    with pytest.raises(UserError, match="no prior"):
-        ae().sample(3)
-    with pytest.raises(UserError, match="no prior"):
-        ae().bound(torch.rand(1, *SHAPE))
+    assert not isinstance(ae(), Generative | Classifies)

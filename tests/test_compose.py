@@ -53,7 +53,7 @@ def composed(*overrides: str):
 
 
 def test_the_groups_are_known():
-    groups = "dataset architecture architecture/corruption likelihood network objective optimizer trainer logger"
+    groups = "dataset architecture architecture/corruption head likelihood network objective optimizer trainer logger"
     assert {*groups.split(), "callbacks", "experiment", "hydra/launcher", "hydra/sweeper", *LOGGING} == GROUPS
 
 
@@ -95,12 +95,12 @@ def test_the_loss_of_deep_learning_with_python_has_the_beta_that_the_comment_say
 def test_every_yaml_composes_and_builds(group, choice):
     added = "+" if group in ("experiment", "architecture/corruption") else ""
     config = composed(
-        *(["architecture=ae"] if "corruption" in group else []),
+        *(["architecture=ae"] if group in ("architecture/corruption", "head") else []),
         f"{added}{group}={choice}",
     )
     architecture = build_architecture(config, build_data(config))
     if "latent_dim" in config.architecture:
-        assert architecture.latent_dim == config.architecture.latent_dim
+        assert architecture.autoencoder.latent_dim == config.architecture.latent_dim
     assert OmegaConf.to_container(config, resolve=True)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import yaml
 
 import vae_exp
 from vae_exp.cli import report
@@ -75,6 +76,41 @@ def test_a_run_of_format_1_is_loaded_resumed_started_from_and_reported(run, monk
     assert resumed.status == 0, resumed.err
     assert outcome.results["test/bound"] == whole.results["test/bound"]
     assert outcome.results["format"] == FORMAT
+
+
+def test_a_classifier_of_format_1_is_loaded_resumed_and_started_from(run):
+    """There a classifier was an autoencoder with architecture.supervised=true."""
+    quick = [word for word in QUICK if not word.startswith("samples")] + ["architecture=ae", "head=classifier"]
+    whole, outcome = run(*quick, "samples=300"), run(*quick, "samples=200")
+    assert outcome.status == 0, outcome.err
+    new = vae_exp.load_run(outcome.directory).model
+
+    def supervised(config):
+        values = yaml.safe_load(config)
+        del values["head"]
+        values["architecture"]["supervised"] = True
+        return yaml.safe_dump(values)
+
+    file = outcome.directory / ".hydra" / "config.yaml"
+    file.write_text(supervised(file.read_text()))
+    words = file.with_name("overrides.yaml")
+    words.write_text(words.read_text().replace("head=classifier", "architecture.supervised=true"))
+    for path in (outcome.directory / "checkpoints").glob("*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name.replace("encoder.", "", 1): value for name, value in state.items()}
+        del checkpoint[STATE]["format"]
+        checkpoint[STATE]["config"] = supervised(checkpoint[STATE]["config"])
+        AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+
+    old = vae_exp.load_run(outcome.directory).model
+    assert all(torch.equal(value, old.state_dict()[name]) for name, value in new.state_dict().items())
+    begun = run(*quick, "samples=100", f"start_from={outcome.directory}")
+    assert begun.status == 0, begun.err
+    resumed = run(f"resume={outcome.directory}", "samples=300")
+    assert resumed.status == 0, resumed.err
+    assert outcome.results["test/error"] == whole.results["test/error"]
+    assert outcome.results["head"] == "classifier"
 
 
 def test_a_run_of_a_later_format_is_refused_in_one_line(run):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_exp.architecture import AE, M2, VAE, Stacked
+from vae_exp.architecture import AE, M2, VAE, Classifier, Stacked
 from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import Bernoulli, unvalidated
 from vae_exp.network import MLP
@@ -58,8 +58,9 @@ REFUSED = {
 @pytest.mark.parametrize("method", ["encode", "bound", "posterior", "classify"])
 @pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
 def test_images_of_another_shape_or_type_are_refused_by_every_method_alike(vae, x, method, change, message):
+    model = Classifier(SHAPE, 10, AE(SHAPE, **PARTS)) if method == "classify" else vae
     with pytest.raises(InputError) as refused:
-        getattr(vae, method)(change(x))
+        getattr(model, method)(change(x))
     assert str(refused.value).startswith("x: ")
     assert message in str(refused.value)
     assert "images (B, 1, 4, 3) in [0, 1]" in str(refused.value)
@@ -103,8 +104,8 @@ def test_labels_are_held_against_the_images_and_the_classes(x):
 @pytest.mark.parametrize("y", [[0, 3, -1], [0, 3, 10]])
 def test_so_are_those_of_the_terms_unless_they_are_trusted(x, y):
     """On a GPU a label that does not exist ends the process, by an assertion of the device."""
-    supervised = AE(SHAPE, supervised=True, classes=10, **PARTS)
-    stacked = Stacked(SHAPE, 10, Bernoulli(), sizes=[4], supervised=True)
+    supervised = Classifier(SHAPE, 10, AE(SHAPE, **PARTS))
+    stacked = Classifier(SHAPE, 10, Stacked(SHAPE, Bernoulli(), sizes=[4]))
     cvae = VAE(SHAPE, 10, objective=SGVBB(), conditional=True, **PARTS)
     for model in (supervised, stacked, cvae, *([M2(SHAPE, 10, objective=SGVBB(), **PARTS)] if max(y) == 10 else [])):
         with pytest.raises(UserError, match="y: labels are 0 to 9"):

@@ -151,7 +151,7 @@ def test_labels_that_are_not_known_are_guessed_for_the_code(batch):
     guess = model.classify(x).argmax(1)
     torch.testing.assert_close(model.classify(x).exp().sum(1), torch.ones(6))
     filled = torch.where(y >= 0, y, guess)
-    assert torch.equal(model.completed(x, y), filled)
+    assert torch.equal(model.fill_labels(x, y), filled)
     torch.testing.assert_close(model.encode(x, y), model.encode(x, filled))
     torch.testing.assert_close(model.encode(x), model.encode(x, guess))
     z = model.encode(x)
@@ -256,7 +256,7 @@ class TestCommandLine:
             (0, ["architecture=m1_m2", "stages=null"], ["M1M2", "no training image has one"]),
             (30, ["architecture=m2", "dataset.batch_size=10"], ["labelled_per_batch=10", "dataset.batch_size=10"]),
             (30, ["architecture=cvae"], ["VAE", "every image", "370 of the train split", "70 of the test split"]),
-            (99, ["architecture=ae", "architecture.supervised=true"], ["AE", "every image", "1 of the test split"]),
+            (99, ["architecture=ae", "head=classifier"], ["Classifier", "every image", "1 of the test split"]),
         ],
     )
     def test_so_are_sources_that_lack_labels(self, run, monkeypatch, labelled, words, told):

@@ -32,19 +32,21 @@ def test_every_stage_is_a_run_that_begins_where_the_one_before_it_ended(run):
     for stage in STAGES:
         results = json.loads((outcome.directory / stage / "results.json").read_text())
         assert (results["status"], results["samples"]) == ("completed", 300)
-    ends = [weights(outcome.directory / stage) for stage in STAGES]
-    for k, (before, after) in enumerate(pairwise(ends[:3])):
+    ends = [weights(outcome.directory / stage) for stage in STAGES[:3]]
+    for k, (before, after) in enumerate(pairwise(ends)):
         for layer in range(3):
             name = f"architecture.stack.{layer}.linear.weight"
             # of greedy training: in stage k + 1 its own layer alone changes
             assert torch.equal(before[name], after[name]) == (layer != k + 1)
-    assert all(not torch.equal(ends[2][name], ends[3][name]) for name in ends[2] if name.endswith("linear.weight"))
+    tuned = weights(outcome.directory / "fine_tuning")
+    of_encoder = {name: tuned[name.replace(".", ".encoder.", 1)] for name in ends[2]}
+    assert all(not torch.equal(ends[2][name], of_encoder[name]) for name in ends[2] if name.endswith("linear.weight"))
     results = outcome.results
     assert results["stage"] == "fine_tuning"
     last = json.loads((outcome.directory / "fine_tuning" / "results.json").read_text())
     assert results["test/error"] == last["test/error"]
     model = load_run(outcome.directory).model
-    assert isinstance(model, Stacked)
+    assert isinstance(model.autoencoder, Stacked)
     assert model.classify(torch.rand(5, 1, 28, 28)).exp().sum(1).tolist() == pytest.approx([1] * 5)
     assert load_run(outcome.directory / "layer2").model.latent_dim == 10
     assert (outcome.directory / "layer1" / "figures" / "reconstructions.png").exists()
@@ -66,9 +68,9 @@ def test_a_contractive_autoencoder_becomes_a_classifier(run):
     penalised, fine_tuned = (outcome.directory / stage for stage in ("pretraining", "fine_tuning"))
     assert read_metrics(penalised / "metrics.csv")[-1]["test/contraction"] > 0
     first, last = weights(penalised), weights(fine_tuned)
-    assert set(first) < set(last)
-    name = "architecture.decoder.layers.0.bias"
-    assert torch.equal(first[name], last[name])  # of the way back
+    assert {name.replace(".", ".encoder.", 1) for name in first} < set(last)
+    name = "decoder.layers.0.bias"  # of the way back
+    assert torch.equal(first[f"architecture.{name}"], last[f"architecture.encoder.{name}"])
     assert 0 <= outcome.results["test/error"] <= 1
     assert "test/contraction" not in outcome.results
     model = load_run(outcome.directory).model
@@ -215,5 +217,5 @@ def test_m2_learns_on_the_latents_of_m1_which_stays_as_it_is(run):
     assert (outcome.directory / "m2" / "figures" / "analogies.png").exists()
     model = load_run(outcome.directory).model
     x = torch.rand(4, 1, 28, 28)
-    assert model.decode(model.encode(x), model.completed(x, None)).mean.shape == x.shape
+    assert model.decode(model.encode(x), model.fill_labels(x, None)).mean.shape == x.shape
     assert model.sample(3).shape == (3, 1, 28, 28)

@@ -1,9 +1,24 @@
 """Autoencoders and classifiers, built from networks, likelihoods and objectives. Imports from the floors below."""
 
-from vae_exp.architecture.base import Architecture, Generative, HasJacobian
-from vae_exp.architecture.deterministic import AE
-from vae_exp.architecture.semi_supervised import M1M2, M2
+from vae_exp.architecture.autoencoder import AE
+from vae_exp.architecture.base import Autoencoder, Classifies, Generative, HasJacobian, HasJoint, Model
+from vae_exp.architecture.classifier import Classifier
+from vae_exp.architecture.m1_m2 import M1M2
+from vae_exp.architecture.m2 import M2
 from vae_exp.architecture.stacked import Stacked
-from vae_exp.architecture.variational import VAE
+from vae_exp.architecture.vae import VAE
 
-__all__ = ["AE", "M1M2", "M2", "VAE", "Architecture", "Generative", "HasJacobian", "Stacked"]
+__all__ = [
+    "AE",
+    "M1M2",
+    "M2",
+    "VAE",
+    "Autoencoder",
+    "Classifier",
+    "Classifies",
+    "Generative",
+    "HasJacobian",
+    "HasJoint",
+    "Model",
+    "Stacked",
+]

@@ -1,8 +1,8 @@
-"""What every architecture promises."""
+"""What every model promises, and what only some can do: one abstract class for each capability."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from vae_exp.architecture.inputs import finite, floats, integers, whole
 from vae_exp.dataset.serving import ALIKE, Counts, Serving
-from vae_exp.errors import InputError, UserError
+from vae_exp.errors import InputError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
 from vae_exp.objective import Terms
@@ -18,42 +18,103 @@ from vae_exp.posterior.hmc import Joint
 from vae_exp.prior.normal import DiagonalNormal
 
 
-class Architecture(nn.Module, ABC):
-    """An autoencoder: images (B, C, H, W) in [0, 1], labels (B,) with −1 where unknown, latents (B, latent_dim).
+class Model(nn.Module, ABC):
+    """What is trained: images (B, C, H, W) in [0, 1] and labels (B,), −1 where unknown, to the terms of a loss.
 
     Attributes:
         shape: (C, H, W) of an image.
-        latent_dim: Size of the code.
-        classes: How many labels it is conditioned on; 0 where it takes none.
-        likelihood: Decoder features to p(x|z).
-        reconstructs: Whether its images mean something: those of a classifier do not.
-        amortized: Whether an encoder gives the code, in one pass; else each image's is sought on its own.
+        classes: Number of classes of the labels that the model is given; 0 if it ignores labels.
+        needs_labels: Whether every training image must have a label.
+        amortized: Whether an encoder gives the code in one pass. If not, the code of each image is searched for.
         serving: How training batches are to be served.
-        inherits: Before which of its weights' names those of the model stand that it starts from (`start_from`).
-        classifies: Whether it says which label an image has, by `classify`.
-        bounds: What `bound` is a lower bound of, where there is a prior.
-        needs_labels: Whether every training image has to have one.
+        start_from_prefix: Prefix of the `start_from` model's parameter names here, e.g. `m1.`.
     """
 
     shape: Shape
-    latent_dim: int
     classes: int
-    likelihood: Likelihood
-    reconstructs: bool = True
+    needs_labels: bool = False
     amortized: bool = True
     serving: Serving = ALIKE
-    classifies: bool = False
-    bounds: str = "log p(x)"
-    needs_labels: bool = False
-    inherits: str = ""
+    start_from_prefix: ClassVar[str] = ""
 
     @property
     @abstractmethod
-    def prior(self) -> Distribution | None:
-        """p(z) with event (latent_dim,), or None where the code has none."""
+    def autoencoder(self) -> "Autoencoder":
+        """The autoencoder whose code the model uses: an autoencoder itself, or what a classifier is built around."""
+
+    @abstractmethod
+    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """Compute the terms that are trained: named, each (B,), nats per image, unweighted."""
+
+    @abstractmethod
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """Compute the terms that are reported: named, each (B,), nats per image."""
+
+    @abstractmethod
+    def weights(self, counts: Counts) -> Mapping[str, float]:
+        """Return the weight of each term in the loss.
+
+        Args:
+            counts: The numbers of training images.
+        """
+
+    def prepare(self, images: int) -> None:
+        """Prepare for a training set of `images` images, before training starts. The default does nothing."""
+
+    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
+        """Do the E step that precedes an update on the batch x. The default does nothing and returns True.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,).
+            index: The positions of these images in the training set, (B,).
+
+        Returns:
+            Whether the weights are updated after this evaluation of the batch.
+        """
+        return True
+
+    @property
+    def _parameter(self) -> Tensor:
+        """One of the parameters. It has the model's device and precision."""
+        return next(self.parameters())
+
+    def _batch(self, x: Any, y: Any = None) -> tuple[Tensor, Tensor | None]:
+        """Check images and labels, and convert them to tensors on the model's device."""
+        wanted = f"images (B, {', '.join(map(str, self.shape))}) in [0, 1]"
+        images = floats("x", x, self.shape, wanted, self._parameter)
+        if images.ndim != 1 + len(self.shape):
+            raise InputError(f"x: {wanted} are needed, not {tuple(images.shape)}")
+        if not finite(images):
+            raise InputError(f"x: {wanted} are needed; there is NaN or infinity among the pixels")
+        return images, self._labels(y, len(images))
+
+    def _labels(self, y: Any, count: int) -> Tensor | None:
+        """Check labels, and convert them to a tensor on the model's device."""
+        if y is None:
+            return None
+        known = range(0 if self.needs_labels else -1, self.classes)
+        return integers("y", y, count, known, self._parameter)
+
+
+class Autoencoder(Model):
+    """A model with a code: images (B, C, H, W) to latents (B, latent_dim), and back to p(x|z).
+
+    Attributes:
+        latent_dim: Size of the code.
+        likelihood: Maps decoder features to p(x|z).
+    """
+
+    latent_dim: int
+    likelihood: Likelihood
+
+    @property
+    def autoencoder(self) -> "Autoencoder":
+        """The model itself."""
+        return self
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The code of each image, (B, latent_dim); of a distribution its mean.
+        """Compute the code of each image, (B, latent_dim). If the code is random, this is its mean.
 
         Args:
             x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
@@ -65,7 +126,7 @@ class Architecture(nn.Module, ABC):
         return self._encode(*self._batch(x, y))
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
-        """p(x|z) with batch shape (…, B) and event shape (C, H, W).
+        """Compute p(x|z) with batch shape (…, B) and event shape (C, H, W).
 
         Args:
             z: Latents (…, B, latent_dim), floats of any precision; also a NumPy array.
@@ -79,161 +140,99 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """`encode`, of images and labels as they should be."""
+        """Do what `encode` does, for images and labels that have been checked."""
 
     @abstractmethod
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
-        """`decode`, of latents and labels as they should be."""
+        """Do what `decode` does, for latents and labels that have been checked."""
 
     @abstractmethod
-    def corrupt(self, x: Tensor) -> Tensor:
-        """The images as the encoder sees them in training."""
-
-    @abstractmethod
-    def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """The terms that are trained: named, each (B,), nats per image, unweighted."""
-
-    @abstractmethod
-    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """The terms that are reported: named, each (B,), nats per image; with a prior `nll` and `kl` of the bound."""
-
-    @abstractmethod
-    def weights(self, counts: Counts) -> Mapping[str, float]:
-        """The weight of each term in the loss.
-
-        Args:
-            counts: The numbers of training images.
-        """
-
-    @abstractmethod
-    def filters(self) -> Tensor:
-        """The encoder's first layer as images (N, C, h, w)."""
-
-    def prepare(self, images: int) -> None:
-        """Get ready for this many training images, before the first one is seen: by default there is nothing to do."""
-
-    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
-        """What comes before an update on x, the training images number `index` (B,): by default nothing.
-
-        Returns:
-            Whether this evaluation of the batch is one that the weights are updated by.
-        """
-        return True
-
-    def completed(self, x: Tensor, y: Tensor) -> Tensor:
-        """The labels (B,), with a guess where they are not known: by default as they are."""
-        return y
-
     def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
-        """p(x|z) of each image, batch (B,), at a draw z ~ q(z|x), as in `nll`; at the code itself where it is no draw.
+        """Compute p(x|z) of each image, batch (B,), at a draw z ~ q(z|x), or at the code if it is not random.
 
         Args:
             x: Images (B, C, H, W).
             y: Labels (B,), −1 where unknown.
         """
-        return self._decode(self._encode(x, y), self.completed(x, y))
 
-    def classify(self, x: Tensor) -> Tensor:
-        """log p(y|x), or log q(y|x), of every class, (B, number of labels).
+    @abstractmethod
+    def fill_labels(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the labels (B,) that the decoder needs. A model that predicts labels replaces the unknown ones."""
 
-        Args:
-            x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
+    @abstractmethod
+    def corrupt(self, x: Tensor) -> Tensor:
+        """Return the images as the encoder sees them in training."""
 
-        Raises:
-            UserError: It does not say.
-            InputError: They have another shape or type.
-        """
-        return self._classify(self._batch(x)[0])
-
-    def _classify(self, x: Tensor) -> Tensor:
-        """`classify`, of images as they should be: by default it does not say."""
-        raise UserError(f"{type(self).__name__} is no classifier here")
-
-    def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), nats, whatever β is.
-
-        Args:
-            x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
-            y: Labels (B,), integers, for a model that takes them.
-
-        Raises:
-            UserError: The code has no prior, so there is no bound on log p(x).
-            InputError: Images or labels have another shape or type, or pixels lie outside of [0, 1].
-        """
-        self._distribution_of_codes()
-        images, labels = self._batch(x, y)
-        training = self.training
-        try:
-            terms = self.eval().evaluate_terms(images, labels)
-        except ValueError as error:  # of torch.distributions
-            raise InputError("x: the likelihood has no density there: divide pixels of 0 to 255 by 255") from error
-        finally:
-            self.train(training)
-        return -(terms["nll"] + terms["kl"])
-
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """The means of p(x|z) at n latents z ~ p(z), as images (n, C, H, W).
-
-        Args:
-            n: How many.
-            y: Labels (n,), where the model is conditioned on them; drawn uniformly if None.
-
-        Raises:
-            UserError: The code has no prior to sample from.
-            InputError: n is no whole number, or the labels have another shape or type.
-        """
-        z = self._distribution_of_codes().sample((whole("n", n),))
-        if self.classes and y is None:
-            y = torch.randint(self.classes, (n,), device=z.device)
-        return self.decode(z, y).mean
-
-    @property
-    def _parameter(self) -> Tensor:
-        """One of the model's: on its device, of its precision."""
-        return next(self.parameters())
-
-    def _batch(self, x: Any, y: Any = None) -> tuple[Tensor, Tensor | None]:
-        """Images and labels as they should be."""
-        wanted = f"images (B, {', '.join(map(str, self.shape))}) in [0, 1]"
-        images = floats("x", x, self.shape, wanted, self._parameter)
-        if images.ndim != 1 + len(self.shape):
-            raise InputError(f"x: {wanted} are needed, not {tuple(images.shape)}")
-        if not finite(images):
-            raise InputError(f"x: {wanted} are needed; there is NaN or infinity among the pixels")
-        return images, self._labels(y, len(images))
-
-    def _labels(self, y: Any, count: int) -> Tensor | None:
-        if y is None:
-            return None
-        known = range(0 if self.needs_labels else -1, self.classes)
-        return integers("y", y, count, known, self._parameter)
-
-    def _distribution_of_codes(self) -> Distribution:
-        if self.prior is None:
-            raise UserError(f"{type(self).__name__} has no prior over its code: nothing to sample from, and no bound")
-        return self.prior
+    @abstractmethod
+    def filters(self) -> Tensor:
+        """Return the encoder's first layer as images (N, C, h, w)."""
 
 
-class Generative(Architecture):
-    """A model whose p(x, z) and q(z|x) can be evaluated at any z: log p(x) can be estimated."""
+class Generative(Autoencoder):
+    """An autoencoder with a prior. `evaluate_terms` has the `nll` and `kl` of the bound.
+
+    Attributes:
+        bounds: The quantity that `bound` is a lower bound of.
+    """
+
+    bounds: str = "log p(x)"
 
     @property
     @abstractmethod
     def prior(self) -> Distribution:
         """p(z) with event (latent_dim,)."""
 
-    @property
-    @abstractmethod
-    def joint(self) -> Joint:
-        """p(x, z), or p(x, z|y), for samplers."""
-
     @abstractmethod
     def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
+        """Compute q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
 
         Raises:
             InputError: Images or labels have another shape or type.
         """
+
+    def bound(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Compute L = E_q[log p(x|z)] − KL(q‖p) of each image, (B,), in nats. It does not depend on β.
+
+        Args:
+            x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
+            y: Labels (B,), integers, for a model that takes them.
+
+        Raises:
+            InputError: Images or labels have another shape or type, or pixels lie outside of [0, 1].
+        """
+        images, labels = self._batch(x, y)
+        training = self.training
+        try:
+            terms = self.eval().evaluate_terms(images, labels)
+        except ValueError as error:  # from torch.distributions
+            raise InputError("x: the likelihood has no density there: divide pixels of 0 to 255 by 255") from error
+        finally:
+            self.train(training)
+        return -(terms["nll"] + terms["kl"])
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Compute the means of p(x|z) at n latents z ~ p(z), as images (n, C, H, W).
+
+        Args:
+            n: Number of images.
+            y: Labels (n,), if the model is conditioned on them. By default they are drawn uniformly.
+
+        Raises:
+            InputError: n is not a whole number, or the labels have another shape or type.
+        """
+        z = self.prior.sample((whole("n", n),))
+        if self.classes and y is None:
+            y = torch.randint(self.classes, (n,), device=z.device)
+        return self.decode(z, y).mean
+
+
+class HasJoint(Generative):
+    """A generative model whose p(x, z) can be evaluated at any z, so that log p(x) can be estimated."""
+
+    @property
+    @abstractmethod
+    def joint(self) -> Joint:
+        """p(x, z), or p(x, z|y), for samplers."""
 
 
 class HasJacobian(ABC):
@@ -241,4 +240,19 @@ class HasJacobian(ABC):
 
     @abstractmethod
     def squared_jacobian_norm(self, x: Tensor) -> Tensor:
-        """‖∂encode(x)/∂x‖²_F of each image, (B,)."""
+        """Compute ‖∂encode(x)/∂x‖²_F of each image, (B,)."""
+
+
+class Classifies(ABC):
+    """A model that predicts the label of an image."""
+
+    @abstractmethod
+    def classify(self, x: Tensor) -> Tensor:
+        """Compute log p(y|x), or log q(y|x), of every class, (B, classes).
+
+        Args:
+            x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
+
+        Raises:
+            InputError: They have another shape or type.
+        """

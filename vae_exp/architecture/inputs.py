@@ -1,4 +1,4 @@
-"""What a model is given from outside, held against what it takes: one message, with the shape that is wanted."""
+"""Checks of the images, labels and latents that a user gives to a model. A message says which shape is needed."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from vae_exp.errors import InputError
 
 
 def floats(name: str, value: Any, event: tuple[int, ...], wanted: str, like: Tensor) -> Tensor:
-    """Images or latents on the model's own device, of its type; arrays, other floats and booleans are converted.
+    """Convert images or latents to the device and type of the model. Arrays, other floats and booleans are converted.
 
-    Bytes are not: nobody can tell whether 0 and 1 are black and white or two shades of black.
+    Bytes are refused: 0 and 1 could be black and white, or two shades of black.
 
     Args:
-        name: What the argument is called.
-        value: Whatever was given.
-        event: The sizes of its last axes; at least one axis comes before them.
+        name: Name of the argument.
+        value: Its value.
+        event: The sizes of the last axes. At least one axis comes before them.
         wanted: The whole shape, in words.
-        like: One of the model's parameters.
+        like: A parameter of the model.
 
     Raises:
-        InputError: It has another shape, or its values are no floats.
+        InputError: The value has another shape, or it does not hold floats.
     """
     tensor = _tensor(name, value, wanted)
     if not tensor.is_floating_point() and tensor.dtype != torch.bool:
@@ -34,17 +34,17 @@ def floats(name: str, value: Any, event: tuple[int, ...], wanted: str, like: Ten
 
 
 def integers(name: str, value: Any, count: int, known: range, like: Tensor) -> Tensor:
-    """Labels (B,) as int64, on the model's own device; NumPy arrays and other integers are converted.
+    """Convert labels (B,) to int64 on the device of the model. NumPy arrays and other integers are converted.
 
     Args:
-        name: What the argument is called.
-        value: Whatever was given.
-        count: How many there have to be, B.
-        known: The labels that the model takes; not looked at where it takes none.
-        like: One of the model's parameters.
+        name: Name of the argument.
+        value: Its value.
+        count: The number of labels that are needed, B.
+        known: The labels that the model takes. If it takes none, labels are not checked.
+        like: A parameter of the model.
 
     Raises:
-        InputError: There are not as many, they are no integers, or there is no such class.
+        InputError: The number of labels differs, they are not integers, or a class does not exist.
     """
     wanted = f"labels ({count},)"
     tensor = _tensor(name, value, wanted)
@@ -59,7 +59,7 @@ def integers(name: str, value: Any, count: int, known: range, like: Tensor) -> T
 
 
 def finite(value: Tensor) -> bool:
-    """Whether there is no NaN and no infinity; inside torch.vmap, where nobody can look, it is taken for granted."""
+    """Whether there is no NaN and no infinity. Inside torch.vmap, where values cannot be read, the answer is yes."""
     try:
         return bool(value.isfinite().all())
     except RuntimeError:
@@ -67,24 +67,24 @@ def finite(value: Tensor) -> bool:
 
 
 def check_labels(y: Tensor, known: range) -> None:
-    """Hold labels that were given to `terms` against the classes, unless `likelihood.unvalidated` trusts them.
+    """Check labels that were given to `terms`, unless `likelihood.unvalidated` trusts them.
 
     Args:
         y: Labels (B,), int64.
         known: The labels that the model takes.
 
     Raises:
-        InputError: There is no such class.
+        InputError: A class does not exist.
     """
     if Distribution._validate_args and not torch.compiler.is_compiling():
         integers("y", y, len(y), known, y)
 
 
 def whole(name: str, value: Any) -> int:
-    """A number of images, 0 or more.
+    """Check a number of images, 0 or more.
 
     Raises:
-        InputError: It is none.
+        InputError: The value is not a whole number, or it is negative.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
         raise InputError(f"{name}={value}: a whole number is needed, 0 or more")

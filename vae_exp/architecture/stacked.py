@@ -1,4 +1,4 @@
-"""Deep autoencoders that are trained layer by layer, and the classifier that grows out of them."""
+"""Deep autoencoders that are trained layer by layer."""
 
 from collections.abc import Mapping
 from typing import Annotated, cast
@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vae_exp.architecture.base import Architecture
-from vae_exp.architecture.classification import class_terms, softmax_layer
+from vae_exp.architecture.base import Autoencoder
 from vae_exp.corruption import Corruption
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError
@@ -22,7 +21,7 @@ from vae_exp.objective import Terms
 
 
 class Layer(nn.Module):
-    """h = sigmoid(W x + b), and back sigmoid(Wᵀ h + c): weights are tied.
+    """h = sigmoid(W x + b), and the way back sigmoid(Wᵀ h + c): the weights are tied.
 
     Args:
         in_features: Units below.
@@ -37,41 +36,39 @@ class Layer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(in_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """h (B, out_features) of x (B, in_features)."""
+        """Compute h (B, out_features) of x (B, in_features)."""
         return torch.sigmoid(self.linear(x))
 
     def logits(self, h: Tensor) -> Tensor:
-        """What the sigmoid makes x of again, (B, in_features)."""
+        """Compute the logits of the reconstruction of x, (B, in_features)."""
         return F.linear(h, self.linear.weight.T, self.bias)
 
 
-class Stacked(Architecture):
-    """Layers of sigmoid units, each pretrained as an autoencoder of the one below it, then trained as one classifier.
+class Stacked(Autoencoder):
+    """Layers of sigmoid units, each trained as an autoencoder of the layer below.
 
-    Pretraining layer k minimises the cross-entropy between what the layers below say of the clean image, h, and its
-    reconstruction from h or, with a corruption, from h̃: the stacked (Bengio et al. 2007, NIPS) and the stacked
-    denoising autoencoder (Vincent et al. 2010, JMLR 11, section 3.4). `supervised` puts a softmax layer on top of
-    them all and trains everything on −log p(y|x) (section 5.2 there).
+    To train layer k, the cross-entropy is minimised between h, the units of layer k − 1 for the clean image, and the
+    reconstruction of h from h or, with a corruption, from h̃: the stacked autoencoder (Bengio et al. 2007, NIPS) and the
+    stacked denoising autoencoder (Vincent et al. 2010, JMLR 11, section 3.4).
 
     Args:
         shape: (C, H, W) of an image.
-        classes: How many labels the data has.
-        likelihood: Features to p(x|z), of the lowest layer's reconstruction.
-        sizes: Units of the layers, the lowest one first.
-        depth: Which layer is pretrained; those below it stay as they are. None is the highest one.
-        corruption: h → h̃, in pretraining only.
-        supervised: Train the classifier.
+        likelihood: Maps features to p(x|z), for the reconstruction by the lowest layer.
+        sizes: Units of the layers, from the lowest to the highest.
+        depth: The layer to train. The layers below it do not change. None is the highest layer.
+        corruption: Maps h to h̃, in training only.
+
+    Raises:
+        ConfigError: There is no such layer, or the likelihood needs several features per pixel.
     """
 
     def __init__(
         self,
         shape: Shape,
-        classes: int,
         likelihood: Likelihood,
         sizes: Annotated[list[PositiveInt], MinLen(1)] = [1000, 1000, 1000],  # noqa: B006 (never changed)
         depth: PositiveInt | None = None,
         corruption: Corruption | None = None,
-        supervised: bool = False,
     ) -> None:
         super().__init__()
         if depth is not None and depth > len(sizes):
@@ -79,36 +76,22 @@ class Stacked(Architecture):
         if likelihood.parameters_per_pixel != 1:
             raise ConfigError("likelihood: a stacked autoencoder has one feature per pixel (likelihood.variance=fixed)")
         self.shape = shape
-        self.classes = 0  # none that a code or an image is conditioned on
+        self.classes = 0
         self.likelihood = likelihood
         self.corruption = corruption
-        self.supervised = supervised
-        self.reconstructs = not supervised
-        self.classifies = self.needs_labels = supervised
-        self.depth = len(sizes) if depth is None or supervised else depth
+        self.depth = len(sizes) if depth is None else depth
         self.latent_dim = sizes[self.depth - 1]
         below = [shape[0] * shape[1] * shape[2], *sizes]
         self.stack = nn.ModuleList(Layer(m, n) for m, n in zip(below, sizes, strict=False))
-        self.softmax = softmax_layer(sizes[-1], classes) if supervised else None
-        trained = [*self._layers(), self.softmax] if supervised else [self._layers()[self.depth - 1]]
         self.requires_grad_(False)
-        for module in filter(None, trained):
-            module.requires_grad_(True)
-        if supervised:
-            for layer in self._layers():
-                layer.bias.requires_grad_(False)  # of the way back
-
-    @property
-    def prior(self) -> Distribution | None:
-        """None: the code is whatever reconstructs best."""
-        return None
+        self._layers()[self.depth - 1].requires_grad_(True)
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The units of the layer in question, (B, latent_dim)."""
+        """Compute the units of layer `depth`, (B, latent_dim)."""
         return self._up(x, self.depth)
 
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
-        """p(x|z) with batch shape (…), by the way back through every layer below."""
+        """Compute p(x|z) with batch shape (…), by the way back through every layer below."""
         h = z.flatten(0, -2)
         for layer in reversed(self._layers()[1 : self.depth]):
             h = torch.sigmoid(layer.logits(h))
@@ -116,28 +99,28 @@ class Stacked(Architecture):
         p: Distribution = self.likelihood(features)
         return p
 
-    def _classify(self, x: Tensor) -> Tensor:
-        """log p(y|x) of a supervised one, (B, classes)."""
-        return super()._classify(x) if self.softmax is None else F.log_softmax(self.softmax(self._encode(x)), -1)
+    def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
+        """Compute p(x|z) at the code, batch (B,)."""
+        return self._decode(self._encode(x))
+
+    def fill_labels(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the labels as they are: the decoder does not need them."""
+        return y
 
     def corrupt(self, x: Tensor) -> Tensor:
-        """x̃, or x where there is no corruption, or it is another layer's units that are corrupted."""
-        return self._corrupted(x) if self.depth == 1 and not self.supervised else x
+        """Return x̃, or x if nothing is corrupted or the units of another layer are."""
+        return self._corrupted(x) if self.depth == 1 else x
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
-        """1 for the only term."""
-        return {"cross_entropy" if self.supervised else "reconstruction": 1.0}
+        """Return 1 for the only term."""
+        return {"reconstruction": 1.0}
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`nll` of the image itself, or `cross_entropy` −log p(y|x) if it is supervised; each (B,)."""
-        if self.supervised:
-            return class_terms(self._classify(x), y)
+        """Compute the `nll` of the image itself, (B,)."""
         return {"nll": -self._decode(self._encode(x)).log_prob(x)}
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`reconstruction` of the layer below; `cross_entropy` −log p(y|x) if it is supervised; each (B,), in nats."""
-        if self.supervised:
-            return class_terms(self._classify(x), y)
+        """Compute `reconstruction`, the cross-entropy of the layer below, (B,), in nats."""
         layer = self._layers()[self.depth - 1]
         with torch.no_grad():
             h = self._up(x, self.depth - 1)
@@ -149,7 +132,7 @@ class Stacked(Architecture):
         return {"reconstruction": cross_entropy.sum(-1)}
 
     def filters(self) -> Tensor:
-        """The first layer's weights as images (N, C, H, W)."""
+        """Return the weights of the first layer as images (N, C, H, W)."""
         images: Tensor = self._layers()[0].linear.weight.unflatten(1, self.shape)
         return images
 

@@ -86,7 +86,7 @@ def evaluate(
     """
     import torch
 
-    from vae_exp.architecture import Generative
+    from vae_exp.architecture import HasJoint
     from vae_exp.config.assembly import build_data
     from vae_exp.evaluation.code import AT_ONCE, FEW_IMAGES, evaluate_code
     from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
@@ -115,7 +115,7 @@ def evaluate(
         x, y = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
 
         results = evaluate_code(model, data, (x, y), split)
-        if not isinstance(model, Generative):  # M2's classifier is not sampled from, and other models have no prior
+        if not isinstance(model, HasJoint):  # the estimators need p(x, z) at every z
             return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
         vae = model
 

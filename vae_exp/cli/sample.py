@@ -41,10 +41,13 @@ def sample(
     """
     import torch
 
+    from vae_exp.architecture import Generative
     from vae_exp.figures.images import samples
     from vae_exp.results.load import load_run
 
     model = load_run(run, trust=trust).model
+    if not isinstance(model, Generative):
+        raise ConfigError(f"run={run}: {type(model).__name__} has no prior: there is nothing to sample from")
     if label is not None and label >= model.classes:
         raise ConfigError(
             f"label={label}: is not allowed: "

@@ -10,7 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pydantic import NonNegativeFloat, PositiveInt
 
-from vae_exp.architecture import Architecture
+import vae_exp.config.resolvers  # noqa: F401 (registers them)
+from vae_exp.architecture import Autoencoder, Model
 from vae_exp.config.schema import Node, Nodes, check, target
 from vae_exp.dataset import Dataset
 from vae_exp.errors import ConfigError
@@ -49,11 +50,13 @@ class Root:
     trust: str | list[str] | None = None
     logger: Nodes | None = None  # several loggers, or one
     objective: Node | None = None
+    head: Node | None = None
 
 
 # arguments that the program passes itself, so the config cannot set them
 GIVEN = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
+    "head": {"shape", "classes", "encoder"},
     "optimizer": {"params"},
     "trainer": {"callbacks", "default_root_dir", "plugins", "rank"},
     "logger": {"directory", "config"},
@@ -110,8 +113,8 @@ def build_part(node: DictConfig, key: str, kind: type, /, **derived: Any) -> Any
     return part
 
 
-def build_architecture(config: DictConfig, data: Dataset) -> Architecture:
-    """Build the architecture for the images of a dataset.
+def build_architecture(config: DictConfig, data: Dataset) -> Model:
+    """Build the architecture for the images of a dataset, with the head that is built around it, if there is one.
 
     Raises:
         ConfigError: The combination of parts has no meaning.
@@ -133,7 +136,10 @@ def build_architecture(config: DictConfig, data: Dataset) -> Architecture:
     if variational:
         derived["objective"] = build_part(config.objective, "objective", Objective)
     arguments = {name: part for name, part in derived.items() if name in accepted}
-    architecture: Architecture = build_part(config.architecture, "architecture", Architecture, **arguments)
+    architecture: Model = build_part(config.architecture, "architecture", Model, **arguments)
+    if config.get("head") is not None:
+        labels = {"shape": data.source.shape, "classes": data.source.classes}
+        architecture = build_part(config.head, "head", Model, encoder=architecture, **labels)
     if data.dynamic and architecture.serving.repeats > 1:
         raise ConfigError(
             "dataset.binarization=dynamic: draws an image anew each time, and this objective looks at it several times "
@@ -144,13 +150,13 @@ def build_architecture(config: DictConfig, data: Dataset) -> Architecture:
     return architecture
 
 
-def check_pixels(architecture: Architecture, data: Dataset) -> None:
+def check_pixels(architecture: Model, data: Dataset) -> None:
     """Check that the likelihood suits the pixels that it is trained on.
 
     Raises:
         ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them.
     """
-    if data.binarized and architecture.reconstructs and architecture.likelihood.unbounded:
+    if data.binarized and isinstance(architecture, Autoencoder) and architecture.likelihood.unbounded:
         raise ConfigError(
             f"dataset.binarization={data.binarization}: pixels are 0 or 1, and the density of this "
             f"{type(architecture.likelihood).__name__} grows without bound on them. Allowed: "
@@ -158,7 +164,7 @@ def check_pixels(architecture: Architecture, data: Dataset) -> None:
         )
 
 
-def check_labels(architecture: Architecture, data: Dataset) -> None:
+def check_labels(architecture: Model, data: Dataset) -> None:
     """Check that the loaded images have the labels that the model needs.
 
     Raises:
@@ -176,7 +182,7 @@ def check_labels(architecture: Architecture, data: Dataset) -> None:
         _check_room(architecture, data)
 
 
-def _check_few_labels(architecture: Architecture, data: Dataset) -> None:
+def _check_few_labels(architecture: Model, data: Dataset) -> None:
     if architecture.needs_labels:
         raise ConfigError(
             f"dataset.labels={data.labels}: this {type(architecture).__name__} needs the label of every "
@@ -185,7 +191,7 @@ def _check_few_labels(architecture: Architecture, data: Dataset) -> None:
     _check_room(architecture, data)
 
 
-def _check_room(architecture: Architecture, data: Dataset) -> None:
+def _check_room(architecture: Model, data: Dataset) -> None:
     if architecture.serving.labelled >= data.batch_size:
         raise ConfigError(
             f"architecture.labelled_per_batch={architecture.serving.labelled}: leaves no room in a batch for images "

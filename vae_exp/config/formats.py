@@ -1,6 +1,7 @@
 """The format of run directories, and how an older format is read.
 
-Version 0.1 writes format 1, in which some parts have other names. Format 2 uses the current names.
+Version 0.1 writes format 1, in which some parts have other names, and in which an autoencoder with
+`architecture.supervised=true` is a classifier. Format 2 uses the current names, and classifiers have a `head`.
 """
 
 from typing import Any
@@ -21,19 +22,42 @@ RENAMED = {
 """The `_target_`s of format 1 and their current names."""
 
 
+SUPERVISED = "supervised"
+"""The key of format 1 that makes a classifier of an architecture."""
+
+HEADS = {f"architecture.{SUPERVISED}=true": "head=classifier", f"architecture.{SUPERVISED}=false": "head=none"}
+"""The overrides of format 1 that choose between an autoencoder and a classifier, and their current form."""
+
+CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
+
+
 def renamed(values: Any) -> Any:
-    """Replace old names by current names in plain values of any format."""
+    """Translate plain values of any format, such as a stored config, to the current format."""
     if isinstance(values, list):
-        return [renamed(value) for value in values]
+        return [renamed_word(value) if isinstance(value, str) else renamed(value) for value in values]
     if not isinstance(values, dict):
         return values
-    return {
+    translated = {
         key: RENAMED.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
         for key, value in values.items()
     }
+    architecture = translated.get("architecture")
+    if isinstance(architecture, dict) and SUPERVISED in architecture:
+        translated["head"] = CLASSIFIER if architecture.pop(SUPERVISED) is True else None
+    return translated
 
 
 def renamed_word(word: str) -> str:
-    """Replace an old name by the current name in an override of any format."""
+    """Translate an override of any format to the current format."""
     key, _, value = word.partition("=")
-    return f"{key}={RENAMED[value]}" if key.endswith("._target_") and value in RENAMED else word
+    return f"{key}={RENAMED[value]}" if key.endswith("._target_") and value in RENAMED else HEADS.get(word, word)
+
+
+def renamed_weights(weights: dict[str, Any], written_in: int) -> dict[str, Any]:
+    """Translate the names of a checkpoint's weights: in format 1 a classifier is its encoder with one more layer."""
+    if written_in > 1 or not any(str(name).startswith("architecture.softmax.") for name in weights):
+        return weights
+    return {
+        name if str(name).startswith("architecture.softmax.") else str(name).replace(".", ".encoder.", 1): weight
+        for name, weight in weights.items()
+    }

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data
 from vae_exp.config.flatten import flat
 from vae_exp.errors import ConfigError, RunError, UserError
@@ -61,7 +61,7 @@ def _needed(config: DictConfig) -> tuple[float, float]:
         return weights, _kept(model, min(data.batch_size, config.samples))
 
 
-def _kept(model: Architecture, images: int) -> int:
+def _kept(model: Model, images: int) -> int:
     """Count the bytes that the loss keeps for its gradient. Without an encoder, count those of the images' latents."""
     if not model.amortized:  # the E step needs values, which `meta` does not have
         model.prepare(images)

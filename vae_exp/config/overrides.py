@@ -4,7 +4,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import ConfigError
 
-ONE_PART = ("architecture", "dataset", "likelihood", "logger", "network", "objective", "optimizer", "trainer")
+ONE_PART = ("architecture", "dataset", "head", "likelihood", "logger", "network", "objective", "optimizer", "trainer")
 """Groups of which exactly one choice is built. Hydra would merge the yamls of several choices."""
 
 

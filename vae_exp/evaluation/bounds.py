@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vae_exp.architecture import Architecture, Generative
+from vae_exp.architecture import Autoencoder, Classifies, Generative, HasJoint, Model
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.errors import UserError
 from vae_exp.evaluation.active_units import active_units
@@ -21,7 +21,7 @@ ENCODED = 10_000
 
 @torch.no_grad()
 def evaluate(
-    architecture: Architecture, batches: EvaluationBatches, seed: int = 0, marginal_likelihood: bool = False
+    architecture: Model, batches: EvaluationBatches, seed: int = 0, marginal_likelihood: bool = False
 ) -> dict[str, float]:
     """Compute means over a split in evaluation mode, in nats per image.
 
@@ -49,7 +49,7 @@ def evaluate(
     architecture.eval()
     sums: dict[str, torch.Tensor] = {}
     codes: list[Tensor] = []
-    encodes = architecture.prior is not None and architecture.amortized
+    encodes = isinstance(architecture, Generative) and architecture.amortized
     forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
     with forked, frozen(architecture), full_precision():
         torch.manual_seed(seed)
@@ -57,23 +57,24 @@ def evaluate(
             terms = architecture.evaluate_terms(x, y)
             if marginal_likelihood:
                 terms["log_likelihood"] = _log_likelihood(architecture, x, y)
-            if architecture.classifies:
+            if isinstance(architecture, Classifies):
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
             if encodes and sum(map(len, codes)) < ENCODED:
                 # a classifier must not see the label it predicts
-                codes.append(architecture.encode(x, torch.full_like(y, -1) if architecture.classifies else y))
+                visible = torch.full_like(y, -1) if isinstance(architecture, Classifies) else y
+                codes.append(architecture.autoencoder.encode(x, visible))
         diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
     labels = batches.images.labels
     labelled = int((labels >= 0).sum())
     counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(OF_LABELLED, labelled)
     means = {name: (total / counts[name]).item() for name, total in sums.items() if counts[name]}
-    if architecture.classifies:
+    if isinstance(architecture, Classifies):
         per_class = labels[labels >= 0].bincount(minlength=architecture.classify(x[:1]).shape[1])
         means |= {"labelled": labelled, "labelled_of_rarest_class": int(per_class.min())}
-    if architecture.prior is not None:
+    if isinstance(architecture, Generative):
         means = {"bound": -(means["nll"] + means["kl"]), **means}
         if architecture.likelihood.density and batches.levels == 256:
             means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape)
@@ -82,9 +83,11 @@ def evaluate(
     return means | diagnostics
 
 
-def _diagnostics(architecture: Architecture, batches: EvaluationBatches) -> dict[str, float]:
+def _diagnostics(architecture: Model, batches: EvaluationBatches) -> dict[str, float]:
     """Compute the likelihood's diagnostics of p(x|z) at draws z ~ q(z|x), as means over the images."""
     sums: dict[str, float] = {}
+    if not isinstance(architecture, Autoencoder):
+        return sums
     for x, y in batches:
         of_batch = architecture.likelihood.diagnostics(architecture.reconstruct(x, y))
         if not of_batch:
@@ -93,8 +96,8 @@ def _diagnostics(architecture: Architecture, batches: EvaluationBatches) -> dict
     return {name: total / len(batches.images) for name, total in sums.items()}
 
 
-def _log_likelihood(architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:
+def _log_likelihood(architecture: Model, x: Tensor, y: Tensor) -> Tensor:
     """Estimate log p(x) of each image, (B,)."""
-    if not isinstance(architecture, Generative):
+    if not isinstance(architecture, HasJoint):
         raise UserError(f"{type(architecture).__name__}: log p(x) can be estimated for a VAE only")
     return by_posterior_samples(architecture, x, y).value

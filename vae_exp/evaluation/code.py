@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Autoencoder, Classifies, Generative, Model
 from vae_exp.dataset import Dataset
 from vae_exp.evaluation.active_units import active_units
 from vae_exp.evaluation.pca import directions, principal_angles, principal_components
@@ -23,7 +23,7 @@ FEW_IMAGES = 1000
 """Default number of images per split for a model without an encoder, which cannot encode them in one pass."""
 
 
-def evaluate_code(model: Architecture, data: Dataset, examples: tuple[Tensor, Tensor], split: str) -> dict[str, Any]:
+def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], split: str) -> dict[str, Any]:
     """Evaluate the codes of a split's images: reconstructions, labels, principal components, sensitivity.
 
     Args:
@@ -37,39 +37,44 @@ def evaluate_code(model: Architecture, data: Dataset, examples: tuple[Tensor, Te
     """
     x, y = examples
     visible = _visible(model, y)
-    codes = _encode(model, x, visible)
+    autoencoder = model.autoencoder
+    codes = _encode(autoencoder, x, visible)
     results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
-    if model.reconstructs:
+    if isinstance(model, Autoencoder):
         results["squared_error"] = _squared_error(model, codes, x, visible)
         seen = model.corrupt(x)
         if seen is not x:
             codes_of_corrupted = _encode(model, seen, visible)
             results["squared_error_of_corrupted"] = _squared_error(model, codes_of_corrupted, x, visible)
     labelled = y >= 0
-    if model.classifies and labelled.any():
+    if isinstance(model, Classifies) and labelled.any():
         guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(AT_ONCE)])
         results["error"] = (guesses != y)[labelled].double().mean().item()
-    if model.prior is None and (columns := directions(model)) is not None:
-        results |= _beside_principal_components(columns, x, data)
+    if isinstance(model, Autoencoder) and not isinstance(model, Generative):
+        columns = directions(model)
+        results |= {} if columns is None else _beside_principal_components(columns, x, data)
     # only for the first images: without a closed form it needs one backward pass per latent
-    results["jacobian_norm"] = jacobian_norm(model, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
-    if data.source.classes and (model.classifies or not model.classes):  # else the code depends on the label
+    sensitivity = jacobian_norm(autoencoder, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
+    results["jacobian_norm"] = sensitivity
+    if data.source.classes and (
+        isinstance(model, Classifies) or not model.classes
+    ):  # else the code depends on the label
         results |= _accuracies(model, data, (codes, y), split)
     return results
 
 
-def _visible(model: Architecture, y: Tensor) -> Tensor:
+def _visible(model: Model, y: Tensor) -> Tensor:
     """Return the labels the model may see: −1 for all of them if it is a classifier."""
-    return torch.full_like(y, -1) if model.classifies else y
+    return torch.full_like(y, -1) if isinstance(model, Classifies) else y
 
 
-def _encode(model: Architecture, x: Tensor, y: Tensor) -> Tensor:
+def _encode(model: Autoencoder, x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([model.encode(*batch) for batch in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
 
 
-def _squared_error(model: Architecture, codes: Tensor, x: Tensor, y: Tensor) -> float:
+def _squared_error(model: Autoencoder, codes: Tensor, x: Tensor, y: Tensor) -> float:
     """Return the mean squared error of the reconstructions from these codes, summed over the pixels of an image."""
-    images = model.decode(codes, model.completed(x, y)).mean
+    images = model.decode(codes, model.fill_labels(x, y)).mean
     return (images - x).square().flatten(1).sum(1).mean().item()
 
 
@@ -86,11 +91,11 @@ def _beside_principal_components(columns: Tensor, x: Tensor, data: Dataset) -> d
     }
 
 
-def _accuracies(model: Architecture, data: Dataset, asked: tuple[Tensor, Tensor], split: str) -> dict[str, float]:
+def _accuracies(model: Model, data: Dataset, asked: tuple[Tensor, Tensor], split: str) -> dict[str, float]:
     """Predict the labels of codes from the codes of the training images; empty if either have no labels."""
     most = None if model.amortized else FEW_IMAGES
     batches = data.evaluation_batches("train", AT_ONCE, most)
-    pairs = [(_encode(model, x, _visible(model, y)), y) for x, y in batches]
+    pairs = [(_encode(model.autoencoder, x, _visible(model, y)), y) for x, y in batches]
     fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     codes, y = asked
     has_label, labelled, among = labels >= 0, y >= 0, split == "train"

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Autoencoder, Model
 
 TIMES_WORSE = 1000
 """A model has diverged if it is this many times worse than a model that has learned nothing."""
 
 
-def cost_of_nothing(architecture: Architecture, x: Tensor) -> float:
+def cost_of_nothing(architecture: Autoencoder, x: Tensor) -> float:
     """Compute −log p(x) of a decoder with all features 0, in nats per image; at least one nat per pixel.
 
     For a Bernoulli this is log 2 per pixel, for a Gaussian with σ = 1 at most 1.4 per pixel. For a smaller fixed σ it
@@ -28,7 +28,7 @@ def cost_of_nothing(architecture: Architecture, x: Tensor) -> float:
     return max(float(x[0].numel()), nll)
 
 
-def diverged(row: Mapping[str, float], architecture: Architecture, x: Tensor) -> dict[str, float]:
+def diverged(row: Mapping[str, float], architecture: Model, x: Tensor) -> dict[str, float]:
     """Return the bounds and nlls of an evaluation that are over `TIMES_WORSE` times worse than `cost_of_nothing`.
 
     Args:
@@ -37,7 +37,7 @@ def diverged(row: Mapping[str, float], architecture: Architecture, x: Tensor) ->
             classifier have other limits.
         x: Some images (B, C, H, W).
     """
-    if not architecture.reconstructs:
+    if not isinstance(architecture, Autoencoder):
         return {}
     limit = TIMES_WORSE * cost_of_nothing(architecture, x)
     costs = {name: value for name, value in row.items() if name.endswith(("/bound", "/nll"))}

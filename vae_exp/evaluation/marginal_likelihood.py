@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from vae_exp.architecture import Generative
+from vae_exp.architecture import HasJoint
 from vae_exp.errors import UserError
 from vae_exp.hmc import TARGET, Chains, LogDensity, hmc, start_chains, trace
 from vae_exp.posterior.hmc import BeginAt, chain_batches
@@ -63,7 +63,7 @@ class AnnealedEstimate(Estimate):
 
 
 @torch.no_grad()
-def importance_weighted(model: Generative, x: Tensor, y: Tensor | None, k: int) -> Estimate:
+def importance_weighted(model: HasJoint, x: Tensor, y: Tensor | None, k: int) -> Estimate:
     """Compute L_k = log 1/k Σ_i p(x, z_i)/q(z_i|x), z_i ~ q(z|x) (arXiv 1509.00519, eq. 8).
 
     It is a lower bound of log p(x) that rises with k.
@@ -90,7 +90,7 @@ def importance_weighted(model: Generative, x: Tensor, y: Tensor | None, k: int) 
 
 @torch.no_grad()
 def annealed(
-    model: Generative,
+    model: HasJoint,
     x: Tensor,
     y: Tensor | None,
     chains: int = 16,
@@ -160,7 +160,7 @@ class _Schedule:
         return _Schedule(betas, step_sizes, torch.full_like(self.lengths, temperatures))
 
 
-def _schedule(model: Generative, x: Tensor, y: Tensor | None, leapfrog_steps: int) -> _Schedule:
+def _schedule(model: HasJoint, x: Tensor, y: Tensor | None, leapfrog_steps: int) -> _Schedule:
     """Choose temperatures by pilot chains, so that the log weight of each step has the standard deviation `SPACING`."""
 
     def move(chains: Chains, moves: int) -> Chains:
@@ -183,7 +183,7 @@ def _schedule(model: Generative, x: Tensor, y: Tensor | None, leapfrog_steps: in
 
 
 def _anneal(
-    model: Generative, x: Tensor, y: Tensor | None, chains: int, schedule: _Schedule, leapfrog_steps: int
+    model: HasJoint, x: Tensor, y: Tensor | None, chains: int, schedule: _Schedule, leapfrog_steps: int
 ) -> AnnealedEstimate:
     chain = start_chains(model.prior.sample((chains, len(x))))
     log_weights = x.new_zeros(chains, len(x), dtype=torch.float64)
@@ -198,7 +198,7 @@ def _anneal(
 
 @torch.no_grad()
 def by_posterior_samples(
-    model: Generative,
+    model: HasJoint,
     x: Tensor,
     y: Tensor | None,
     samples: int = 50,

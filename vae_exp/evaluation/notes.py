@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Autoencoder, Generative, Model
 
 NO_LABELS = "log p(x)"
 
 
-def ceiling(model: Architecture, x: Tensor) -> float | None:
+def ceiling(model: Model, x: Tensor) -> float | None:
     """Compute the largest possible bound and log p(x) on grey images under a Bernoulli: −Σ H(x), in nats.
 
     E_b[log p(b)] over binary images b ~ Bernoulli(x) is at most −H of this distribution, for every p.
@@ -18,15 +18,15 @@ def ceiling(model: Architecture, x: Tensor) -> float | None:
         x: Images (B, C, H, W) in [0, 1].
 
     Returns:
-        The mean over the images; None if the likelihood is not a Bernoulli or the images are binary.
+        The mean over the images; None if the model has no Bernoulli likelihood or the images are binary.
     """
-    if not model.likelihood.binary or not ((x > 0) & (x < 1)).any():
+    if not isinstance(model, Autoencoder) or not model.likelihood.binary or not ((x > 0) & (x < 1)).any():
         return None
     grey = x.double()
     return (torch.xlogy(grey, grey) + torch.xlogy(1 - grey, 1 - grey)).flatten(1).sum(1).mean().item()
 
 
-def notes(model: Architecture, x: Tensor) -> list[str]:
+def notes(model: Model, x: Tensor) -> list[str]:
     """Write a note for every property of the model's nats that a reader could misunderstand.
 
     Args:
@@ -41,7 +41,7 @@ def notes(model: Architecture, x: Tensor) -> list[str]:
             f"these probabilities, not log densities of the grey images, and cannot exceed {highest:.2f}. Estimates of "
             "log p(x) are lower bounds of the mean log p of the drawn images."
         )
-    if model.bounds != NO_LABELS:
+    if isinstance(model, Generative) and model.bounds != NO_LABELS:
         sentences.append(
             f"The model knows the labels: its bound and estimates are for {model.bounds} and cannot be compared with "
             f"those for {NO_LABELS}."

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vae_exp.architecture import Architecture, HasJacobian
+from vae_exp.architecture import Autoencoder, HasJacobian
 from vae_exp.network.base import squared_jacobian_norm_by_autograd
 
 COMPARED_AT_ONCE = 100
@@ -74,7 +74,7 @@ def linear_probe_accuracy(
     return (scores.argmax(1) == expected).double().mean().item()
 
 
-def jacobian_norm(model: Architecture, x: Tensor, y: Tensor | None = None) -> float:
+def jacobian_norm(model: Autoencoder, x: Tensor, y: Tensor | None = None) -> float:
     """Compute the mean over the images of ‖∂encode(x)/∂x‖_F: how strongly the code responds to changes of the image.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from matplotlib.figure import Figure
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Autoencoder, Generative, Model
 from vae_exp.dataset.batches import Batch
 from vae_exp.figures.images import analogies, filters, reconstructions, samples
 from vae_exp.figures.latent import gaussian_grid, latent_scatter, linear_grid, manifold, quantile_grid
@@ -14,7 +14,7 @@ Drawn = tuple[str, Figure]
 
 
 @torch.no_grad()
-def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int = 20) -> Iterator[Drawn]:
+def portfolio(model: Model, batch: Batch, title: str, manifold_side: int = 20) -> Iterator[Drawn]:
     """Draw every figure that applies to the model; yield each with its name.
 
     Args:
@@ -24,29 +24,29 @@ def portfolio(model: Architecture, batch: Batch, title: str, manifold_side: int 
         manifold_side: Images per side of a manifold; half as many for each class of a conditional model.
     """
     x, y = batch
-    if model.reconstructs:
+    if isinstance(model, Autoencoder):
         yield _reconstructions(model, (x[:20], y[:20]), title)
-    if model.prior is not None:
+    if isinstance(model, Generative):
         yield _samples(model, title)
         if model.classes:
             yield _analogies(model, (x[:10], y[:10]), title)
-    if model.prior is None:
-        yield "filters", filters(model.filters(), f"first layer · {title}")
-    if model.latent_dim == 2:
-        codes = model.encode(x, y)
+    else:
+        yield "filters", filters(model.autoencoder.filters(), f"first layer · {title}")
+    if model.autoencoder.latent_dim == 2:
+        codes = model.autoencoder.encode(x, y)
         yield "latent_scatter", latent_scatter(codes, y, f"codes of the test images · {title}")
-        yield _manifold(model, codes, title, manifold_side)
+        yield _manifold(model.autoencoder, codes, title, manifold_side)
 
 
-def _reconstructions(model: Architecture, batch: Batch, title: str) -> Drawn:
+def _reconstructions(model: Autoencoder, batch: Batch, title: str) -> Drawn:
     x, y = batch
     corrupted = model.corrupt(x)
     rows = {"input": x} | ({} if corrupted is x else {"corrupted": corrupted})
-    rows["output"] = model.decode(model.encode(corrupted, y), model.completed(corrupted, y)).mean
+    rows["output"] = model.decode(model.encode(corrupted, y), model.fill_labels(corrupted, y)).mean
     return "reconstructions", reconstructions(rows, f"test images and their reconstructions · {title}")
 
 
-def _samples(model: Architecture, title: str) -> Drawn:
+def _samples(model: Generative, title: str) -> Drawn:
     if not model.classes:
         return "samples", samples(model.sample(100), f"samples from the prior · {title}")
     labels = torch.arange(model.classes).repeat_interleave(10).to(next(model.parameters()).device)
@@ -55,7 +55,7 @@ def _samples(model: Architecture, title: str) -> Drawn:
     return "samples", samples(images, f"samples from the prior, a row per class · {title}", row_names=names)
 
 
-def _analogies(model: Architecture, batch: Batch, title: str) -> Drawn:
+def _analogies(model: Generative, batch: Batch, title: str) -> Drawn:
     x, y = batch
     z = model.encode(x, y)
     labels = torch.arange(model.classes, device=z.device).repeat(len(z))
@@ -63,13 +63,13 @@ def _analogies(model: Architecture, batch: Batch, title: str) -> Drawn:
     return "analogies", analogies(x, images, f"test images, and their latents with every label · {title}")
 
 
-def _manifold(model: Architecture, codes: torch.Tensor, title: str, side: int) -> Drawn:
+def _manifold(model: Autoencoder, codes: torch.Tensor, title: str, side: int) -> Drawn:
     if model.classes:  # the latents describe only the style; the wide range shows extreme styles too
         side, name = -(-side // 2), "decoder manifold of each class, latents from −5 to 5"
         z = linear_grid(side)
     else:
         name = "decoder manifold"
-        z = quantile_grid(codes, side) if model.prior is None else gaussian_grid(side)
+        z = gaussian_grid(side) if isinstance(model, Generative) else quantile_grid(codes, side)
     flat = z.to(codes).flatten(0, 1)
     panels = {}
     for label in range(model.classes) if model.classes else [-1]:

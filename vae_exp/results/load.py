@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import readable_shortage
 from vae_exp.config.stored import folder, printable, read_config
@@ -36,7 +36,7 @@ class Run:
     config: DictConfig
     metrics: dict[str, Any]
     history: list[dict[str, float]]
-    model: Architecture
+    model: Model
 
 
 def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None) -> Run:
@@ -79,7 +79,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
     )
 
 
-def _built(config: DictConfig, path: Path) -> Architecture:
+def _built(config: DictConfig, path: Path) -> Model:
     """Build the model that a stored config describes, with its initial weights."""
     try:
         check_config(config)
@@ -90,7 +90,7 @@ def _built(config: DictConfig, path: Path) -> Architecture:
         raise RunError(f"{path}: {printable(error)}") from error
 
 
-def _load_weights(model: Architecture, path: Path) -> None:
+def _load_weights(model: Model, path: Path) -> None:
     checkpoint = read_checkpoint(path)
     prefix = "architecture."
     named = {str(name): value for name, value in checkpoint["state_dict"].items()}

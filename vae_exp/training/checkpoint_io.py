@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from vae_exp.config.formats import renamed_weights
 from vae_exp.errors import RunError
 from vae_exp.results.checkpoint import STATE, loaded
 from vae_exp.results.checksum import add_checksum
@@ -28,8 +29,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             file.write(whole.getbuffer())
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
-        """Load a checkpoint that `read_checkpoint` has looked at before, and warned of where it has no checksum."""
-        return loaded(Path(path))[0]
+        """Load a checkpoint that `read_checkpoint` has checked before."""
+        checkpoint = loaded(Path(path))[0]
+        written_in = checkpoint[STATE].get("format", 1)
+        return checkpoint | {"state_dict": renamed_weights(checkpoint["state_dict"], written_in)}
 
 
 def check_states(checkpoint: dict[str, Any]) -> None:

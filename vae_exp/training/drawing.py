@@ -37,7 +37,7 @@ class DrawFigures(pl.Callback):
         model = experiment.architecture.eval()
         images = self.images if model.amortized else min(self.images, FEW_IMAGES)
         x, y = next(iter(experiment.data.evaluation_batches("test", images)))
-        title = f"{directory.name}, $N_z$ = {model.latent_dim}, {experiment.samples_seen:,} samples"
+        title = f"{directory.name}, $N_z$ = {model.autoencoder.latent_dim}, {experiment.samples_seen:,} samples"
         with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)
             for name, figure in portfolio(model, (x, y), title, self.manifold_side):

@@ -9,7 +9,7 @@ from annotated_types import Interval
 from pydantic import PositiveFloat, PositiveInt
 from pytorch_lightning.callbacks import EarlyStopping
 
-from vae_exp.architecture import Generative
+from vae_exp.architecture import Generative, HasJoint
 from vae_exp.dataset.binarization import grey
 from vae_exp.errors import ConfigError, Diverged, nearest_first
 from vae_exp.evaluation import evaluate
@@ -78,10 +78,11 @@ class Evaluate(pl.Callback):
         """
         experiment = experiment_of(trainer)
         model = experiment.architecture
-        if self.marginal_likelihood and (not isinstance(model, Generative) or model.latent_dim > MOST_LATENTS):
-            has = f"architecture.latent_dim={model.latent_dim}"
-            if not isinstance(model, Generative):
-                has = "no prior" if model.prior is None else "a label among its latents"
+        if self.marginal_likelihood and (not isinstance(model, HasJoint) or model.latent_dim > MOST_LATENTS):
+            if isinstance(model, HasJoint):
+                has = f"architecture.latent_dim={model.latent_dim}"
+            else:
+                has = "a label among its latents" if isinstance(model, Generative) else "no prior"
             raise ConfigError(
                 f"callbacks.evaluate.marginal_likelihood=true: is for a VAE with at most {MOST_LATENTS} latents; this "
                 f"model has {has}"

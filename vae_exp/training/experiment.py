@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Model
 from vae_exp.config.formats import FORMAT
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.batches import Execution, TrainingStream
@@ -51,7 +51,7 @@ class Experiment(pl.LightningModule):
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Model,
         data: Dataset,
         optimizer: Callable[[Any], Optimizer],
         weight_prior: float,

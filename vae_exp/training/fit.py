@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import LambdaCallback
 from pytorch_lightning.loggers import Logger
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Model
 from vae_exp.config.assembly import (
     build,
     build_architecture,
@@ -139,7 +139,7 @@ def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tup
     return trainer.strategy.root_device, partial(_fit, directory, experiment, resumed, trainer)
 
 
-def _check_shards(architecture: Architecture, data: Dataset, processes: int) -> None:
+def _check_shards(architecture: Model, data: Dataset, processes: int) -> None:
     if processes > 1 and not architecture.amortized:
         raise ConfigError("trainer=ddp: this objective keeps something of every image, on one device: trainer=default")
     if processes > data.batch_size:

@@ -12,12 +12,13 @@ import torch
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_exp.architecture import Generative
 from vae_exp.config.flatten import flat
 from vae_exp.config.formats import FORMAT
 from vae_exp.results.run_directory import overrides_without_resume
 from vae_exp.training.experiment import Experiment
 
-IDENTITY = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer")
+IDENTITY = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
 PARTS = (*IDENTITY, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 
@@ -27,6 +28,7 @@ def results_of(
 ) -> dict[str, Any]:
     """One flat object: what ran, how it ended, the latest metrics and at how many samples, on what."""
     metrics = {} if experiment is None else dict(experiment.metrics)
+    model = experiment.architecture if experiment else None
     for name in ("step", "epoch", "seconds"):
         metrics.pop(name, None)
     try:
@@ -48,7 +50,7 @@ def results_of(
         "evaluated_at": metrics.pop("samples", None),
         "train/bound": None,  # stays so for an architecture that has none, or before the first evaluation
         "test/bound": None,
-        "bounds": experiment.architecture.bounds if experiment and experiment.architecture.prior is not None else None,
+        "bounds": model.bounds if isinstance(model, Generative) else None,
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "train_seconds": experiment.clock.seconds if experiment else 0.0,
         "device": experiment.trained_on if experiment else None,

@@ -8,7 +8,7 @@ import torch
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae_exp.architecture import Architecture
+from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import check_memory
 from vae_exp.config.overrides import key_of
@@ -91,7 +91,7 @@ def _holds(config: DictConfig, key: str) -> bool:
     return isinstance(node, DictConfig) and leaf in node
 
 
-def start_from(architecture: Architecture, path: str, trust: Trust) -> None:
+def start_from(architecture: Model, path: str, trust: Trust) -> None:
     """Take over the weights of another run's model that have the same names.
 
     Raises:
@@ -109,8 +109,9 @@ def start_from(architecture: Architecture, path: str, trust: Trust) -> None:
         if isinstance(value, torch.Tensor) and value.layout == torch.strided
     }
     ours = architecture.state_dict()
+    prefix = architecture.start_from_prefix
     shared = {name: value for name, value in theirs.items() if name in ours} or {
-        architecture.inherits + name: value for name, value in theirs.items() if architecture.inherits + name in ours
+        prefix + name: value for name, value in theirs.items() if prefix + name in ours
     }
     if not shared:
         raise RunError(f"start_from={path}: its model has no weight in common with this one")

@@ -11,7 +11,7 @@ from vae_exp.results.metrics import SPLITS, by_measure, measure
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.run_directory import RunDirectory
 
-PARTS = ("dataset", "architecture", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
+PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
 COUNTS = ("samples", "step", "epoch", "images", "labelled")
 """Columns of metrics.csv that count samples, steps or images. They are in the table but not among the curves."""
 

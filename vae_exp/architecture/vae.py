@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import one_hot
 
-from vae_exp.architecture.base import Generative
+from vae_exp.architecture.base import HasJoint
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
@@ -22,25 +22,28 @@ from vae_exp.posterior.hmc import Joint, fitted_normal
 from vae_exp.prior.normal import DiagonalNormal
 
 
-class VAE(Generative):
+class VAE(HasJoint):
     """p(z) = N(0, I), q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9).
 
-    An objective that trains no encoder leaves q(z|x) to Hamiltonian Monte Carlo: a normal with the mean and the
-    variances of posterior samples of each image, some thousand times as expensive. What follows from q(z|x), the code
-    and the bound, is then as true as with an encoder.
+    If the objective trains no encoder, q(z|x) is found by Hamiltonian Monte Carlo: a normal with the mean and the
+    variances of posterior samples of each image. This takes some thousand times as long. The code and the bound follow
+    from q(z|x) as they do with an encoder.
 
-    `conditional` on the label it is the CVAE: q(z|x, y) and p(x|z, y), the prior as before
-    (Sohn et al. 2015, NeurIPS; Kingma et al. 2014, arXiv 1406.5298). Its bound is one on log p(x|y), not on log p(x).
+    If it is `conditional` on the label, it is the CVAE: q(z|x, y) and p(x|z, y) with the same prior (Sohn et al. 2015,
+    NeurIPS; Kingma et al. 2014, arXiv 1406.5298). Its bound is one on log p(x|y), not on log p(x).
 
     Args:
         shape: (C, H, W) of an image.
-        classes: How many labels the data has.
+        classes: Number of classes of the data.
         network: The family of encoder and decoder.
-        likelihood: Decoder features to p(x|z).
-        objective: How the bound is estimated.
+        likelihood: Maps decoder features to p(x|z).
+        objective: Estimates the bound.
         latent_dim: Size of z.
-        beta: Weight of the KL in the loss (β-VAE, Higgins et al. 2017); the reported bound does not know it.
-        conditional: Whether encoder and decoder are given the label.
+        beta: Weight of the KL in the loss (β-VAE, Higgins et al. 2017). The reported bound does not depend on it.
+        conditional: Whether the encoder and the decoder are given the label.
+
+    Raises:
+        ConfigError: A conditional model has no labels, or β has no KL term to weigh.
     """
 
     prior_mean: Tensor
@@ -88,7 +91,7 @@ class VAE(Generative):
         return Independent(Normal(self.prior_mean, self.prior_std), 1)
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        """q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
+        """Compute q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
 
         Raises:
             InputError: Images or labels have another shape or type.
@@ -101,19 +104,23 @@ class VAE(Generative):
         return DiagonalNormal(*self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1))
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The posterior mean, (B, latent_dim)."""
+        """Compute the mean of q(z|x), (B, latent_dim)."""
         return self._posterior(x, y).mean
 
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
-        """p(x|z), or p(x|z, y) with y (B,): batch shape (…, B), for latents (…, B, latent_dim)."""
+        """Compute p(x|z), or p(x|z, y) with y (B,): batch shape (…, B), for latents (…, B, latent_dim)."""
         c = self._context(y, z.shape[-2]).expand(*z.shape[:-1], -1)
         features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
         p: Distribution = self.likelihood(features)
         return p
 
     def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
-        """p(x|z), or p(x|z, y), at z ~ q(z|x): batch (B,)."""
+        """Compute p(x|z), or p(x|z, y), at z ~ q(z|x): batch (B,)."""
         return self._decode(self._posterior(x, y).sample(), y)
+
+    def fill_labels(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the labels as they are: the model does not predict them."""
+        return y
 
     @property
     def joint(self) -> Joint:
@@ -121,41 +128,43 @@ class VAE(Generative):
         return Joint(self.prior, self._decode_exactly, self.classes)
 
     def _decode_exactly(self, z: Tensor, y: Tensor | None) -> Distribution:
-        """`_decode`, whose log density has its own gradient: what moves z follows it, also in training."""
+        """Do the same, with the true gradient of the log density, also in training: HMC needs it to move z."""
         with exact(self.likelihood):
             return self._decode(z, y)
 
     def prepare(self, images: int) -> None:
-        """Let the objective get ready."""
+        """Prepare the objective."""
         self.objective.begin(images, self.prior)
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
-        """β for `kl`; 1/N for `kl_weights`, which is a cost per data set; 1 for the others."""
+        """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and 1 for the other terms."""
         special = {"kl": self.beta, "kl_weights": 1 / counts.images}
         return {term: special.get(term, 1.0) for term in self.objective.terms}
 
     def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
-        """The objective's, in full precision: differences of energies do not survive rounding."""
+        """Do the objective's E step in full precision: rounding would destroy the differences of energies."""
         if self.amortized:
             return True
         with frozen(self.decoder), torch.autocast(x.device.type, enabled=False), full_precision():
-            return self.objective.e_step(x, index, self.prior, lambda z, some: self._decode_exactly(z, y[some]))
+            return self.objective.e_step(
+                x, index, self.prior, lambda z, positions: self._decode_exactly(z, y[positions])
+            )
 
     def corrupt(self, x: Tensor) -> Tensor:
-        """x: nothing is corrupted."""
+        """Return x: nothing is corrupted."""
         return x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """The terms of the objective, each (B,)."""
+        """Compute the terms of the objective, each (B,)."""
         terms: Terms = self.objective(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
         return terms
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """`nll` and `kl` of the bound, each (B,)."""
+        """Compute `nll` and `kl` of the bound, each (B,)."""
         return self.objective.bound(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
 
     def filters(self) -> Tensor:
-        """The encoder's first layer as images (N, C, h, w).
+        """Return the encoder's first layer as images (N, C, h, w).
 
         Raises:
             UserError: There is no encoder.
@@ -165,7 +174,7 @@ class VAE(Generative):
         return self.encoder.filters()
 
     def _context(self, y: Tensor | None, batch: int) -> Tensor:
-        """The label context: (B, classes) one-hot, or (B, 0) where the model is not conditional."""
+        """Return the labels as one-hot vectors, (B, classes), or (B, 0) if the model is not conditional."""
         if not self.classes:
             return self.prior_mean.new_zeros(batch, 0)
         if y is None:
