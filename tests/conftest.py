@@ -41,8 +41,10 @@ TOGETHER = {
     "test_data_parallel": "forked",
     "test_resume": "forked",
     "test_stages": "forked",
-    "test_package": "long",
-    "test_wandb_sync": "long",
+    "test_wandb_sync": "W&B",
+    "test_surroundings": "wheel",  # these build one
+    "test_report": "browser",  # these start one
+    "test_hostile": "hostile",  # these share a run
     "test_wandb_workspace": "W&B",
 }
 """Files whose tests one worker runs: first of all, because they take longest."""

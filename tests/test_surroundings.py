@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +32,8 @@ from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.dataset import frey_face
 from vae_exp.dataset.mnist import MNIST
 
+ROOT = Path(__file__).parents[1]
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null", "callbacks.evaluate.images=50"]
 QUICK += ["network.hidden_sizes=[8]", "architecture.latent_dim=2", "trainer.compile=false"]
 
@@ -84,10 +87,32 @@ def test_closed_streams_are_open_inside(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def in_a_hostile_place(tmp_path_factory):
-    """A task of a scheduler, started from a notebook, whose output goes to a full disk and is ASCII."""
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([*PIP, "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", folder, ROOT], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_the_wheel_is_whole(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "vae_exp/conf/config.yaml" in names
+    assert {f"vae_exp/results/report/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    assert {"hydra_plugins/vae_exp_grid.py", "hydra_plugins/vae_exp_ray.py"} <= set(names)
+    assert "vae_exp/dataset/mnist_files/train-images-idx3-ubyte.xz" in names
+    assert "vae_exp/dataset/mnist_files/LICENSE.md" in names
+    assert not [name for name in names if name.endswith(".mat")]
+
+
+@pytest.fixture(scope="module")
+def in_a_hostile_place(wheel, tmp_path_factory):
+    """The installed wheel, as a task of a scheduler, from a notebook, with ASCII output to a full disk."""
     directory = tmp_path_factory.mktemp("hostile")
+    site = tmp_path_factory.mktemp("site")
+    subprocess.run([*PIP, "install", "-q", "--no-deps", "--no-index", "--target", site, wheel], check=True)
     environment = {
+        "PYTHONPATH": str(site),
+        "VAE_EXP_CACHE": str(directory / "cache"),
         "SLURM_PROCID": "1",
         "RANK": "1",
         "LOCAL_RANK": "1",
@@ -102,7 +127,7 @@ def in_a_hostile_place(tmp_path_factory):
         f"hydra.run.dir={directory}/run",
     ]
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "vae_exp", *words]
+        command = [sys.executable, "-P", "-m", "vae_exp", *words]
         ended = subprocess.run(
             command, cwd=directory, env=os.environ | environment, stdout=full, stderr=subprocess.PIPE
         )
@@ -112,7 +137,9 @@ def in_a_hostile_place(tmp_path_factory):
 def test_a_run_ends_well_in_a_hostile_place(in_a_hostile_place):
     ended, directory = in_a_hostile_place
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert json.loads((directory / "results.json").read_text())["status"] == "completed"
+    results = json.loads((directory / "results.json").read_text())
+    assert (results["status"], results["git_revision"]) == ("completed", None)  # the wheel ran, not the checkout
+    assert (directory / "report.html").exists()
     said = (directory / "vae_exp.log").read_text()
     assert said.count("standard output is lost (No space left on device)") == 1
     assert "\x1b" not in said
