@@ -34,6 +34,7 @@ QUICK = ["network.hidden_sizes=[20]", "logger=none", "callbacks.figures=null", "
 def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, monkeypatch):
     monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
     few = [f"objective={objective}", "architecture.latent_dim=3", "callbacks.evaluate.images=16"]
+    few += ["dataset.train_size=100"]
     directory = run("samples=3000", "optimizer.lr=0.05", *few, *QUICK).directory
     results = evaluate(str(directory), k=1000, images=16, ais_images=16, temperatures=100, hmc_images=16)
     assert json.loads((directory / "evaluation_test.json").read_text()) == results

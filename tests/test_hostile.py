@@ -514,6 +514,7 @@ def test_every_packaged_part_has_its_place():
         "callbacks",
         "dataset",
         "dataset.source",
+        "head",
         "likelihood",
         "logger",
     }

@@ -69,13 +69,15 @@ class Compiled:
     Args:
         model: Its `forward` maps images, labels and what each image counts for to a `Loss`.
         required: Whether to end, not to go on with `Eager`, where the program cannot be made or is wrong.
+        generates_code: Whether machine code is generated. If not, the program is traced and differentiated, and its
+            operators run one by one: this finds faults in the tracing without the seconds that a C++ compiler takes.
     """
 
-    def __init__(self, model: nn.Module, required: bool) -> None:
+    def __init__(self, model: nn.Module, required: bool, generates_code: bool = True) -> None:
         self._model, self._required = model, required
         self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._eager = Eager(model)
-        self._program = _program(model)
+        self._program = _program(model, generates_code)
         self._gradients: Gradients | None = None
 
     @property
@@ -127,18 +129,21 @@ class Compiled:
         return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in self._parameters.items()}
 
 
-def _program(model: nn.Module) -> Callable[..., tuple[dict[str, Tensor], Loss]]:
+def _program(model: nn.Module, generates_code: bool) -> Callable[..., tuple[dict[str, Tensor], Loss]]:
     """Parameters and a batch to the gradients, loss and terms; compiled when it is first called."""
 
     def loss(values: dict[str, Tensor], x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
         value: Loss = functional_call(model, values, (x, y, counts))
         return value
 
+    torch._dynamo.reset()  # or the ninth job of a sweep in one process would meet the limit of recompilations
+    gradient = grad_and_value(loss, has_aux=True)
+    if not generates_code:
+        return torch.compile(gradient, fullgraph=True, dynamic=False, backend="aot_eager")
     options: dict[str, Any] = {"fallback_random": True}
     if is_fast():
         options["post_grad_custom_post_pass"] = TakeLargeProducts()
-    torch._dynamo.reset()  # or the ninth job of a sweep in one process would meet the limit of recompilations
-    return torch.compile(grad_and_value(loss, has_aux=True), fullgraph=True, dynamic=False, options=options)
+    return torch.compile(gradient, fullgraph=True, dynamic=False, options=options)
 
 
 def _difference(found: dict[str, Tensor], expected: dict[str, Tensor], rounding: float, negligible: float) -> str:
