@@ -20,7 +20,7 @@ from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 from vae_exp.prior.normal import kl_of_normals
 from vae_exp.results.metrics import read_metrics
-from vae_exp.training.experiment import Experiment
+from vae_exp.training.losses import WeightedLoss
 
 SMALL = [
     "vae_exp",
@@ -84,8 +84,7 @@ def test_few_labels_have_the_gradient_of_one_process_wherever_they_are(size, lab
         images = Images(torch.randint(256, (40, 1, 2, 3), dtype=torch.uint8), torch.arange(40) % 5)
         images.labels[8:] = -1
         model = M2((1, 2, 3), 5, MLP([7], init_std=0.5), Bernoulli(), AtTheMean(), latent_dim=2)
-        experiment = Experiment(model, None, torch.optim.Adam, weight_prior=0.0, samples=43, seed=0)
-        experiment.prepare(Counts(images=40, labelled=8))
+        loss = WeightedLoss(model, model.weights(Counts(images=40, labelled=8)))
 
         def gradients(shard):
             def binarize(pixels):
@@ -93,9 +92,9 @@ def test_few_labels_have_the_gradient_of_one_process_wherever_they_are(size, lab
 
             stream = TrainingStream(images, binarize, 8, 0, 43, 0, serving=Serving(labelled=labelled), shard=shard)
             for (x, y, _, counts), count in zip((batch for part in stream for batch in part), COUNTS, strict=True):
-                experiment.zero_grad()
-                experiment(x, y, counts)[0].backward()
-                yield shard.weight(count) * torch.cat([p.grad.flatten() for p in experiment.parameters()])
+                loss.zero_grad()
+                loss(x, y, counts)[0].backward()
+                yield shard.weight(count) * torch.cat([p.grad.flatten() for p in loss.parameters()])
 
         every = zip(*(gradients(Shard(rank, size)) for rank in range(size)), strict=True)
         added = torch.stack([sum(of_shards) for of_shards in every])

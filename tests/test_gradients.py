@@ -3,7 +3,6 @@ from functools import partial
 import pytest
 import torch
 from torch.func import functional_call, grad_and_value
-from torch.optim import Adagrad
 from torch.profiler import profile
 
 from vae_exp.architecture import AE, M2, VAE
@@ -16,7 +15,7 @@ from vae_exp.network import MLP, Conv
 from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
 from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep
 from vae_exp.training.engine import gradients
-from vae_exp.training.experiment import Experiment
+from vae_exp.training.losses import WeightedLoss
 
 needs_compiler = pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
 needs_onednn = pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
@@ -63,12 +62,16 @@ def as_in_training():
         yield
 
 
+def loss_of(architecture):
+    counts = Counts(images=100, labelled=100)
+    architecture.prepare(counts.images)
+    return WeightedLoss(architecture, architecture.weights(counts))
+
+
 @pytest.fixture(params=MODELS, ids=str)
 def model(request):
     torch.manual_seed(0)
-    experiment = Experiment(MODELS[request.param](), None, Adagrad, weight_prior=1.0, samples=1000, seed=0)
-    experiment.prepare(Counts(images=100, labelled=100))
-    return experiment
+    return loss_of(MODELS[request.param]())
 
 
 @pytest.fixture
@@ -120,8 +123,7 @@ def test_batches_with_few_labels_give_the_same_gradient(batch):
     torch.manual_seed(0)
     # classes that differ: else the classifier's gradient is the rounding error of differences between their bounds
     m2 = M2(SHAPE, 10, MLP([120], init_std=0.1), Bernoulli(), SGVBA(), latent_dim=3)
-    model = Experiment(m2, None, Adagrad, weight_prior=1.0, samples=1000, seed=0)
-    model.prepare(Counts(images=100, labelled=100))
+    model = loss_of(m2)
     x, y = batch[0], torch.where(torch.arange(100) < 10, batch[1], -1)
     eager, compiled = (gradient(of, model, (x, y, importance(y, 0.05)), fast=False) for of in (gradients.Eager, TRACED))
     assert_same_gradient(compiled, eager)

@@ -16,7 +16,6 @@ from vae_exp.architecture import Model
 from vae_exp.config.formats import FORMAT
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.batches import Execution, TrainingStream
-from vae_exp.dataset.serving import Counts
 from vae_exp.dataset.shard import WHOLE, Shard
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training import generators
@@ -25,8 +24,7 @@ from vae_exp.training.device import name_of
 from vae_exp.training.distributed import broadcast_weights
 from vae_exp.training.engine.captured import matmul_precision
 from vae_exp.training.engine.choice import Engine
-from vae_exp.training.engine.gradients import Loss
-from vae_exp.training.losses import check_finite
+from vae_exp.training.losses import WeightedLoss, check_finite
 from vae_exp.training.stopping import stopped_by
 from vae_exp.training.weight_prior import with_weight_prior
 
@@ -87,8 +85,6 @@ class Experiment(pl.LightningModule):
         """The callback that stopped the run before the end of its budget, and the reason."""
         self._generators: Mapping[str, Any] | None = None
         """The states of the generators in the checkpoint that the run goes on from."""
-        self.weights: Mapping[str, float] = {}
-        """The weight of each term in the loss; set by `prepare`."""
         self.automatic_optimization = False  # a Lightning step runs many updates
 
     def setup(self, stage: str) -> None:
@@ -114,27 +110,14 @@ class Experiment(pl.LightningModule):
             self.shard,
         )
 
-    def forward(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
-        """Compute the loss Σ weightₖ · mean(termₖ), and the mean of each term; nats per image.
-
-        Args:
-            x: Images (B, C, H, W).
-            y: Labels (B,).
-            counts: The weight of each image, (B,); None for 1 each.
-        """
-        terms = self.architecture.terms(x, y)
-        if counts is not None:
-            terms = {name: counts * term for name, term in terms.items()}
-        terms = {name: term.mean() for name, term in terms.items()}
-        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum(), terms
-
     def on_fit_start(self) -> None:
         """Prepare the architecture and choose an engine."""
         broadcast_weights(self.shard, self)
-        self.prepare(self.data.counts)
+        counts = self.data.counts
+        self.architecture.prepare(counts.images)
         trainer: Any = self.trainer
         self._engine = Engine(
-            self,
+            WeightedLoss(self.architecture, self.architecture.weights(counts)),
             trainer.optimizers[0],
             trainer,
             self.shard,
@@ -143,11 +126,6 @@ class Experiment(pl.LightningModule):
             updates=self.samples // self._batch_size(),
             has_e_step=not self.architecture.amortized,
         )
-
-    def prepare(self, counts: Counts) -> None:
-        """Get ready to train on this many images, before the first one is seen."""
-        self.architecture.prepare(counts.images)
-        self.weights = self.architecture.weights(counts)
 
     def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
         """Update the weights once per batch by the loss Σ weightₖ · mean(termₖ), nats per image.

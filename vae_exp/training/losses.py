@@ -1,10 +1,42 @@
-"""What to report when a training loss is not finite."""
+"""The loss of a batch, and what to report when it is not finite."""
 
 import math
+from collections.abc import Mapping
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from vae_exp.architecture import Model
 from vae_exp.errors import Diverged
+from vae_exp.training.engine.gradients import Loss
+
+
+class WeightedLoss(nn.Module):
+    """The loss Σ weightₖ · mean(termₖ) of a model.
+
+    Args:
+        architecture: The model.
+        weights: The weight of each term.
+    """
+
+    def __init__(self, architecture: Model, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.weights = weights
+
+    def forward(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
+        """Compute the loss, and the mean of each term; nats per image.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,).
+            counts: The weight of each image, (B,); None for 1 each.
+        """
+        terms = self.architecture.terms(x, y)
+        if counts is not None:
+            terms = {name: counts * term for name, term in terms.items()}
+        terms = {name: term.mean() for name, term in terms.items()}
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum(), terms
 
 
 def check_finite(names: list[str], losses: Tensor, first_step: int, advice: str) -> None:

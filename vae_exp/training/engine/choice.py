@@ -25,7 +25,7 @@ class Engine:
     """Computes the updates of a run, in the way that the trainer's settings and the device allow.
 
     Args:
-        experiment: The module whose call gives the loss.
+        model: The module whose call gives the loss.
         optimizer: Updates the parameters.
         settings: The trainer: `engine`, `compiles`, `precision` and others.
         shard: The part of every batch that this process trains on.
@@ -40,7 +40,7 @@ class Engine:
 
     def __init__(
         self,
-        experiment: nn.Module,
+        model: nn.Module,
         optimizer: Optimizer,
         settings: Any,
         shard: Shard,
@@ -49,19 +49,19 @@ class Engine:
         updates: int,
         has_e_step: bool,
     ) -> None:
-        device = next(experiment.parameters()).device
+        device = next(model.parameters()).device
         self._batch_size = batch_size
         self._asked: int | None = settings.steps_per_execution
         reason = why_not_captured(device, not has_e_step, shard.size, optimizer)
         required = settings.engine == "captured"
         if reason and required:
             raise refuse(reason)
-        compiled = gradients.is_repaid(experiment, updates) if settings.compiles is None else settings.compiles
-        eager = gradients.Eager(experiment)
+        compiled = gradients.is_repaid(model, updates) if settings.compiles is None else settings.compiles
+        eager = gradients.Eager(model)
         self._gradients: gradients.Eager | gradients.Compiled = eager
         if compiled:
-            self._gradients = gradients.Compiled(experiment, required=bool(settings.compiles))
-        clip, parameters = settings.largest_gradient_norm, list(experiment.parameters())
+            self._gradients = gradients.Compiled(model, required=bool(settings.compiles))
+        clip, parameters = settings.largest_gradient_norm, list(model.parameters())
         on_gpu = compiled and device.type == "cuda"  # on a CPU the optimizer is a single kernel anyway
         self._update = Update(self._gradients, parameters, optimizer, shard, clip, on_gpu)
         # a batch of another size would need a compilation of its own
@@ -69,7 +69,7 @@ class Engine:
         self._captured: Captured | None = None
         if not reason and settings.engine in ("auto", "captured"):
             self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
-        self._product = _products(experiment, batch_size, settings)
+        self._product = _products(model, batch_size, settings)
 
     def update(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
         """Update on a batch, or on this process's shard of it.
@@ -113,11 +113,11 @@ class Engine:
         return {"compiled": kernels != "eager", "engine": engine, "product": self._product}
 
 
-def _products(experiment: nn.Module, batch_size: int, settings: Any) -> str:
+def _products(model: nn.Module, batch_size: int, settings: Any) -> str:
     """Name the library that computes matrix products, and their precision if it is not the highest."""
     if settings.precision != "32-true":
         product = "bfloat16"
     else:
-        product = product_library(experiment, batch_size, next(experiment.parameters()).device)
+        product = product_library(model, batch_size, next(model.parameters()).device)
     precision = settings.float32_matmul_precision
     return product if precision == "highest" else f"{product}, {precision} precision"
