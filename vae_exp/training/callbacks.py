@@ -42,7 +42,7 @@ ONE_EPOCH = "and a run here is one epoch of many evaluations"
 MANY_UPDATES = "and a Lightning step here makes many updates (trainer.steps_per_execution)"
 REFUSED: dict[type[pl.Callback], str] = {
     BaseFinetuning: f"it unfreezes layers at the end of an epoch, {ONE_EPOCH}",
-    BasePredictionWriter: "it writes what trainer.predict returns, which is never called; vae_exp.load_run loads the model",
+    BasePredictionWriter: "it writes what trainer.predict returns, which is not called; vae_exp.load_run loads a model",
     BatchSizeFinder: "it trains before the run starts; try several sizes instead: -m dataset.batch_size=50,100,200",
     GradientAccumulationScheduler: "it changes how many images an update sees; dataset.batch_size=… does that",
     LearningRateFinder: "it trains before the run starts; try several rates instead: -m optimizer.lr=0.01,0.02",
@@ -144,7 +144,7 @@ def _build(name: str, node: DictConfig, directory: RunDirectory) -> pl.Callback:
 
 
 def _defaults(path: str, node: DictConfig, checkpoints: Path) -> dict[str, Any]:
-    """Return arguments for which Lightning's defaults are wrong here: the folder of checkpoints, and a metric's `mode`."""
+    """Return arguments whose defaults in Lightning are wrong here: the checkpoints' folder and a metric's `mode`."""
     kind = target(node, path)
     accepted = signature(kind).parameters
     defaults: dict[str, Any] = {}
@@ -203,8 +203,8 @@ def _check_monitor(path: str, monitor: str, mode: str | None, config: DictConfig
     split, _, name = monitor.rpartition("/")
     if split == "test":
         raise ConfigError(
-            f"{path}.monitor={monitor}: a choice by the test split would use it for training: its {name} would no longer "
-            f"be that of unseen images. Use dataset.validation_size=10000 {path}.monitor=validation/{name}"
+            f"{path}.monitor={monitor}: if the test split were used to choose, its {name} would no longer be that of "
+            f"unseen images. Use dataset.validation_size=10000 {path}.monitor=validation/{name}"
         )
     if split == "validation" and not config.dataset.get("validation_size"):
         raise ConfigError(f"{path}.monitor={monitor}: there is no validation split: dataset.validation_size=10000")
@@ -237,7 +237,7 @@ def _mode(monitor: str) -> str | None:
 
 
 def _own_attributes(callback: pl.Callback) -> set[str]:
-    """Return the attributes that classes outside Lightning define, or that are set on the object (by LambdaCallback)."""
+    """Return the attributes that the user's classes define or that are set on the object (as LambdaCallback does)."""
     kinds = [kind for kind in type(callback).__mro__ if not kind.__module__.startswith("pytorch_lightning.")]
     return set(vars(callback)).union(*map(vars, kinds))
 

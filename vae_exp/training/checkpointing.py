@@ -13,10 +13,10 @@ from vae_exp.training.experiment import experiment_of
 
 
 class Checkpoint(pl.callbacks.Checkpoint):
-    """Save `last.ckpt` at the start, at every evaluation and at regular intervals; save `best.ckpt` if the score improves.
+    """Save `last.ckpt` at the start, at every evaluation and at regular intervals, and `best.ckpt` at a new best score.
 
-    The best model is chosen by the validation split if there is one, otherwise by the training split. It is never chosen
-    by the test split: the test bound would then no longer be that of unseen images.
+    The best model is chosen by the validation split if there is one, otherwise by the training split. It is never
+    chosen by the test split: the test bound would then no longer be that of unseen images.
 
     Args:
         every_seconds: Seconds between two saves. A run that is killed loses at most about this much work.
@@ -35,7 +35,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save `best.ckpt` if the score is the best so far. Save `last.ckpt` later, after the other callbacks of this step."""
+        """Save `best.ckpt` at a new best score. `last.ckpt` is saved after the other callbacks of this step."""
         experiment = experiment_of(trainer)
         self._evaluated = True
         _, score = headline(experiment.metrics, "validation" if "validation" in experiment.data.splits else "train")

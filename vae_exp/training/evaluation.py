@@ -166,7 +166,7 @@ class Evaluate(pl.Callback):
         begin_again(trainer.callbacks, checkpoint)  # type: ignore[attr-defined]
 
     def _check_end(self, experiment: Experiment, row: dict[str, float]) -> None:
-        """Raise Diverged if the final metrics are finite but absurd. Before the end of training they may still recover."""
+        """Raise Diverged if the final metrics are finite but absurd. Earlier in training they may still recover."""
         x = grey(experiment.data.splits["train"][: self.batch_size].pixels)
         absurd = diverged(row, experiment.architecture, x)
         if absurd:
@@ -197,7 +197,7 @@ def _call(trainer: pl.Trainer, hook: str) -> None:
 
 
 def _check_monitored(trainer: pl.Trainer) -> None:
-    """Refuse a monitor that nothing logs. Only after the first evaluation is it known which metrics a user's callback logs."""
+    """Refuse a monitored metric that nothing logs. What a user's callback logs is known only after an evaluation."""
     names = trainer.callback_metrics
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EarlyStopping) and callback.strict and callback.monitor not in names:

@@ -78,7 +78,7 @@ def build_experiment(config: DictConfig, anew: bool) -> Experiment:
 
 
 def _trust(config: DictConfig) -> Trust:
-    """Return what the config of the `start_from` run may name: trusted packages, and the targets that this config has."""
+    """Return what the `start_from` run's config may name: trusted packages, and the targets that this config names."""
     return Trust(trusted(config.get("trust")), targets(OmegaConf.to_container(config, resolve=True)))
 
 
@@ -123,8 +123,8 @@ def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tup
 
     Args:
         path: The run directory.
-        record: The file with the resolved config of the process that the user started. The file in the run directory may
-            be replaced later.
+        record: The file with the resolved config of the process that the user started. The config in the run directory
+            may be replaced later.
         shard: The part of every batch that this process trains on.
         resumed: Whether to continue from the last checkpoint.
 
@@ -175,7 +175,7 @@ def _fit(
 ) -> None:
     # unvalidated: our message for a loss that is not finite is better than that of the distributions
     with warnings.catch_warnings(), unvalidated(), fast_linear(trainer.fast_linear):
-        # Lightning 2.6 warns about torch 2.15. Its advice is wrong here: it counts the logging interval in its own steps,
+        # Lightning 2.6 warns about torch 2.15. Its advice does not apply: the logging interval is in Lightning's steps,
         # and srun is not needed
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")

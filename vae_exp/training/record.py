@@ -73,7 +73,7 @@ def results_of(
 
 
 def _git_revision() -> str | None:
-    """Return the commit of the checkout with this code, with a `+` if a file was changed; None if it is not a checkout."""
+    """Return the commit of the checkout with this code, plus `+` if a file was changed; None if it is installed."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None

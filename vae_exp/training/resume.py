@@ -16,8 +16,8 @@ def checkpoint_to_resume(config: DictConfig, directory: RunDirectory) -> dict[st
     """Read the last checkpoint of a run that is to be resumed.
 
     Raises:
-        RunError: A file of the run is damaged, the config differs from that of the run, or the run has already seen more
-            samples than the budget.
+        RunError: A file of the run is damaged, the config differs from that of the run, or the run has already seen
+            more samples than the budget.
     """
     history(directory.metrics)  # the resumed run keeps its rows, so they must be readable
     checkpoint = read_checkpoint(directory.last_checkpoint)

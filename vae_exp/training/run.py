@@ -28,9 +28,7 @@ from vae_exp.training.stages import configs_of
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
-logging.getLogger("pytorch_lightning.callbacks").setLevel(
-    logging.INFO
-)  # messages that the user asked a callback to print
+logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # messages of callbacks with `verbose`
 
 ENDINGS = {
     Diverged: "diverged",
@@ -88,7 +86,7 @@ def _begin(start: Start) -> None:
 
 
 def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig) -> float:
-    """Train the stages one after another, each in its own folder. The results of the run are those of the last stage."""
+    """Train the stages one after another, each in its own folder. The run's results are those of the last stage."""
     names = [str(name) for name in config.stages]
     name, status, error = names[0], "failed", None
     start = Start(config, directory, hydra)

@@ -13,7 +13,7 @@ from vae_exp.training.experiment import experiment_of
 
 
 class StopOnSignal(pl.Callback):
-    """At SIGINT or SIGTERM finish the current update, save, and show how to resume. A second signal ends the run at once."""
+    """At SIGINT or SIGTERM finish the update, save, and show how to resume. A second signal ends the run at once."""
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,7 +22,7 @@ class StopOnSignal(pl.Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Install the signal handlers. Outside the main thread do nothing: there a launcher stops its jobs in its own way."""
+        """Install the handlers in the main thread only: in other threads a launcher stops its jobs in its own way."""
         if threading.current_thread() is threading.main_thread():
             self._experiment = experiment_of(trainer)
             self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
@@ -42,7 +42,7 @@ class StopOnSignal(pl.Callback):
             )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the handlers when training has ended. If a signal was received, stop: a resumed run can draw the figures."""
+        """Restore the handlers before the figures are drawn. After a signal stop here: a resumed run can draw them."""
         self._restore_handlers()
         if self.received is not None:
             go_on = RunDirectory(trainer.default_root_dir).go_on

@@ -65,10 +65,12 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
 
 def _composed(stage: list[str], config: DictConfig, command_line: list[str]) -> tuple[DictConfig, DictConfig]:
     """Compose a stage's config and Hydra's own config from the overrides of the stage and of the command line."""
-    if any(key_of(override) == "samples" for override in command_line):
-        stage = [override for override in stage if key_of(override) != "samples"]
-    stage_keys = {key_of(override) for override in stage}
-    command_line = [override for override in command_line if key_of(override) not in stage_keys]
+    stage = [
+        override
+        for override in stage
+        if key_of(override) != "samples" or not any(key_of(other) == "samples" for other in command_line)
+    ]
+    command_line = [override for override in command_line if key_of(override) not in {key_of(other) for other in stage}]
     choices = [override for override in command_line if not _is_value(override, config)]
     base = compose("config", [*choices, *stage, "stages=null"])
     # an override whose key this stage's parts lack is meant for another stage
