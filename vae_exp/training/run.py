@@ -28,7 +28,7 @@ from vae_exp.training.stages import configs_of
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
-logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # messages of callbacks with `verbose`
+logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # messages that users ask for
 
 ENDINGS = {
     Diverged: "diverged",
