@@ -125,7 +125,7 @@ def test_a_finite_but_absurd_end_is_called_diverged(run):
     words = [*QUICK, "optimizer.lr=0.1", "trainer.compile=false"]
     absurd = run(*words)
     assert absurd.status == 1
-    assert "1,000 times what a model costs that has learned nothing" in absurd.err
+    assert "1,000 times the cost of a model that has learned nothing" in absurd.err
     assert (absurd.results["status"], absurd.results["samples"]) == ("diverged", 200)
     assert -math.inf < absurd.results["test/bound"] < -1e9
     # before the end there is hope

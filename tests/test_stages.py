@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on_at_the_stage_it_was_in(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["stages.layer2=['start_from={layer9}']"], ["stages.layer2", "start_from={layer9}", "Before it: layer1"]),
+        (["stages.layer2=['start_from={layer9}']"], ["stages.layer2", "start_from={layer9}", "Earlier stages: layer1"]),
         (["stages.layer1=['architecture.dpeth=1']"], ["dpeth", "depth"]),
         (["stages.layer1=7"], ["stages.layer1"]),
         (["stages.layer1=['start_from=nowhere']"], ["nowhere", "no checkpoint"]),

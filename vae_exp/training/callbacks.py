@@ -1,4 +1,4 @@
-"""Callbacks of Lightning and of users: built beside ours, or refused with the reason why they cannot work here."""
+"""Build the callbacks of a run. Refuse those of Lightning and of users that cannot work here, and say why."""
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -42,18 +42,18 @@ ONE_EPOCH = "and a run here is one epoch of many evaluations"
 MANY_UPDATES = "and a Lightning step here makes many updates (trainer.steps_per_execution)"
 REFUSED: dict[type[pl.Callback], str] = {
     BaseFinetuning: f"it unfreezes layers at the end of an epoch, {ONE_EPOCH}",
-    BasePredictionWriter: "it writes what trainer.predict gives, which is never called; vae_exp.load_run has the model",
-    BatchSizeFinder: "it trains before the run does; try some sizes instead: -m dataset.batch_size=50,100,200",
+    BasePredictionWriter: "it writes what trainer.predict returns, which is not called; vae_exp.load_run loads a model",
+    BatchSizeFinder: "it trains before the run starts; try several sizes instead: -m dataset.batch_size=50,100,200",
     GradientAccumulationScheduler: "it changes how many images an update sees; dataset.batch_size=… does that",
-    LearningRateFinder: "it trains before the run does; try some rates instead: -m optimizer.lr=0.01,0.02",
-    OnExceptionCheckpoint: "Lightning would begin the next run with its file; last.ckpt is saved anyway",
+    LearningRateFinder: "it trains before the run starts; try several rates instead: -m optimizer.lr=0.01,0.02",
+    OnExceptionCheckpoint: "Lightning would start the next run from its file; last.ckpt is saved anyway",
     ModelPruning: f"it prunes at the end of an epoch, {ONE_EPOCH}",
     SpikeDetection: f"it looks at the loss of every update, {MANY_UPDATES}",
     StochasticWeightAveraging: f"it averages the weights once per epoch, {ONE_EPOCH}",
     ThroughputMonitor: f"it counts one batch per Lightning step, {MANY_UPDATES}; samples_per_second is logged already",
     WeightAveraging: f"it averages the weights once per Lightning step, {MANY_UPDATES}",
 }
-"""Callbacks of Lightning that would do nothing here, or something else than they say."""
+"""Callbacks of Lightning that would do nothing here, or not what their names promise; with the reasons."""
 
 PER_EPOCH = ("check_on_train_epoch_end", "save_on_train_epoch_end", "every_n_epochs")
 PER_STEP = ("every_n_train_steps", "train_time_interval")
@@ -68,13 +68,13 @@ NEVER_CALLED = (
 
 
 def build_callbacks(config: DictConfig, directory: RunDirectory) -> dict[str, pl.Callback]:
-    """The callbacks by their names in the config, in the order in which they have to be called.
+    """Build the callbacks, by their names in the config, in the order in which they must be called.
 
-    Evaluations come first, so that every other callback sees them; our checkpoint comes last, so that it holds the
-    state that the others have after an evaluation.
+    `Evaluate` comes first, so that every other callback sees the evaluation. `Checkpoint` comes last, so that it saves
+    the state that the others have after the evaluation.
 
     Raises:
-        ConfigError: One cannot work here; the message has its key.
+        ConfigError: A callback cannot work here. The message names its key.
     """
     built: dict[str, pl.Callback] = {}
     for name, node in config.callbacks.items():
@@ -82,7 +82,7 @@ def build_callbacks(config: DictConfig, directory: RunDirectory) -> dict[str, pl
             built[str(name)] = _build(str(name), node, directory)
     if not config.trainer.get("enable_progress_bar", True):
         built = {name: callback for name, callback in built.items() if not isinstance(callback, ProgressBar)}
-    _check_alone(built)
+    _check_conflicts(built)
     for name, callback in built.items():
         _check(f"callbacks.{name}", callback, config)
     order = sorted(built, key=lambda name: isinstance(built[name], Checkpoint) - isinstance(built[name], Evaluate))
@@ -92,24 +92,25 @@ def build_callbacks(config: DictConfig, directory: RunDirectory) -> dict[str, pl
 def check_monitors(
     config: DictConfig, callbacks: Mapping[str, pl.Callback], names: Callable[[Evaluate], Iterable[str]]
 ) -> None:
-    """Refuse a monitor that no evaluation will have, and one that may be better when higher or when lower.
+    """Refuse a monitored metric that no evaluation has, and one without a `mode` if its better direction is unknown.
 
     Args:
-        config: Of the run.
-        callbacks: By their names in the config.
-        names: The names of the metrics that an evaluation gives; asked only if something is monitored.
+        config: The config of the run.
+        callbacks: The callbacks by their names in the config.
+        names: Returns the names of the metrics that an evaluation has. It is called only if something is monitored.
 
     Raises:
-        ConfigError: The message has the nearest name.
+        ConfigError: A monitored metric is unknown, or its `mode` is missing. For an unknown metric the message suggests
+            the nearest name.
     """
     monitored = {name: monitor for name, callback in callbacks.items() if (monitor := _monitor(callback))}
     evaluate = next((callback for callback in callbacks.values() if isinstance(callback, Evaluate)), None)
     if not monitored or any(is_users(callback) for callback in callbacks.values()):
-        return  # a user's callback may log what another one monitors
+        return  # a user's callback may log a metric that another callback monitors
     known = list(names(evaluate)) if evaluate else []
     for name, monitor in monitored.items():
         if monitor not in known:
-            raise ConfigError(f"callbacks.{name}.monitor={monitor}: {_instead(monitor, known)}")
+            raise ConfigError(f"callbacks.{name}.monitor={monitor}: {_suggestion(monitor, known)}")
         if _mode(monitor) is None and hasattr(callbacks[name], "mode") and "mode" not in config.callbacks[name]:
             raise ConfigError(
                 f"callbacks.{name}.mode: a value is needed for {monitor}: +callbacks.{name}.mode=min or max"
@@ -117,7 +118,7 @@ def check_monitors(
 
 
 def others(config: DictConfig) -> dict[str, Any]:
-    """The entries that are not ours, by name."""
+    """Return the entries of `callbacks` whose classes are not in this package, by name."""
     entries: Any = OmegaConf.to_container(config.callbacks, resolve=True)
     return {name: entry for name, entry in entries.items() if entry and not entry["_target_"].startswith("vae_exp.")}
 
@@ -143,16 +144,16 @@ def _build(name: str, node: DictConfig, directory: RunDirectory) -> pl.Callback:
 
 
 def _defaults(path: str, node: DictConfig, checkpoints: Path) -> dict[str, Any]:
-    """What Lightning would take from elsewhere, or from habit: where checkpoints go, which way a metric is better."""
+    """Return arguments whose defaults in Lightning are wrong here: the checkpoints' folder and a metric's `mode`."""
     kind = target(node, path)
     accepted = signature(kind).parameters
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     if isinstance(kind, type) and issubclass(kind, ModelCheckpoint) and node.get("dirpath") is None:
-        found["dirpath"] = str(checkpoints)
+        defaults["dirpath"] = str(checkpoints)
     mode = _mode(str(node.get("monitor")))
     if mode and "mode" in accepted and "mode" not in node:
-        found["mode"] = mode
-    return {key: value for key, value in found.items() if key in accepted}
+        defaults["mode"] = mode
+    return {key: value for key, value in defaults.items() if key in accepted}
 
 
 def _check_schedule(path: str, node: DictConfig) -> None:
@@ -165,7 +166,7 @@ def _check_schedule(path: str, node: DictConfig) -> None:
             )
 
 
-def _check_alone(callbacks: Mapping[str, pl.Callback]) -> None:
+def _check_conflicts(callbacks: Mapping[str, pl.Callback]) -> None:
     bars = [name for name, callback in callbacks.items() if isinstance(callback, ProgressBar)]
     if len(bars) > 1:
         raise ConfigError(f"callbacks.{bars[-1]}: there is a progress bar already: callbacks.{bars[0]}=null removes it")
@@ -190,8 +191,8 @@ def _check(path: str, callback: pl.Callback, config: DictConfig) -> None:
     unused = [hook for hook in NEVER_CALLED if hook in _own_attributes(callback)]
     if unused:
         raise ConfigError(
-            f"{path}: {kind}.{unused[0]} would never be called. Called are on_train_batch_end, after up to "
-            "trainer.steps_per_execution updates, and on_validation_end, after every evaluation"
+            f"{path}: {kind}.{unused[0]} would never be called. Use on_train_batch_end, which is called after "
+            "up to trainer.steps_per_execution updates, or on_validation_end, which is called after every evaluation"
         )
     monitor = _monitor(callback)
     if monitor:
@@ -202,7 +203,7 @@ def _check_monitor(path: str, monitor: str, mode: str | None, config: DictConfig
     split, _, name = monitor.rpartition("/")
     if split == "test":
         raise ConfigError(
-            f"{path}.monitor={monitor}: nothing is chosen by the test split, or its {name} would no longer be that of "
+            f"{path}.monitor={monitor}: if the test split were used to choose, its {name} would no longer be that of "
             f"unseen images. Use dataset.validation_size=10000 {path}.monitor=validation/{name}"
         )
     if split == "validation" and not config.dataset.get("validation_size"):
@@ -213,15 +214,15 @@ def _check_monitor(path: str, monitor: str, mode: str | None, config: DictConfig
         raise ConfigError(f"{path}.mode={mode}: a {higher} {monitor} is better: {path}.mode={better}")
 
 
-def _instead(monitor: str, known: list[str]) -> str:
+def _suggestion(monitor: str, known: list[str]) -> str:
     if not known:
         return "callbacks.evaluate=null leaves nothing to monitor"
     names = nearest_first(monitor, [name for name in known if name.startswith(("train/", "validation/"))])
-    # something else than a misspelling, such as val_loss, means what the model is judged by
+    # a name that is no misspelling, such as val_loss, most likely means the metric that ranks models
     nearest = get_close_matches(monitor, names, 1, 0.8) or [name for name in names if _mode(name)] or names
     held_out = any(name.startswith("validation/") for name in names)
-    way = "" if held_out else ". dataset.validation_size=10000 gives a validation split"
-    return f"no evaluation has it. Did you mean {nearest[0]}? Allowed: {', '.join(names)}{way}"
+    hint = "" if held_out else ". dataset.validation_size=10000 gives a validation split"
+    return f"no evaluation has it. Did you mean {nearest[0]}? Allowed: {', '.join(names)}{hint}"
 
 
 def _monitor(callback: pl.Callback) -> str | None:
@@ -230,13 +231,13 @@ def _monitor(callback: pl.Callback) -> str | None:
 
 
 def _mode(monitor: str) -> str | None:
-    """Which way a metric is better; None where that is not known."""
+    """Return `max` if a higher value of the metric is better, `min` if a lower one is, None if that is not known."""
     better = MEASURES | {"bits_per_dim": -1}
     return {1: "max", -1: "min", 0: None}[better.get(monitor.rpartition("/")[2], 0)]
 
 
 def _own_attributes(callback: pl.Callback) -> set[str]:
-    """What the user's classes define, or was set on the object (as LambdaCallback does)."""
+    """Return the attributes that the user's classes define or that are set on the object (as LambdaCallback does)."""
     kinds = [kind for kind in type(callback).__mro__ if not kind.__module__.startswith("pytorch_lightning.")]
     return set(vars(callback)).union(*map(vars, kinds))
 

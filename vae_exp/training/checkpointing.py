@@ -1,4 +1,4 @@
-"""When to save `last.ckpt` and `best.ckpt`."""
+"""Save `last.ckpt` and `best.ckpt` during training."""
 
 import math
 import time
@@ -13,13 +13,13 @@ from vae_exp.training.experiment import experiment_of
 
 
 class Checkpoint(pl.callbacks.Checkpoint):
-    """Save `last.ckpt` at the start, at every evaluation and every so many seconds; `best.ckpt` beside it.
+    """Save `last.ckpt` at the start, at every evaluation and at regular intervals, and `best.ckpt` at a new best score.
 
-    The best is chosen by the validation split where there is one, else by the training split: never by the test
-    split, whose bound would then no longer be that of unseen images.
+    The best model is chosen by the validation split if there is one, otherwise by the training split. It is never
+    chosen by the test split: the test bound would then no longer be that of unseen images.
 
     Args:
-        every_seconds: At most so much work is lost when a run is killed.
+        every_seconds: Seconds between two saves. A run that is killed loses at most about this much work.
     """
 
     def __init__(self, every_seconds: PositiveFloat = 60.0) -> None:
@@ -28,14 +28,14 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self._evaluated = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A run that is killed early can be resumed too."""
+        """Save a new run at once, so that it can be resumed even if it is killed early."""
         experiment = experiment_of(trainer)
         self._saved = (experiment.samples_seen, time.monotonic())
         if not experiment.samples_seen:
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the best; the last one when the other callbacks are done with this step."""
+        """Save `best.ckpt` at a new best score. `last.ckpt` is saved after the other callbacks of this step."""
         experiment = experiment_of(trainer)
         self._evaluated = True
         _, score = headline(experiment.metrics, "validation" if "validation" in experiment.data.splits else "train")
@@ -46,24 +46,24 @@ class Checkpoint(pl.callbacks.Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it was evaluated just now, or if it is time."""
+        """Save after an evaluation, at the end of the budget, and if the last save is too long ago."""
         experiment = experiment_of(trainer)
-        ended = experiment.samples_seen >= experiment.samples
-        if self._evaluated or ended or time.monotonic() - self._saved[1] > self.every_seconds:
+        is_spent = experiment.samples_seen >= experiment.samples
+        if self._evaluated or is_spent or time.monotonic() - self._saved[1] > self.every_seconds:
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save where a callback stopped the run between two evaluations."""
+        """Save if the run ended after the last save, for example because a callback stopped it."""
         experiment = experiment_of(trainer)
         if self._evaluated or self._saved[0] != experiment.samples_seen:
             self._save_last(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score so far."""
+        """Return the best score so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score so far."""
+        """Restore the best score of the checkpoint."""
         self.best = state_dict["best"]
 
     def _save_last(self, trainer: pl.Trainer) -> None:

@@ -1,13 +1,13 @@
-"""The seconds that a run has trained for."""
+"""Count the seconds for which a run has trained."""
 
 import time
 
 
 class Clock:
-    """Counts seconds while it runs.
+    """A stopwatch that counts seconds while it runs.
 
     Args:
-        seconds: Those counted before, of a resumed run.
+        seconds: Seconds counted earlier, for a resumed run.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -16,13 +16,13 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds so far."""
+        """Seconds counted so far."""
         return self._counted + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     def start(self) -> None:
-        """Count from now on."""
+        """Start to count."""
         self._since = time.perf_counter()
 
     def stop(self) -> None:
-        """Count no further."""
+        """Stop counting."""
         self._counted, self._since = self.seconds, None

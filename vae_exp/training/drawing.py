@@ -1,4 +1,4 @@
-"""The figures of a trained model."""
+"""Draw the figures of a trained model at the end of a run."""
 
 from typing import Annotated
 
@@ -16,11 +16,11 @@ from vae_exp.training.experiment import Experiment, experiment_of
 
 
 class DrawFigures(pl.Callback):
-    """Draw every figure that the model has, once it is trained; save them and give them to the loggers.
+    """Draw every figure of the model when training ends. Save the figures and pass them to the loggers.
 
     Args:
-        images: How many test images are encoded for the latent scatter.
-        manifold_side: Images per side of the manifold of two latents.
+        images: Number of test images that are encoded for the latent scatter.
+        manifold_side: Images per side of the manifold figure of a model with two latents.
     """
 
     def __init__(self, images: PositiveInt = 5000, manifold_side: Annotated[int, Interval(gt=0, le=200)] = 20) -> None:
@@ -28,12 +28,12 @@ class DrawFigures(pl.Callback):
         self.manifold_side = manifold_side
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw."""
+        """Draw the figures of the trained model."""
         experiment = experiment_of(trainer)
         self.draw(experiment, RunDirectory(trainer.default_root_dir), trainer.loggers)
 
     def draw(self, experiment: Experiment, directory: RunDirectory, loggers: list[Logger]) -> None:
-        """Draw from generators of its own, so that drawing leaves no trace."""
+        """Draw the figures with a fixed seed, and restore the random number generators afterwards."""
         model = experiment.architecture.eval()
         images = self.images if model.amortized else min(self.images, FEW_IMAGES)
         x, y = next(iter(experiment.data.evaluation_batches("test", images)))

@@ -1,4 +1,4 @@
-"""Evaluations at log-spaced sample counts."""
+"""Evaluate a model during training, at log-spaced sample counts."""
 
 import math
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ from vae_exp.training.experiment import Experiment, experiment_of
 from vae_exp.training.stopping import begin_again
 
 FEW_IMAGES = 1000
-"""Images per split for a model without an encoder; the number of Figure 3 of arXiv 1312.6114."""
+"""Images per split for a model without an encoder. Figure 3 of arXiv 1312.6114 uses the same number."""
 
 COLUMNS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second")
 """The columns of a row that come before the metrics of the splits."""
@@ -30,7 +30,7 @@ COLUMNS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_p
 def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int]:
     """Return the counts ⌈10^(k/per_decade)⌉ in the last `decades` before the budget, and the budget itself.
 
-    The counts do not depend on the budget, so that runs of different lengths meet at the same points.
+    The counts do not depend on the budget, so that runs of different lengths are evaluated at the same points.
     """
     first = math.ceil(per_decade * (math.log10(samples) - decades) - 1e-9)
     last = math.floor(per_decade * math.log10(samples) + 1e-9)
@@ -40,19 +40,19 @@ def evaluation_points(samples: int, per_decade: int, decades: float) -> list[int
 
 
 class Evaluate(pl.Callback):
-    """Evaluate every split at log-spaced sample counts; write `metrics.csv` and every logger.
+    """Evaluate every split at log-spaced sample counts. Write the metrics to `metrics.csv` and to every logger.
 
-    To the other callbacks an evaluation is Lightning's validation: they find its row in `trainer.callback_metrics`
-    and are called as there, without gradients. What they draw leaves no trace in the training.
+    For the other callbacks an evaluation is a validation of Lightning: they find its row in `trainer.callback_metrics`,
+    and their validation hooks are called without gradients. Random numbers that they draw do not change the training.
 
     Args:
         per_decade: Evaluations per decade of samples.
         decades: The number of decades before the end of the budget at which evaluations start.
         batch_size: Images per batch of an evaluation.
-        images: The number of images of each split, the first ones. None evaluates all, or 1000 if there is no encoder
-            and Hamiltonian Monte Carlo must find the posterior of each image.
-        marginal_likelihood: Estimate log p(x) too, by posterior samples (arXiv 1312.6114, appendix D); for fewer than
-            five latents.
+        images: Evaluate only this many images of each split, the first ones. None evaluates all images, or 1000 if the
+            model has no encoder and Hamiltonian Monte Carlo must find the posterior of each image.
+        marginal_likelihood: Also estimate log p(x) from posterior samples (arXiv 1312.6114, appendix D). The model must
+            have fewer than five latents.
     """
 
     def __init__(
@@ -71,26 +71,26 @@ class Evaluate(pl.Callback):
         self.evaluation_seconds = 0.0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Say where executions have to end.
+        """Tell the experiment at which sample counts executions must end.
 
         Raises:
-            ConfigError: log p(x) is asked for, and the model is no VAE or has too many latents.
+            ConfigError: `marginal_likelihood` is set, but the model is not a VAE or has too many latents.
         """
         experiment = experiment_of(trainer)
         model = experiment.architecture
         if self.marginal_likelihood and (not isinstance(model, HasJoint) or model.latent_dim > MOST_LATENTS):
             if isinstance(model, HasJoint):
-                has = f"architecture.latent_dim={model.latent_dim}"
+                problem = f"architecture.latent_dim={model.latent_dim}"
             else:
-                has = "a label among its latents" if isinstance(model, Generative) else "no prior"
+                problem = "a label among its latents" if isinstance(model, Generative) else "no prior"
             raise ConfigError(
                 f"callbacks.evaluate.marginal_likelihood=true: is for a VAE with at most {MOST_LATENTS} latents; this "
-                f"model has {has}"
+                f"model has {problem}"
             )
         experiment.end_executions_at(evaluation_points(experiment.samples, self.per_decade, self.decades))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget rows that were written after the checkpoint that the run goes on from."""
+        """Remove rows that were written after the checkpoint from which the run continues."""
         experiment = experiment_of(trainer)
         self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
         self._goals = [goal for goal in experiment.goals if goal > experiment.samples_seen]
@@ -98,7 +98,7 @@ class Evaluate(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Evaluate where a point is reached."""
+        """Evaluate if the next evaluation point has been reached."""
         experiment = experiment_of(trainer)
         if not self._goals or experiment.samples_seen < self._goals[0]:
             return
@@ -106,23 +106,23 @@ class Evaluate(pl.Callback):
         self._evaluate(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Evaluate where a callback stopped the run between two points."""
+        """Evaluate if a callback stopped the run between two evaluation points."""
         experiment = experiment_of(trainer)
         if trainer.should_stop and experiment.metrics.get("samples") != experiment.samples_seen:
             self._evaluate(trainer)
 
     def names(self, experiment: Experiment) -> list[str]:
-        """Return the names of a row's metrics. Two images of each split are evaluated to find them."""
+        """Return the names of the columns of a row. To find them, evaluate two images of each split."""
         model, data = experiment.architecture, experiment.data
-        found = [
+        evaluations = [
             evaluate(model, data.evaluation_batches(split, 2, 2), 0, self.marginal_likelihood) for split in data.splits
         ]
-        # the first images of a split may have no label
-        of_any_split = dict.fromkeys(name for values in found for name in ("images", *values))
-        return [*COLUMNS, *(f"{split}/{name}" for split in data.splits for name in of_any_split)]
+        # the first images of one split may have no label, so that it lacks names that another split has
+        names = dict.fromkeys(name for values in evaluations for name in ("images", *values))
+        return [*COLUMNS, *(f"{split}/{name}" for split in data.splits for name in names)]
 
     def _evaluate(self, trainer: pl.Trainer) -> None:
-        """One row; the callbacks hear of it as of a validation."""
+        """Evaluate once, write the row, and call the validation hooks of the callbacks."""
         experiment = experiment_of(trainer)
         _call(trainer, "on_validation_start")
         _call(trainer, "on_validation_epoch_start")
@@ -140,7 +140,7 @@ class Evaluate(pl.Callback):
 
     def _row(self, experiment: Experiment) -> dict[str, float]:
         row: dict[str, float] = {}
-        model, began = experiment.architecture, experiment.clock.seconds
+        model, started = experiment.architecture, experiment.clock.seconds
         images = self.images or (None if model.amortized else FEW_IMAGES)
         for split in experiment.data.splits:
             batches = experiment.data.evaluation_batches(split, self.batch_size, images)
@@ -148,7 +148,7 @@ class Evaluate(pl.Callback):
             row |= {f"{split}/images": len(batches.images)}
             row |= {f"{split}/{name}": value for name, value in values.items()}
         seconds = experiment.clock.seconds
-        self.evaluation_seconds += seconds - began
+        self.evaluation_seconds += seconds - started
         row["steps_per_second"] = experiment.steps / (seconds - self.evaluation_seconds)
         return {
             "samples": experiment.samples_seen,
@@ -162,31 +162,31 @@ class Evaluate(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Let callbacks that count evaluations go on counting."""
+        """Prepare the saved states of callbacks that count evaluations, so that they continue to count."""
         begin_again(trainer.callbacks, checkpoint)  # type: ignore[attr-defined]
 
     def _check_end(self, experiment: Experiment, row: dict[str, float]) -> None:
-        """Raise Diverged where the last numbers are finite and absurd; before the end they may still recover."""
+        """Raise Diverged if the final metrics are finite but absurd. Earlier in training they may still recover."""
         x = grey(experiment.data.splits["train"][: self.batch_size].pixels)
         absurd = diverged(row, experiment.architecture, x)
         if absurd:
             values = ", ".join(f"{name} = {value:.3g}" for name, value in absurd.items())
             raise Diverged(
-                f"The training ends with {values} nats per image: more than {TIMES_WORSE:,} times what a model costs "
-                f"that has learned nothing. {experiment.advice()}"
+                f"The training ends with {values} nats per image: more than {TIMES_WORSE:,} times the cost "
+                f"of a model that has learned nothing. {experiment.advice()}"
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The clock, so that a resumed run counts all of its time."""
+        """Return the seconds spent on evaluations, so that a resumed run counts all of them."""
         return {"evaluation_seconds": self.evaluation_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the clock."""
+        """Continue to count from the saved seconds."""
         self.evaluation_seconds = state_dict["evaluation_seconds"]
 
 
 def _call(trainer: pl.Trainer, hook: str) -> None:
-    """Call one of the hooks of a validation, as Lightning does around its own."""
+    """Call a validation hook of every callback, as Lightning does in its own validation."""
     experiment = experiment_of(trainer)
     device, training = experiment.device, experiment.architecture.training
     experiment.architecture.eval()
@@ -197,7 +197,7 @@ def _call(trainer: pl.Trainer, hook: str) -> None:
 
 
 def _check_monitored(trainer: pl.Trainer) -> None:
-    """Only now is it known what a user's callback logs."""
+    """Refuse a monitored metric that nothing logs. What a user's callback logs is known only after an evaluation."""
     names = trainer.callback_metrics
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EarlyStopping) and callback.strict and callback.monitor not in names:
@@ -209,9 +209,9 @@ def _check_monitored(trainer: pl.Trainer) -> None:
 
 
 def _check_finite(experiment: Experiment, row: dict[str, float]) -> None:
-    wrong = [name for name, value in row.items() if not math.isfinite(value)]
-    if wrong:
+    not_finite = [name for name, value in row.items() if not math.isfinite(value)]
+    if not_finite:
         raise Diverged(
             f"The evaluation is not finite at step {experiment.steps:,} ({experiment.samples_seen:,} samples): "
-            f"{', '.join(wrong)}. {experiment.advice()}"
+            f"{', '.join(not_finite)}. {experiment.advice()}"
         )

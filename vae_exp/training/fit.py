@@ -1,4 +1,4 @@
-"""Build an experiment and a trainer, and fit; also for the processes that train beside this one."""
+"""Build an experiment and its trainer, and train; also in the other processes of a run on several devices."""
 
 import logging
 import warnings
@@ -49,14 +49,14 @@ log = logging.getLogger(__name__)
 
 
 def build_experiment(config: DictConfig, anew: bool) -> Experiment:
-    """Build the model and its data. Nothing is read yet, except the weights that a new run starts from.
+    """Build the model and its data. This reads no files yet, except the weights that a new run starts from.
 
     Args:
         config: The config of the run.
-        anew: Whether the run is new, not resumed.
+        anew: Whether the run is new and not resumed.
 
     Raises:
-        ConfigError: The parts do not go together, or need more memory than there is.
+        ConfigError: The parts do not fit together, or they need more memory than the machine has.
     """
     check_memory(config)
     pl.seed_everything(config.seed, verbose=False)
@@ -78,25 +78,25 @@ def build_experiment(config: DictConfig, anew: bool) -> Experiment:
 
 
 def _trust(config: DictConfig) -> Trust:
-    """What the directories that the command line names may name: what it names itself."""
+    """Return what the `start_from` run's config may name: trusted packages, and the targets that this config names."""
     return Trust(trusted(config.get("trust")), targets(OmegaConf.to_container(config, resolve=True)))
 
 
 def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None) -> None:
-    """Train until the budget is spent, and draw the figures.
+    """Train until the budget is spent, then draw the figures.
 
     Args:
-        start: Called when the training can start.
+        start: Has the config and the directory of the run. It is called when training is ready to start.
         experiment: The experiment to train.
         checkpoint: The checkpoint to continue from; None for a new run.
 
     Raises:
-        UserError: A part cannot work here, or the training diverges.
+        UserError: A part of the config cannot work in this run, or the training diverges.
     """
     config, directory, data = start.config, start.directory, experiment.data
     callbacks = build_callbacks(config, directory)
-    begin = LambdaCallback(on_train_start=lambda *_: start())
-    trainer = build_trainer(config, directory, [begin, *callbacks.values(), StopOnSignal()])
+    call_start = LambdaCallback(on_train_start=lambda *_: start())
+    trainer = build_trainer(config, directory, [call_start, *callbacks.values(), StopOnSignal()])
     _check_shards(experiment.architecture, data, trainer.processes)
     data.load(trainer.strategy.root_device)
     check_labels(experiment.architecture, data)
@@ -106,8 +106,8 @@ def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None)
     if config.get("logger"):
         resolved = OmegaConf.to_container(config, resolve=True)
         nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
-        own: dict[str, Any] = {"directory": directory.path, "config": resolved}
-        trainer.loggers = [build_part(node, "logger", Logger, **own) for node in nodes]
+        run_arguments: dict[str, Any] = {"directory": directory.path, "config": resolved}
+        trainer.loggers = [build_part(node, "logger", Logger, **run_arguments) for node in nodes]
     if checkpoint is not None and is_trained(checkpoint, config):
         start()
         _finish(directory, experiment, checkpoint, trainer)
@@ -119,16 +119,17 @@ def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None)
 
 
 def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tuple[torch.device, Callable[[], None]]:
-    """What one of several processes does beside the one that the user started.
+    """Prepare the training in a process other than the one that the user started.
 
     Args:
         path: The run directory.
-        record: The config of that process, resolved: the run directory's may be replaced later.
-        shard: The part of every batch that the process trains on.
-        resumed: Whether to go on from the last checkpoint.
+        record: The file with the resolved config of the process that the user started. The config in the run directory
+            may be replaced later.
+        shard: The part of every batch that this process trains on.
+        resumed: Whether to continue from the last checkpoint.
 
     Returns:
-        Its device, and what is to be called when all processes have met.
+        The device of this process, and the function that trains. Call it when all processes are connected.
     """
     directory = RunDirectory(path)
     config = read_config(record)
@@ -141,7 +142,9 @@ def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tup
 
 def _check_shards(architecture: Model, data: Dataset, processes: int) -> None:
     if processes > 1 and not architecture.amortized:
-        raise ConfigError("trainer=ddp: this objective keeps something of every image, on one device: trainer=default")
+        raise ConfigError(
+            "trainer=ddp: this objective keeps a state for every image on one device. Use trainer=default"
+        )
     if processes > data.batch_size:
         raise ConfigError(f"trainer.devices={processes}: there are {data.batch_size} images in a batch")
 
@@ -152,10 +155,10 @@ def _finish(
     checkpoint: dict[str, Any],
     trainer: pl.Trainer,
 ) -> None:
-    """What is left of a run that was killed after its last update."""
+    """Draw the figures and close the loggers of a run that was killed after its last update."""
     experiment.on_load_checkpoint(checkpoint)
     experiment.load_state_dict(checkpoint["state_dict"])
-    for logger in trainer.loggers:  # where the pictures belong
+    for logger in trainer.loggers:  # the pictures are logged at this step
         logger.log_metrics({"samples": experiment.samples_seen}, step=experiment.steps)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, DrawFigures):
@@ -170,13 +173,14 @@ def _fit(
     resumed: bool,
     trainer: Trainer,
 ) -> None:
-    # a loss that is not finite has a better message than the distributions give
+    # unvalidated: our message for a loss that is not finite is better than that of the distributions
     with warnings.catch_warnings(), unvalidated(), fast_linear(trainer.fast_linear):
-        # Lightning 2.6 with torch 2.15, and its advice: a logging interval is in Lightning's steps, srun is not needed
+        # Lightning 2.6 warns about torch 2.15. Its advice does not apply: the logging interval is in Lightning's steps,
+        # and srun is not needed
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
-        # a resumed run may leave callbacks out, and a ModelCheckpoint finds the files that it made before
+        # a resumed run may leave callbacks out, and a ModelCheckpoint finds the files that it wrote earlier
         warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         path = directory.last_checkpoint if resumed else None
@@ -187,13 +191,13 @@ def _fit(
 
 
 def build_trainer(config: DictConfig, directory: RunDirectory, callbacks: list[pl.Callback], rank: int = 0) -> Trainer:
-    """Build the trainer of one of the processes of a run."""
+    """Build the trainer of one process of a run."""
     trainer: Trainer = build(
         config.trainer,
         rank=rank,
         callbacks=callbacks,
         default_root_dir=directory.path,
-        # a job of a scheduler is one process like any other, however many tasks it was given
+        # in a scheduler's job too, Lightning must see a single process, whatever the number of the job's tasks
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
     )
     return trainer
@@ -203,7 +207,7 @@ def _description(experiment: Experiment) -> str:
     data = experiment.data
     parameters = sum(p.numel() for p in experiment.architecture.parameters())
     sizes = ", ".join(f"{len(images):,} {split}" for split, images in data.splits.items())
-    few = ""
+    labelled = ""
     if data.labels is not None:
-        few = f", {data.labels:,} of the former labelled ({data.labels // data.source.classes:,} of each class)"
-    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{few}"
+        labelled = f", {data.labels:,} of the former labelled ({data.labels // data.source.classes:,} of each class)"
+    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{labelled}"

@@ -1,4 +1,4 @@
-"""The loss of a batch, and what to report when it is not finite."""
+"""The loss of a batch, and the report of a loss that is not finite."""
 
 import math
 from collections.abc import Mapping
@@ -40,23 +40,23 @@ class WeightedLoss(nn.Module):
 
 
 def check_finite(names: list[str], losses: Tensor, first_step: int, advice: str) -> None:
-    """Refuse losses that are not finite.
+    """Raise an error if a loss is not finite.
 
     Args:
         names: `loss` and the names of its terms, `loss/<term>`.
-        losses: A row per update, (updates, names), in nats per image.
+        losses: One row per update (updates, names), in nats per image.
         first_step: The number of the first of these updates.
         advice: What the user can try.
 
     Raises:
         Diverged: A loss is NaN or infinite. The message names the step and the terms.
     """
-    wrong = (~losses.isfinite()).any(1).nonzero()
-    if not len(wrong):
+    bad_rows = (~losses.isfinite()).any(1).nonzero()
+    if not len(bad_rows):
         return
-    row = int(wrong[0])
+    row = int(bad_rows[0])
     values = dict(zip(names, losses[row].tolist(), strict=True))
     terms = {name.removeprefix("loss/"): value for name, value in values.items() if name != "loss"}
-    culprits = [name for name, value in terms.items() if not math.isfinite(value)] or ["their sum"]
+    not_finite = [name for name, value in terms.items() if not math.isfinite(value)] or ["their sum"]
     shown = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
-    raise Diverged(f"The loss is not finite at step {first_step + row:,}: {', '.join(culprits)} ({shown}). {advice}")
+    raise Diverged(f"The loss is not finite at step {first_step + row:,}: {', '.join(not_finite)} ({shown}). {advice}")

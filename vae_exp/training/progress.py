@@ -1,4 +1,4 @@
-"""Lines and a bar on the terminal."""
+"""Show the progress of a run on the terminal."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ from vae_exp.training.experiment import experiment_of
 
 
 class Progress(pl.callbacks.ProgressBar):
-    """A line per evaluation, and on a terminal a bar: samples, samples/s, the last test bound, the time left."""
+    """Print a line per evaluation. On a terminal, also show a bar: samples, samples/s, last test bound, time left."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Progress(pl.callbacks.ProgressBar):
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} samples  {task.fields[speed]}  {task.fields[score]}"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.file.isatty(),  # FORCE_COLOR is no terminal
+            disable=not console.file.isatty(),  # rich would take FORCE_COLOR for a terminal
             refresh_per_second=4,
         )
         self._bar.start()
@@ -49,28 +49,28 @@ class Progress(pl.callbacks.ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar four times a second."""
+        """Update the bar, at most four times per second."""
         experiment = experiment_of(trainer)
         assert self._bar is not None
-        now, (then, seen) = time.perf_counter(), self._since
-        if now - then > 0.25 or experiment.samples_seen == experiment.samples:
-            speed = (experiment.samples_seen - seen) / (now - then)
+        now, (last_time, last_samples) = time.perf_counter(), self._since
+        if now - last_time > 0.25 or experiment.samples_seen == experiment.samples:
+            speed = (experiment.samples_seen - last_samples) / (now - last_time)
             self._bar.update(self._task, completed=experiment.samples_seen, speed=f"{speed:,.0f} samples/s")
             self._since = (now, experiment.samples_seen)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the evaluation."""
+        """Print a line with the metrics of the evaluation."""
         experiment = experiment_of(trainer)
         assert self._bar is not None
         self._bar.console.print(_line(experiment.metrics), highlight=False, soft_wrap=True)
         self._bar.update(self._task, score=format_headline(experiment.metrics, "test"))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the finished bar where it is."""
+        """Stop the bar. The finished bar stays on the terminal."""
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the terminal clean."""
+        """Stop the bar, so that the terminal works as before."""
         self._stop()
 
     def _stop(self) -> None:
@@ -79,11 +79,11 @@ class Progress(pl.callbacks.ProgressBar):
 
 
 def _line(metrics: dict[str, float]) -> str:
-    shown = [f"{metrics['samples']:>11,.0f} samples"]
+    columns = [f"{metrics['samples']:>11,.0f} samples"]
     for split in SPLITS:
         name, _ = measure(metrics, split)
         if name in metrics:
-            shown.append(format_headline(metrics, split))
+            columns.append(format_headline(metrics, split))
         if f"{split}/error" in metrics and name != f"{split}/error":
-            shown.append(f"{split}/error {metrics[f'{split}/error']:7.2%}")
-    return "   ".join([*shown, f"{metrics['steps_per_second']:6.0f} steps/s"])
+            columns.append(f"{split}/error {metrics[f'{split}/error']:7.2%}")
+    return "   ".join([*columns, f"{metrics['steps_per_second']:6.0f} steps/s"])

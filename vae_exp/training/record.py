@@ -1,4 +1,4 @@
-"""The results of a run: what ran, how it ended, its numbers, on what."""
+"""Collect the results of a run for `results.json`."""
 
 import math
 import platform
@@ -26,14 +26,22 @@ PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core"
 def results_of(
     config: DictConfig, hydra: DictConfig, experiment: Experiment | None, status: str, error: str | None
 ) -> dict[str, Any]:
-    """One flat object: what ran, how it ended, the latest metrics and at how many samples, on what."""
+    """Collect the results as one flat object: config, status, latest metrics and their sample count, device, versions.
+
+    Args:
+        config: The config of the run.
+        hydra: Hydra's own config of the job.
+        experiment: The experiment; None if the run failed before it was built.
+        status: How the run ended: `completed`, `failed`, `diverged` or `interrupted`.
+        error: The reason if the run is not completed.
+    """
     metrics = {} if experiment is None else dict(experiment.metrics)
     model = experiment.architecture if experiment else None
     for name in ("step", "epoch", "seconds"):
         metrics.pop(name, None)
     try:
         values = flat(config)
-    except OmegaConfBaseException:  # which is what went wrong
+    except OmegaConfBaseException:  # the run failed because its config cannot be resolved
         values = {}
     results: dict[str, Any] = {"format": FORMAT, "status": status, "error": error, "name": values.get("name")}
     results["overrides"] = overrides_without_resume(hydra)
@@ -48,7 +56,7 @@ def results_of(
         "samples": experiment.samples_seen if experiment else 0,
         "step": experiment.steps if experiment else 0,
         "evaluated_at": metrics.pop("samples", None),
-        "train/bound": None,  # stays so for an architecture that has none, or before the first evaluation
+        "train/bound": None,  # remains None if the architecture has no bound, or before the first evaluation
         "test/bound": None,
         "bounds": model.bounds if isinstance(model, Generative) else None,
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
@@ -65,7 +73,7 @@ def results_of(
 
 
 def _git_revision() -> str | None:
-    """The commit of the checkout that this code runs from, `+` where it was changed; None when installed."""
+    """Return the commit of the checkout with this code, plus `+` if a file was changed; None if it is installed."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""The checkpoint that a resumed run continues from."""
+"""Read the checkpoint of a run to resume, and decide whether anything is left to train."""
 
 from typing import Any
 
@@ -13,35 +13,39 @@ from vae_exp.training.callbacks import others
 
 
 def checkpoint_to_resume(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
-    """Read the last checkpoint of a run that is resumed.
+    """Read the last checkpoint of a run that is to be resumed.
 
     Raises:
-        RunError: A file of the run is damaged, the config is another one, or the budget is smaller than before.
+        RunError: A file of the run is damaged, the config differs from that of the run, or the run has already seen
+            more samples than the budget.
     """
-    history(directory.metrics)  # its rows are kept, so they must be readable
+    history(directory.metrics)  # the resumed run keeps its rows, so they must be readable
     checkpoint = read_checkpoint(directory.last_checkpoint)
     check_same_config(checkpoint, config, directory.last_checkpoint)
     seen = checkpoint[STATE]["samples_seen"]
     if seen > config.samples:
-        raise RunError(f"samples={config.samples}: {directory.path} has seen {seen} already")
+        raise RunError(f"samples={config.samples}: {directory.path} has already seen {seen}")
     return checkpoint
 
 
 def is_trained(checkpoint: dict[str, Any], config: DictConfig) -> bool:
-    """Whether nothing is left to train: the budget is spent, or a callback stopped the run and is still there."""
+    """Return whether nothing is left to train.
+
+    Either the budget is spent, or a callback stopped the run and neither the budget nor the callbacks have changed.
+    """
     state = checkpoint[STATE]
     if state.get("stopped_by") is None:
         return bool(state["samples_seen"] == config.samples)
-    began = OmegaConf.create(state["config"])
-    return bool(began.samples == config.samples) and others(began) == others(config)
+    stored = OmegaConf.create(state["config"])
+    return bool(stored.samples == config.samples) and others(stored) == others(config)
 
 
 def why_it_is_trained(checkpoint: dict[str, Any]) -> str:
     """Explain why nothing is left to train, and how to train further."""
     state = checkpoint[STATE]
     if state.get("stopped_by") is None:
-        return f"has its {state['samples_seen']:,} samples already: samples=… goes on further"
+        return f"already has its {state['samples_seen']:,} samples: a larger samples=… trains further"
     return (
         f"was stopped after {state['samples_seen']:,} samples by {printable(state['stopped_by'])}. "
-        "More samples=… go on further, as do other callbacks (callbacks.<name>=null leaves one out)"
+        "It trains further with another samples=… or with other callbacks (callbacks.<name>=null leaves one out)"
     )

@@ -1,4 +1,4 @@
-"""One run from config to results."""
+"""Train one run: from its config to its results."""
 
 import logging
 import math
@@ -28,7 +28,7 @@ from vae_exp.training.stages import configs_of
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
-logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # what a callback is asked to print
+logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # messages that users ask for
 
 ENDINGS = {
     Diverged: "diverged",
@@ -43,16 +43,17 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
 
     Args:
         config: The composed config.
-        path: The run directory; with `config.resume` the one to go on with.
+        path: The run directory. With `config.resume`, the directory of the run to resume.
         hydra: Hydra's own config of the job: the command line and the choice of each group.
 
     Returns:
-        The final test bound (nats per image, higher is better), −test/nll where the code has no prior, −test/error of
-        a classifier.
+        The final test bound (nats per image, higher is better). −test/nll if the code has no prior; −test/error for a
+        classifier; NaN if nothing was evaluated.
 
     Raises:
-        UserError: Something that the user can mend; `results.json` says `failed` or `diverged`.
-        Interrupted: A signal asked for the end; all is saved.
+        UserError: The run failed for a reason that the user can fix. The status in `results.json` is `failed` or
+            `diverged`.
+        Interrupted: A signal stopped the run. Everything is saved.
     """
     directory = RunDirectory(path)
     if config.get("stages"):
@@ -62,7 +63,7 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
 
 
 def _train_alone(start: Start) -> float:
-    """A run, or a stage of one, that is new or goes on."""
+    """Train a run without stages, or one stage of a run. It is new or resumed."""
     config, directory = start.config, start.directory
     with directory.locked():
         if config.resume is None:
@@ -77,7 +78,7 @@ def _train_alone(start: Start) -> float:
 
 
 def _begin(start: Start) -> None:
-    """Claim a new run's directory; a sweep's job may be there already, without a checkpoint."""
+    """Claim a new run's directory. The directory of a sweep's job may exist already, without a checkpoint."""
     if start.hydra.mode == RunMode.MULTIRUN:
         start.directory.claim_again()
     else:
@@ -85,7 +86,7 @@ def _begin(start: Start) -> None:
 
 
 def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig) -> float:
-    """One run after another, each in its folder; the results are those of the last."""
+    """Train the stages one after another, each in its own folder. The run's results are those of the last stage."""
     names = [str(name) for name in config.stages]
     name, status, error = names[0], "failed", None
     start = Start(config, directory, hydra)
@@ -94,9 +95,9 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             _begin(start)
             start()
         try:
-            for name, (stage, of_stage) in configs_of(config, directory.path, hydra).items():
+            for name, (stage_config, stage_hydra) in configs_of(config, directory.path, hydra).items():
                 log.info("Stage %s (%d of %d)", name, names.index(name) + 1, len(names))
-                value = _train_alone(Start(stage, RunDirectory(directory.path / name), of_stage, whole=start))
+                value = _train_alone(Start(stage_config, RunDirectory(directory.path / name), stage_hydra, whole=start))
             status = "completed"
         except Interrupted as exception:
             status = "interrupted"
@@ -107,9 +108,9 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             raise
         finally:
             if start.made or status == "completed":
-                reached = known_results(RunDirectory(directory.path / name).results)
+                stage_results = known_results(RunDirectory(directory.path / name).results)
                 own = {"status": status, "error": error, "stage": name, "overrides": overrides_without_resume(hydra)}
-                directory.write_results((reached or results_of(config, hydra, None, status, error)) | own)
+                directory.write_results((stage_results or results_of(config, hydra, None, status, error)) | own)
                 try_report(directory.path)
     return value
 
@@ -138,15 +139,15 @@ def _train(start: Start, checkpoint: dict[str, Any] | None) -> float:
         finally:
             finish(exit_code=int(status != "completed"))
     if experiment.metrics:
-        reached = " ".join(format_headline(experiment.metrics, "test").split())
+        score = " ".join(format_headline(experiment.metrics, "test").split())
         if experiment.stopped_by:
             log.info("Stopped by %s", experiment.stopped_by)
-        log.info("%s after %s samples; all of it in %s", reached, f"{experiment.samples_seen:,}", directory.path)
+        log.info("%s after %s samples; results in %s", score, f"{experiment.samples_seen:,}", directory.path)
     return _value(experiment.metrics)
 
 
 def _value(metrics: dict[str, float]) -> float:
-    """What `train` returns; NaN where nothing was evaluated."""
+    """Return the value that `train` returns; NaN if nothing was evaluated."""
     return headline(metrics, "test")[1] if metrics else math.nan
 
 
@@ -156,5 +157,5 @@ def _check(config: DictConfig, hydra: DictConfig) -> None:
 
 
 def _ending(exception: BaseException) -> tuple[str, str]:
-    """The status and the reason, for the results."""
+    """Return the status of a run that ended with this exception, and the reason, for the results."""
     return ENDINGS.get(type(exception), "failed"), str(exception) or type(exception).__name__

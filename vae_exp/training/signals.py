@@ -1,4 +1,4 @@
-"""The end of a run at SIGINT and SIGTERM."""
+"""Stop a run at SIGINT and SIGTERM, so that it can be resumed."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ from vae_exp.training.experiment import experiment_of
 
 
 class StopOnSignal(pl.Callback):
-    """At SIGINT or SIGTERM finish the step, save, and end with directions; a second signal ends at once."""
+    """At SIGINT or SIGTERM finish the update, save, and show how to resume. A second signal ends the run at once."""
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,7 +22,7 @@ class StopOnSignal(pl.Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals over; outside the main thread a launcher has its own way to stop its jobs."""
+        """Install the handlers in the main thread only: in other threads a launcher stops its jobs in its own way."""
         if threading.current_thread() is threading.main_thread():
             self._experiment = experiment_of(trainer)
             self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
@@ -30,7 +30,7 @@ class StopOnSignal(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End between two steps."""
+        """Save and stop the run if a signal was received and the budget is not spent."""
         experiment = experiment_of(trainer)
         if self.received is not None and experiment.samples_seen < experiment.samples:
             directory = RunDirectory(trainer.default_root_dir)
@@ -42,22 +42,22 @@ class StopOnSignal(pl.Callback):
             )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The budget is spent: give the signals back before the figures are drawn, which a resumed run can do too."""
-        self._give_back()
+        """Restore the handlers before the figures are drawn. After a signal stop here: a resumed run can draw them."""
+        self._restore_handlers()
         if self.received is not None:
             go_on = RunDirectory(trainer.default_root_dir).go_on
             raise Interrupted(self.received, f"Interrupted before the figures; all is saved. Go on with:\n  {go_on}")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
-        self._give_back()
+        """Restore the previous signal handlers."""
+        self._restore_handlers()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        self._experiment.stop()  # not only after the execution, which may be many updates
-        self._give_back()
+        self._experiment.stop()  # stop before the end of the execution, which may be many updates away
+        self._restore_handlers()
 
-    def _give_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}

@@ -1,4 +1,4 @@
-"""A run in stages: each an ordinary run in a folder of the run directory, beginning where an earlier one ended."""
+"""Compose the stages of a run. Each stage is an ordinary run in its own folder and may start from an earlier one."""
 
 import logging
 import re
@@ -23,80 +23,104 @@ log = logging.getLogger(__name__)
 
 
 def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, tuple[DictConfig, DictConfig]]:
-    """Each stage's config and Hydra's own, checked: the experiment, what was typed and fits, then the stage's words.
+    """Compose and check the config of each stage, together with Hydra's own config.
 
-    Of what was typed the budget alone, `samples`, goes before a stage's own word. A word may name an earlier stage's
-    directory: `start_from={layer1}`.
+    A stage is the experiment, plus the command-line overrides that apply to the stage, plus the stage's own overrides.
+    If the command line and the stage set the same key, the stage wins, except for `samples`, the budget. A stage's
+    override may refer to the directory of an earlier stage: `start_from={layer1}`.
+
+    Stages that have a checkpoint are resumed.
+
+    Args:
+        config: The composed config of the whole run.
+        path: The directory of the whole run.
+        hydra: Hydra's own config of the job.
 
     Raises:
-        ConfigError: A stage is not allowed; the message names it.
+        ConfigError: A stage is not allowed. The message names it.
     """
-    found: dict[str, tuple[DictConfig, DictConfig]] = {}
-    for stage, words in config.stages.items():
+    configs: dict[str, tuple[DictConfig, DictConfig]] = {}
+    for stage, overrides in config.stages.items():
         folder(stage, "stages")
-        own = [_with_directories(word, {name: path / name for name in found}) for word in words]
+        stage_overrides = [
+            _insert_directories(override, {name: path / name for name in configs}) for override in overrides
+        ]
         try:
-            found[str(stage)] = _composed(own, config, overrides_without_resume(hydra))
-            make_absolute(found[str(stage)][0], Path(hydra.runtime.cwd))
-            found[str(stage)][0].trust = config.get("trust")
-            check_config(found[str(stage)][0])
-            check_memory(found[str(stage)][0])
-            build_architecture(found[str(stage)][0], build_data(found[str(stage)][0]))
+            configs[str(stage)] = _composed(stage_overrides, config, overrides_without_resume(hydra))
+            make_absolute(configs[str(stage)][0], Path(hydra.runtime.cwd))
+            configs[str(stage)][0].trust = config.get("trust")
+            check_config(configs[str(stage)][0])
+            check_memory(configs[str(stage)][0])
+            build_architecture(configs[str(stage)][0], build_data(configs[str(stage)][0]))
         except UserError as error:
             raise ConfigError(f"stages.{stage}: {error}") from error
-    begun = [name for name in found if RunDirectory(path / name).last_checkpoint.exists()]
-    for name in begun:
-        stage_config, _ = found[name]
+    started = [name for name in configs if RunDirectory(path / name).last_checkpoint.exists()]
+    for name in started:
+        stage_config, _ = configs[name]
         stage_config.resume = str(path / name)
-        if name != begun[-1]:  # what came after it was built on it
+        if name != started[-1]:  # do not train it further: later stages have already started from its weights
             stage_config.samples = read_checkpoint(RunDirectory(path / name).last_checkpoint)[STATE]["samples_seen"]
-    return found
+    return configs
 
 
-def _composed(own: list[str], config: DictConfig, asked: list[str]) -> tuple[DictConfig, DictConfig]:
-    own = [word for word in own if key_of(word) != "samples" or not any(key_of(other) == "samples" for other in asked)]
-    asked = [word for word in asked if key_of(word) not in {key_of(other) for other in own}]
-    choices = [word for word in asked if not _is_value(word, config)]
-    base = compose("config", [*choices, *own, "stages=null"])
-    # a key that this stage's parts do not have is meant for another one
-    values = [word for word in asked if word not in choices and _holds(base, key_of(word))]
-    composed = compose("config", [*choices, *values, *own, "stages=null"], return_hydra_config=True)
-    own_hydra = composed.hydra
+def _composed(stage: list[str], config: DictConfig, command_line: list[str]) -> tuple[DictConfig, DictConfig]:
+    """Compose a stage's config and Hydra's own config from the overrides of the stage and of the command line."""
+    stage = [
+        override
+        for override in stage
+        if key_of(override) != "samples" or not any(key_of(other) == "samples" for other in command_line)
+    ]
+    command_line = [override for override in command_line if key_of(override) not in {key_of(other) for other in stage}]
+    choices = [override for override in command_line if not _is_value(override, config)]
+    base = compose("config", [*choices, *stage, "stages=null"])
+    # an override whose key this stage's parts lack is meant for another stage
+    values = [override for override in command_line if override not in choices and _holds(base, key_of(override))]
+    composed = compose("config", [*choices, *values, *stage, "stages=null"], return_hydra_config=True)
+    stage_hydra = composed.hydra
     with open_dict(composed):
         del composed["hydra"]
-    return composed, own_hydra
+    return composed, stage_hydra
 
 
-def _with_directories(word: str, directories: dict[str, Path]) -> str:
+def _insert_directories(override: str, directories: dict[str, Path]) -> str:
+    """Replace `{stage}` in an override by the directory of that stage."""
     for name, path in directories.items():
         escaped = str(path).replace("'", "\\'")
-        word = word.replace(f"{{{name}}}", f"'{escaped}'")
-    named = re.search(r"=\{(\w+)\}$", word)
-    if named:
-        before = ", ".join(directories) or "none"
-        raise ConfigError(f"stages: {word}: {named[1]} is no stage before this one. Before it: {before}")
-    return word
+        override = override.replace(f"{{{name}}}", f"'{escaped}'")
+    unknown = re.search(r"=\{(\w+)\}$", override)
+    if unknown:
+        earlier = ", ".join(directories) or "none"
+        raise ConfigError(f"stages: {override}: {unknown[1]} is not an earlier stage. Earlier stages: {earlier}")
+    return override
 
 
-def _is_value(word: str, config: DictConfig) -> bool:
-    """Whether an override gives a value, not a choice of a group."""
-    key = key_of(word)
-    chooses = word.startswith(("+", "~")) or "/" in key or "@" in key
+def _is_value(override: str, config: DictConfig) -> bool:
+    """Return whether an override sets a value; otherwise it chooses an option of a group."""
+    key = key_of(override)
+    chooses = override.startswith(("+", "~")) or "/" in key or "@" in key
     return not chooses and not isinstance(OmegaConf.select(config, key), DictConfig)
 
 
 def _holds(config: DictConfig, key: str) -> bool:
+    """Return whether the config has this dotted key."""
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     return isinstance(node, DictConfig) and leaf in node
 
 
 def start_from(architecture: Model, path: str, trust: Trust) -> None:
-    """Take over the weights of another run's model that have the same names.
+    """Load the weights of another run's model that have the same names in this model.
+
+    If no name is the same, compare with the model's `start_from_prefix` in front of the other model's names.
+
+    Args:
+        architecture: The model that takes the weights.
+        path: The directory of the other run.
+        trust: What the config of the other run may name.
 
     Raises:
-        RunError: There is no such run, it names what is not trusted, its checkpoint cannot be read, a weight has
-            another size there, or none has the same name.
+        RunError: There is no such run, its config names something that is not trusted, its checkpoint cannot be read, a
+            weight has another size there, or no weight has the same name.
     """
     check_directory(Path(path), trust)
     try:
@@ -119,4 +143,4 @@ def start_from(architecture: Model, path: str, trust: Trust) -> None:
         if value.shape != ours[name].shape:
             raise RunError(f"start_from={path}: {name} is {[*value.shape]} there and {[*ours[name].shape]} here")
     architecture.load_state_dict(shared, strict=False)
-    log.info("Beginning with %d of %d weights and biases, those of %s", len(shared), len(ours), path)
+    log.info("Beginning with %d of %d weights and biases, taken from %s", len(shared), len(ours), path)

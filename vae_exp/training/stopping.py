@@ -1,4 +1,4 @@
-"""Which callback stopped a run before its budget was spent."""
+"""Find the callback that stopped a run before its budget was spent."""
 
 from typing import Any
 
@@ -8,26 +8,26 @@ from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 
 def stopped_by(trainer: pl.Trainer) -> str | None:
-    """The class of the callback that told the trainer to stop, and its reason; None where none did."""
+    """Return the class of the callback that stopped the trainer, and its reason; None if none did."""
     if not trainer.should_stop:
         return None
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     reasons = [reason for callback in callbacks if (reason := _reason(callback))]
-    others = {type(callback).__name__ for callback in callbacks if is_users(callback)}
-    return "; ".join(reasons) or f"{' or '.join(sorted(others)) or 'a callback'}: trainer.should_stop was set"
+    user_callbacks = {type(callback).__name__ for callback in callbacks if is_users(callback)}
+    return "; ".join(reasons) or f"{' or '.join(sorted(user_callbacks)) or 'a callback'}: trainer.should_stop was set"
 
 
 def is_users(callback: pl.Callback) -> bool:
-    """Whether the class is neither ours nor Lightning's."""
+    """Return whether the callback's class belongs to the user: it is neither in this package nor in Lightning."""
     return not type(callback).__module__.startswith(("vae_exp.", "pytorch_lightning."))
 
 
 def begin_again(callbacks: list[pl.Callback], checkpoint: dict[str, Any]) -> None:
-    """Let a stopped run go on: patience is what the config says now, and an exhausted one starts anew.
+    """Let a stopped run continue: use the patience of the current config, and reset the wait count if it is exhausted.
 
     Args:
-        callbacks: All of the run.
-        checkpoint: What their states are about to be loaded from; it is changed.
+        callbacks: All callbacks of the run.
+        checkpoint: The checkpoint from which their states will be loaded. It is changed in place.
     """
     states = checkpoint.get("callbacks", {})
     for callback in callbacks:

@@ -1,4 +1,4 @@
-"""The prior on the weights, as a weight decay of the optimizer."""
+"""Apply the prior on the weights as a weight decay of the optimizer."""
 
 from typing import Any
 
@@ -8,13 +8,14 @@ from vae_exp.network.bayesian import gaussian_parameters
 
 
 def with_weight_prior(model: nn.Module, precision_per_image: float) -> list[dict[str, Any]]:
-    """Group the parameters of a model for an optimizer: those with the prior N(0, I/precision), and the others.
+    """Group a model's parameters for an optimizer: those with the prior N(0, I/precision), and the others.
 
-    MAP estimation adds ½·precision·‖w‖²/N to the loss per image (arXiv 1312.6114, section 5). The gradient of this is a
-    weight decay. Biases and other vectors have a flat prior. Weights with a posterior have their prior in the loss.
+    MAP estimation adds ½·precision·‖w‖²/N to the loss per image (arXiv 1312.6114, section 5). The gradient of this
+    term is a weight decay. Biases and other vectors have a flat prior. Weights with a posterior have their prior in the
+    loss.
 
     Args:
-        model: The model; parameters that do not require a gradient are left out.
+        model: The model. Parameters that do not require a gradient are left out.
         precision_per_image: The precision of the prior divided by the number of training images N.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
