@@ -85,7 +85,7 @@ class OptunaSweeper(GridSweeper):
         check(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
         if find_spec("optuna") is None:
             raise ConfigError(needs_extra("hydra/sweeper=optuna", "optuna"))
-        overrides = _overrides(self.params, arguments)
+        overrides = parse_overrides(self.params, arguments)
         self._check(overrides)
         directory = self._directory()
         check_same = partial(self._check_same_search, directory, overrides=overrides)
@@ -107,7 +107,7 @@ class OptunaSweeper(GridSweeper):
                 f"hydra.sweeper.metric={self.metric}: no such choice. Did you mean {names[0]}? "
                 f"Allowed: {', '.join(names)}"
             )
-        words = _words(overrides, self._propose(overrides, [], 0)[0])
+        words = _words(overrides, self.propose(overrides, [], 0)[0])
         if self._subdirectory(0, words) == self._subdirectory(1, words):
             raise ConfigError(shared(self._subdir(), "two jobs with the same values would share a folder"))
         composed = self.loader.load_sweep_config(self.config, words)
@@ -127,7 +127,8 @@ class OptunaSweeper(GridSweeper):
             raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna needs evaluations to rank jobs")
 
     def _check_same_search(self, directory: SweepDirectory, began: dict[str, Any], overrides: list[Override]) -> None:
-        recorded = identity([o.input_line or "" for o in _overrides(began["sweeper"].get("params"), directory.task())])
+        params = began["sweeper"].get("params")
+        recorded = identity([o.input_line or "" for o in parse_overrides(params, directory.task())])
         ours = identity([o.input_line or "" for o in overrides])
         if recorded != ours:
             raise self._another(directory, f"its overrides are {join_overrides(recorded)}, not {join_overrides(ours)}")
@@ -148,7 +149,7 @@ class OptunaSweeper(GridSweeper):
             elif len(proposed) < self.n_trials:
                 scores = self._scores(directory, jobs)
                 scored = [(proposed[i], score) for i, score in sorted(scores.items())]
-                new = self._propose(overrides, scored, len(proposed))
+                new = self.propose(overrides, scored, len(proposed))
                 before, jobs = jobs, self._runs(directory, [_words(overrides, values) for values in new], jobs)
                 check_free([run for run in jobs if run not in before])
                 proposed += new
@@ -182,9 +183,7 @@ class OptunaSweeper(GridSweeper):
         way = f"hydra.sweeper.metric={ranking[0]}" if ranking else "search among what can be compared"
         return f"job {job.number} cannot be ranked with job {first.number}: {', '.join(differ)}: {way}"
 
-    def _propose(
-        self, overrides: list[Override], scored: list[tuple[Values, float | None]], first: int
-    ) -> list[Values]:
+    def propose(self, overrides: list[Override], scored: list[tuple[Values, float | None]], first: int) -> list[Values]:
         """Propose the values of the next jobs.
 
         They depend only on the earlier jobs and their number, so a resumed search proposes the same.
@@ -198,7 +197,7 @@ class OptunaSweeper(GridSweeper):
         from optuna.trial import TrialState, create_trial
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        space = {o.get_key_element(): _distribution(o) for o in overrides if o.is_sweep_override()}
+        space = {o.get_key_element(): search_space(o) for o in overrides if o.is_sweep_override()}
         study = optuna.create_study(direction="maximize", sampler=instantiate(self.sampler, seed=self.seed + first))
         for values, score in scored:
             params = {key: _value(distribution, values[key]) for key, distribution in space.items()}
@@ -218,7 +217,7 @@ class OptunaSweeper(GridSweeper):
             log.info("The best is job %s, %s %.4f: %s", trial.job.number, trial.metric, trial.value, words)
 
 
-def _overrides(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
+def parse_overrides(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
     """Parse the overrides of `params` and of the command line. Keep the last one for each key."""
     words = [f"{key}={value}" for key, value in (params or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*words, *arguments])
@@ -234,7 +233,7 @@ def _words(overrides: list[Override], values: Values) -> Words:
     return [f"{key}={values[key]}" if key in values else text for key, text in keys]
 
 
-def _distribution(override: Override) -> "BaseDistribution":
+def search_space(override: Override) -> "BaseDistribution":
     """Convert an override to a distribution of Optuna.
 
     `interval(a,b)`, `tag(log,interval(a,b))` and, for whole numbers, `int(interval(a,b))` are intervals; all others are
