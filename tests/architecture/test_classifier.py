@@ -50,6 +50,21 @@ def test_a_classifier_is_trained_on_labels_without_corruption_or_penalty(batch):
     assert not isinstance(model, Autoencoder)
 
 
+def test_it_learns_what_a_plane_separates():
+    """Classes whose images are brighter in one of ten pixels: by chance nine of ten guesses are wrong."""
+    torch.manual_seed(0)
+    y = torch.arange(100) % 10
+    x = 0.2 * torch.rand(100, *SHAPE)
+    x.flatten(1)[range(100), y] += 0.8
+    model = Classifier(SHAPE, 10, ae())
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    for _ in range(200):
+        optimizer.zero_grad()
+        model.terms(x, y)["cross_entropy"].mean().backward()
+        optimizer.step()
+    assert torch.equal(model.classify(x).argmax(1), y)
+
+
 def test_a_vae_can_be_fine_tuned_too(batch):
     x, y = batch
     model = Classifier(SHAPE, 10, vae())

@@ -22,7 +22,6 @@ def test_m2_learns_on_the_latents_of_m1_which_stays_as_it_is(run):
     assert results["architecture.alpha"] == 0.2  # of the second stage alone
     assert (results["stage"], results["train/labelled"], results["dataset.labels"]) == ("m2", 100, 100)
     assert results["test/error"] == pytest.approx(share_of_wrong_guesses(outcome.directory / "m2"))
-    assert results["test/error"] < 0.8  # by chance 0.9
     assert -700 < results["test/bound"] < -100
     assert (outcome.directory / "m2" / "figures" / "analogies.png").exists()
     model = load_run(outcome.directory).model

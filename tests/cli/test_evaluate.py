@@ -49,7 +49,7 @@ def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, fro
     for name in ("ais", "ais/L_1000", "hmc", "hmc/L_1000"):
         assert results[name]["mean"] == pytest.approx(bounds[-1]["mean"], abs=0.2)
         assert results[name]["images"] == 16
-    print("ACTIVE", results["active_units"], bounds[0], results["bound"])
+    assert results["active_units"] == 3
     assert ("test/active_units" in read_metrics(directory / "metrics.csv")[-1]) == (objective != "mcem")
     assert results["settings"]["images"] == 16
     few = {"k": 1, "images": 16, "ais_images": 0, "hmc_images": 16}

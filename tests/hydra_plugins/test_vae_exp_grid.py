@@ -64,7 +64,8 @@ def test_a_sweep_over_nothing_is_no_sweep(run, tmp_path, sweeper):
 
 
 def test_a_grid_cannot_go_on_as_a_search(run):
-    assert run("-m", "seed=0,1", "samples=100", "hydra.sweep.dir=sweep", *QUICK).status == 0
+    words = ["seed=0,1", "samples=100", "dataset.validation_size=50", "hydra.sweep.dir=sweep"]
+    assert run("-m", *words, *QUICK).status == 0
     outcome = run("-m", "sweep.resume=sweep", "hydra/sweeper=optuna")
     assert outcome.status == 1
     assert "belongs to another sweep: it has hydra/sweeper=grid, not optuna" in outcome.err

@@ -74,7 +74,6 @@ def test_a_contractive_autoencoder_becomes_a_classifier(run):
     name = "decoder.layers.0.bias"  # of the way back
     assert torch.equal(first[f"architecture.{name}"], last[f"architecture.encoder.{name}"])
     assert outcome.results["test/error"] == pytest.approx(share_of_wrong_guesses(fine_tuned))
-    assert outcome.results["test/error"] < 0.8  # by chance 0.9
     assert "test/contraction" not in outcome.results
     model = load_run(outcome.directory).model
     assert model.classify(torch.rand(5, 1, 28, 28)).exp().sum(1).tolist() == pytest.approx([1] * 5)
