@@ -283,7 +283,7 @@ class TestResume:
         words = ["-m", "seed=0,1,2", *(word for word in QUICK if "sweep.dir" not in word)]
         assert run(*words, "hydra.sweep.dir=whole").status == 0
         with monkeypatch.context() as patch:
-            patch.setattr("vae_exp.training.checkpointing.Checkpoint.on_train_batch_end", interrupt_second_seed)
+            patch.setattr("vae_exp.training.loop.Loop.on_train_batch_end", interrupt_second_seed)
             outcome = run(*words, "hydra.sweep.dir=stopped")
         assert outcome.status == 130
         assert "python -m vae_exp -m sweep.resume=stopped" in outcome.err
