@@ -13,13 +13,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from test_compose import GROUPS, choices
 
 from vae_exp.config import memory
-from vae_exp.config.assembly import GIVEN, Root, check_config
+from vae_exp.config.assembly import GIVEN, Root, build_part, check_config
 from vae_exp.config.memory import check_memory
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.schema import check, target
 from vae_exp.errors import UserError
-from vae_exp.results.run_directory import RunDirectory
-from vae_exp.training.fit import build_trainer
+from vae_exp.training.settings import TrainerSettings
+from vae_exp.training.trainer import build_trainer
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -100,11 +100,10 @@ def test_every_argument_of_lightnings_trainer_is_taken_or_explained():
     import pytorch_lightning as pl
 
     from vae_exp.config.lightning import ADDED, INSTEAD
-    from vae_exp.training.trainer import Trainer
 
-    theirs, ours = (set(signature(kind).parameters) for kind in (pl.Trainer, Trainer))
-    assert theirs <= (ours - GIVEN["trainer"]) | INSTEAD.keys()
-    assert set(ADDED) == ours - GIVEN["trainer"] - set(OmegaConf.load(CONFIG_DIR / "trainer" / "default.yaml"))
+    theirs, ours = (set(signature(kind).parameters) for kind in (pl.Trainer, TrainerSettings))
+    assert theirs <= ours | INSTEAD.keys()
+    assert set(ADDED) == ours - set(OmegaConf.load(CONFIG_DIR / "trainer" / "default.yaml"))
 
 
 @pytest.mark.parametrize("sweeper", ["grid", "optuna"])
@@ -210,7 +209,7 @@ def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path):
             check_config(OmegaConf.create({**config, group: changed}))
         whole = OmegaConf.create({**config, group: changed})
         if group == "trainer":
-            build_trainer(whole, RunDirectory(tmp_path), [])
+            build_trainer(build_part(whole.trainer, group, TrainerSettings), tmp_path, [])
         elif group not in ("callbacks", "logger", "optimizer"):
             memory._needed(whole)
 

@@ -30,16 +30,19 @@ def in_format_1(text):
 
 def rewrite_checkpoint(path, change):
     checkpoint = torch.load(path, weights_only=True)
-    change(checkpoint[STATE])
+    change(checkpoint)
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)
 
 
 def make_old(directory):
     """Rewrite a run as version 0.1 wrote it."""
 
-    def change(state):
-        del state["format"]
-        state["config"] = in_format_1(state["config"])
+    def change(checkpoint):
+        del checkpoint[STATE]["format"]
+        checkpoint[STATE]["config"] = in_format_1(checkpoint[STATE]["config"])
+        loop = checkpoint["callbacks"].pop("vae_exp.Loop")  # its parts were callbacks with states of their own
+        checkpoint["callbacks"]["Evaluate"] = {"evaluation_seconds": loop["evaluation_seconds"]}
+        checkpoint["callbacks"]["Checkpoint"] = {"best": loop["best"]}
 
     file = directory / ".hydra" / "config.yaml"
     file.write_text(in_format_1(file.read_text()))
@@ -63,8 +66,14 @@ def test_only_targets_are_renamed():
     assert renamed_word(f"name={old}") == f"name={old}"
 
 
+def best_of(outcome):
+    last = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)
+    return last["callbacks"]["vae_exp.Loop"]["best"]
+
+
 def test_a_run_of_format_1_is_loaded_resumed_started_from_and_reported(run, monkeypatch, capfd):
     whole, outcome = run(*QUICK, "samples=300"), run(*QUICK)
+    seconds = outcome.results["evaluation_seconds"]
     make_old(outcome.directory)
     assert vae_exp.load_run(outcome.directory).model.latent_dim == 2
     begun = run(*QUICK, f"start_from={outcome.directory}")
@@ -76,6 +85,8 @@ def test_a_run_of_format_1_is_loaded_resumed_started_from_and_reported(run, monk
     assert resumed.status == 0, resumed.err
     assert outcome.results["test/bound"] == whole.results["test/bound"]
     assert outcome.results["format"] == FORMAT
+    assert outcome.results["evaluation_seconds"] > seconds
+    assert best_of(outcome) == best_of(whole)
 
 
 def test_a_classifier_of_format_1_is_loaded_resumed_and_started_from(run):
@@ -115,7 +126,9 @@ def test_a_classifier_of_format_1_is_loaded_resumed_and_started_from(run):
 
 def test_a_run_of_a_later_format_is_refused_in_one_line(run):
     outcome = run(*QUICK)
-    rewrite_checkpoint(outcome.directory / "checkpoints" / "last.ckpt", lambda state: state.update(format=FORMAT + 1))
+    rewrite_checkpoint(
+        outcome.directory / "checkpoints" / "last.ckpt", lambda checkpoint: checkpoint[STATE].update(format=FORMAT + 1)
+    )
     refused = run(f"resume={outcome.directory}", "samples=300")
     assert refused.status == 1
     assert f"has format {FORMAT + 1}, which a later version of vae_exp writes" in refused.err

@@ -58,7 +58,6 @@ GIVEN = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
     "head": {"shape", "classes", "encoder"},
     "optimizer": {"params"},
-    "trainer": {"callbacks", "default_root_dir", "plugins", "rank"},
     "logger": {"directory", "config"},
     "logger.wandb": {"directory", "config"},
     "logger.tensorboard": {"directory", "config"},

@@ -17,9 +17,10 @@ RENAMED = {
     "vae_exp.dataset.DataModule": "vae_exp.dataset.Dataset",
     "vae_exp.logger.TensorBoard": "vae_exp.training.loggers.TensorBoard",
     "vae_exp.logger.WandB": "vae_exp.training.loggers.WandB",
-    "vae_exp.trainer.Trainer": "vae_exp.training.trainer.Trainer",
+    "vae_exp.trainer.Trainer": "vae_exp.training.settings.TrainerSettings",
+    "vae_exp.training.trainer.Trainer": "vae_exp.training.settings.TrainerSettings",
 }
-"""The `_target_`s of format 1 and their current names."""
+"""Earlier `_target_`s and their current names."""
 
 
 SUPERVISED = "supervised"

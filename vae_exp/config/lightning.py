@@ -43,7 +43,7 @@ INSTEAD = {
     "use_distributed_sampler": NO_EFFECT,
 }
 ADDED = ("benchmark", "detect_anomaly", "deterministic", "gradient_clip_val", "profiler", "strategy")
-"""Arguments of `vae_exp.training.trainer.Trainer` that its yaml does not contain."""
+"""Arguments of `vae_exp.training.settings.TrainerSettings` that its yaml does not contain."""
 
 
 def unknown(prefix: str, key: str, allowed: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from vae_exp.training.engine.captured import (
     refuse,
     why_not_captured,
 )
+from vae_exp.training.settings import TrainerSettings
 
 
 class Engine:
@@ -27,7 +28,7 @@ class Engine:
     Args:
         model: The module whose call gives the loss.
         optimizer: Updates the parameters.
-        settings: The trainer: `engine`, `compiles`, `precision` and others.
+        settings: What the user chose: `engine`, `compiles`, `precision` and others.
         shard: The part of every batch that this process trains on.
         serve: Reads the images of whole batches on the device.
         batch_size: Images per batch.
@@ -42,7 +43,7 @@ class Engine:
         self,
         model: nn.Module,
         optimizer: Optimizer,
-        settings: Any,
+        settings: TrainerSettings,
         shard: Shard,
         serve: Callable[[Tensor], Iterator[tuple[Tensor, Tensor, Tensor | None]]],
         batch_size: int,
@@ -61,7 +62,7 @@ class Engine:
         self._gradients: gradients.Eager | gradients.Compiled = eager
         if compiled:
             self._gradients = gradients.Compiled(model, required=bool(settings.compiles))
-        clip, parameters = settings.largest_gradient_norm, list(model.parameters())
+        clip, parameters = settings.gradient_clip_val, list(model.parameters())
         on_gpu = compiled and device.type == "cuda"  # on a CPU the optimizer is a single kernel anyway
         self._update = Update(self._gradients, parameters, optimizer, shard, clip, on_gpu)
         # a batch of another size would need a compilation of its own
@@ -113,7 +114,7 @@ class Engine:
         return {"compiled": kernels != "eager", "engine": engine, "product": self._product}
 
 
-def _products(model: nn.Module, batch_size: int, settings: Any) -> str:
+def _products(model: nn.Module, batch_size: int, settings: TrainerSettings) -> str:
     """Name the library that computes matrix products, and their precision if it is not the highest."""
     if settings.precision != "32-true":
         product = "bfloat16"
