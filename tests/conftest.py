@@ -3,9 +3,7 @@
 import gc
 import json
 import os
-import re
 import signal
-import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ import pytest
 import torch
 from hydra._internal.hydra import Hydra
 from hypothesis import settings
-from program import Program
+from images import FREY_FACE, write_idx
 from wandb_server import Server
 from xdist.scheduler import LoadScopeScheduling
 
@@ -35,32 +33,28 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 TOGETHER = {
-    "test_gradients": "compiled",  # one worker loads the compiler
-    "test_launcher": "Ray",  # one after another: address=auto finds any Ray that runs
-    "test_command_line": "forked",  # these share the process of tests/program.py, which takes seconds to start
-    "test_data_parallel": "forked",
-    "test_resume": "forked",
-    "test_stages": "forked",
-    "test_wandb_sync": "W&B",
-    "test_surroundings": "wheel",  # these build one
-    "test_report": "browser",  # these start one
-    "test_hostile": "hostile",  # these share a run
-    "test_wandb_workspace": "W&B",
+    "tests/training/engine/test_gradients.py": "compiled",  # one worker loads the compiler
+    "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
+    # these share the process of tests/helpers/program.py, which takes seconds to start
+    "tests/program/test_command_line.py": "forked",
+    "tests/training/test_distributed.py": "forked",
+    "tests/training/test_resume.py": "forked",
+    "tests/training/test_stages.py": "forked",
+    "tests/program/test_wandb_sync.py": "W&B",
+    "tests/scripts/test_wandb_workspace.py": "W&B",
+    "tests/program/test_surroundings.py": "wheel",  # these build one
+    "tests/results/report/test_page.py": "browser",  # these start one
+    "tests/program/test_hostile.py": "hostile",  # these share a run
 }
 """Files whose tests one worker runs: first of all, because they take longest."""
 omegaconf._utils.get_yaml_loader = lambda: LOADER  # the same with libyaml: Hydra reads many files for every run
-FREY_FACE = Path(os.environ.get("VAE_EXP_DATA", "data")).absolute()
-needs_frey_face = pytest.mark.skipif(
-    not (FREY_FACE / "frey_rawface.mat").exists(),
-    reason="frey_rawface.mat may not be redistributed: set VAE_EXP_DATA to the folder that holds it",
-)
 
 
 class Scheduler(LoadScopeScheduling):
     """Hands out the tests. (Marks for groups are without effect where pytest is 9.2 and pytest-xdist 3.8.)"""
 
     def _split_scope(self, nodeid: str) -> str:
-        return TOGETHER.get(Path(nodeid.partition("::")[0]).stem, nodeid)
+        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -76,13 +70,6 @@ def pytest_collection_finish() -> None:
     """Garbage is not looked for among the many objects that torch and others have made by now."""
     gc.collect()
     gc.freeze()
-
-
-def write_idx(path: Path, values: torch.Tensor) -> None:
-    """An IDX file of unsigned bytes, as torchvision reads it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = bytes([0, 0, 8, values.ndim]) + b"".join(struct.pack(">I", size) for size in values.shape)
-    path.write_bytes(header + values.to(torch.uint8).numpy().tobytes())
 
 
 @pytest.fixture(scope="session")
@@ -180,17 +167,3 @@ def wandb_server() -> Iterator[Server]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
-
-
-def report_data(directory: Path) -> dict[str, Any]:
-    """What the page of a run or a sweep was given."""
-    page = (directory / "report.html").read_text(encoding="utf-8")
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    data: dict[str, Any] = json.loads(found[1])
-    return data
-
-
-def command_line(*arguments: str, cwd: Path, **environment: str) -> Program:
-    """The program as a process of its own."""
-    return Program(arguments, cwd, os.environ | {"PYTHONUNBUFFERED": "1"} | environment)

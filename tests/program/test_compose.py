@@ -7,24 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import needs_frey_face
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from images import needs_frey_face
 from omegaconf import OmegaConf, open_dict
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
+from yamls import GROUPS, choices
 
 from vae_exp import load_run
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.likelihood import Bernoulli, Gaussian
 
-
-def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
-
-
-GROUPS = {str(path.parent.relative_to(CONFIG_DIR)) for path in CONFIG_DIR.rglob("*/*.yaml")}
 QUICK = [
     "samples=12",
     "dataset.batch_size=6",
@@ -159,5 +154,5 @@ def test_a_model_of_labels_of_unlabelled_faces_is_refused_before_anything_is_loa
 
 
 def test_experiments_are_the_ones_documented():
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert [name for name in choices("experiment") if f"`{name}`" not in readme] == []

@@ -6,7 +6,8 @@ import time
 
 import pytest
 import torch
-from conftest import command_line, report_data
+from pages import report_data
+from program import command_line
 
 from vae_exp.results.metrics import MetricsTable, read_metrics
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import command_line
+from program import command_line
 
 from vae_exp.cli.main import main
 from vae_exp.lock import locked

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FREY_FACE, needs_frey_face, write_idx
 from hypothesis import given
 from hypothesis import strategies as st
+from images import FREY_FACE, needs_frey_face, write_idx
 from torchvision import datasets
 
 from vae_exp.dataset import Dataset, Images

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import report_data
 from omegaconf import OmegaConf
+from pages import report_data
 
 import vae_exp
 from vae_exp.errors import ConfigError

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from conftest import report_data
+from pages import report_data
 
 from hydra_plugins.vae_exp_optuna import _distribution, _overrides
 from vae_exp.results.jobs import Job, leagues

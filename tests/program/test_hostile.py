@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import report_data
 from hydra.utils import instantiate
+from pages import report_data
 
 import vae_exp
 from vae_exp.cli import evaluate, report, sample

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import command_line, report_data
+from pages import report_data
+from program import command_line
 
 from vae_exp import load_run
 from vae_exp.architecture import Stacked

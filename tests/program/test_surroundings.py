@@ -20,8 +20,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import FREY_FACE, needs_frey_face
 from hydra import compose, initialize_config_dir
+from images import FREY_FACE, needs_frey_face
 from wandb_file import read_wandb
 
 from vae_exp import lock
@@ -32,7 +32,7 @@ from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.dataset import frey_face
 from vae_exp.dataset.mnist import MNIST
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null", "callbacks.evaluate.images=50"]
 QUICK += ["network.hidden_sizes=[8]", "architecture.latent_dim=2", "trainer.compile=false"]

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import command_line
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from program import command_line
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 needs_joblib = pytest.mark.skipif(find_spec("joblib") is None, reason="the extra joblib is not installed")
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra slurm is not installed")
 
-TESTS = Path(__file__).parent
+HELPERS = Path(__file__).parents[1] / "helpers"
 SMALL = [
     "architecture.latent_dim=2",
     "network.hidden_sizes=[8]",
@@ -36,7 +36,7 @@ HALF_A_GPU = [
     "hydra.launcher.num_gpus_per_job=0.5",
     "hydra.launcher.num_cpus_per_job=0.5",
 ]
-ALONE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
+ALONE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HELPERS)}
 CLOCK = ("steps_per_second", "train_seconds", "directory")
 
 
@@ -67,7 +67,7 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     marks.mkdir()
     fault = f"+callbacks.fault={{_target_:in_a_job.fault,marks:'{marks}',raises:0,kills:1}}"
     words = ["seed=range(3)", *SMALL, fault, *HALF_A_GPU, "hydra.sweep.dir=sweep"]
-    process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path, PYTHONPATH=str(TESTS))
+    process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path, PYTHONPATH=str(HELPERS))
     out, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     seen = [json.loads((marks / f"{seed}.json").read_text()) for seed in range(3)]
@@ -87,11 +87,11 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     before = {path: path.read_bytes() for path in tmp_path.glob("sweep/*/results.json")}
 
     # Ray's words are those of the sweep, what is typed goes before
-    sys.path.insert(0, str(TESTS))
+    sys.path.insert(0, str(HELPERS))
     try:
         resumed = run("-m", "sweep.resume=sweep", "hydra/launcher=basic", "trust=in_a_job")
     finally:
-        sys.path.remove(str(TESTS))
+        sys.path.remove(str(HELPERS))
     assert resumed.status == 0, resumed.err
     assert "1 of 3 jobs are completed; left: 0, 1" in resumed.out
     after = {path: path.read_bytes() for path in tmp_path.glob("sweep/*/results.json")}

@@ -59,6 +59,11 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
 
+def command_line(*arguments: str, cwd: Path, **environment: str) -> Program:
+    """The program as a process of its own."""
+    return Program(arguments, cwd, os.environ | {"PYTHONUNBUFFERED": "1"} | environment)
+
+
 def _run(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], folder: Path) -> None:
     os.chdir(cwd)
     os.environ.clear()

@@ -6,11 +6,11 @@ from dataclasses import fields
 
 import pytest
 import torch
-from conftest import needs_frey_face
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from images import needs_frey_face
 from omegaconf import DictConfig, OmegaConf, open_dict
-from test_compose import GROUPS, choices
+from yamls import GROUPS, choices
 
 from vae_exp.config import memory
 from vae_exp.config.assembly import GIVEN, Root, build_part, check_config

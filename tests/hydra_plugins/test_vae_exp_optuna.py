@@ -7,7 +7,7 @@ import sys
 from statistics import fmean
 
 import pytest
-from conftest import report_data
+from pages import report_data
 
 from hydra_plugins.vae_exp_optuna import OptunaSweeper, _overrides
 from vae_exp.results.jobs import Job

@@ -21,6 +21,7 @@ from vae_exp.results.report.sweep import charts as report_charts
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.sweep import write_sweep
 from vae_exp.results.sweep_directory import SweepDirectory
+from vae_exp.training.loop import Loop
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = [
@@ -316,9 +317,10 @@ class TestResume:
         assert {path: path.read_bytes() for path in directory.glob("*/results.json")} == begun
 
 
-def interrupt_second_seed(callback, trainer, experiment, *_):
+def interrupt_second_seed(loop, trainer, experiment, *others, proceed=Loop.on_train_batch_end):
     if experiment.seed == 1:
         os.kill(os.getpid(), signal.SIGINT)
+    proceed(loop, trainer, experiment, *others)
 
 
 def test_every_failure_is_told_with_its_overrides(run, directory):

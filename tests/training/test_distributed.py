@@ -8,7 +8,7 @@ import time
 
 import pytest
 import torch
-from conftest import command_line
+from program import command_line
 
 from vae_exp.architecture import M2
 from vae_exp.dataset.base import Images
