@@ -1,18 +1,44 @@
 """The interface of sources of images, and the types of their images."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vae_exp.errors import ConfigError
 
+Values = Literal["levels", "unit", "real"]
+"""The values that a pixel can have: 256 levels (uint8, 0 to 255), or floats in [0, 1], or any floats."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a source knows of its images before they are read.
+
+    Args:
+        shape: (C, H, W) of an image. A row of a table with D columns is an image of the shape (1, 1, D).
+        class_names: The names of the classes, in the order of the labels; empty if the images have no labels.
+        values: The values that a pixel can have.
+        sizes: The number of images of each split; a split is left out if its size is not known yet.
+    """
+
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...] = ()
+    values: Values = "levels"
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes; 0 if the images have no labels."""
+        return len(self.class_names)
+
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels (N, C, H, W) uint8 and labels (N,) int64, −1 where unknown."""
+    """Pixels (N, C, H, W), uint8 with 256 levels or float32, and labels (N,) int64, −1 where unknown."""
 
     pixels: Tensor
     labels: Tensor
@@ -33,22 +59,23 @@ class Images:
 
 @dataclass(frozen=True)
 class Splits:
-    """The training images and the test images."""
+    """The training images, the test images, and the validation images if the source has some of its own."""
 
     train: Images
     test: Images
+    validation: Images | None = None
 
 
 class Source(ABC):
-    """A source of images. It reads nothing before `load`.
+    """A source of images. It reads nothing when it is built."""
 
-    Attributes:
-        shape: (C, H, W) of an image.
-        classes: Number of classes; 0 if the images have no labels.
-    """
+    @abstractmethod
+    def describe(self) -> Info:
+        """Say what the images are. This reads headers and names of files at most, and no pixels.
 
-    shape: ClassVar[tuple[int, int, int]]
-    classes: ClassVar[int]
+        Raises:
+            DataError: The files are missing or damaged. The message says where they belong.
+        """
 
     @abstractmethod
     def load(self) -> Splits:

@@ -60,7 +60,7 @@ class TrainingStream:
 
     Args:
         images: All training images.
-        binarize: Maps uint8 pixels to floats in [0, 1].
+        binarize: Maps pixels in memory to x.
         batch_size: Images per batch.
         start: How many images were served before; a resumed run continues here.
         stop: The budget, in images.
@@ -209,13 +209,13 @@ class EvaluationBatches:
 
     Args:
         images: The images of the split.
-        binarize: Maps uint8 pixels to floats in [0, 1].
+        binarize: Maps pixels in memory to x.
         batch_size: Images per batch; the last batch may be smaller.
-        levels: Number of values that a pixel can have.
+        levels: Number of values that a pixel can have; None for floats.
     """
 
     def __init__(
-        self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int, levels: int = 256
+        self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int, levels: int | None = 256
     ) -> None:
         self.images = images
         self.binarize = binarize

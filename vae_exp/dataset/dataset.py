@@ -12,7 +12,7 @@ from vae_exp.errors import ConfigError
 
 
 class Dataset:
-    """Train, validation and test images, uint8 in memory.
+    """Train, validation and test images in memory, as uint8 or floats.
 
     The training seed has no effect on the choice of the validation images, of the `train_size` training images and of
     the images that keep their label.
@@ -30,7 +30,9 @@ class Dataset:
             keep their labels.
 
     Raises:
-        ConfigError: The dataset has no labels, or `labels` is not a multiple of the number of classes.
+        ConfigError: The dataset has no labels, `labels` is not a multiple of the number of classes, or real values are
+            to be binarized.
+        DataError: The files of the source are missing or damaged.
     """
 
     def __init__(
@@ -43,9 +45,12 @@ class Dataset:
         split_seed: NonNegativeInt = 0,
         labels: PositiveInt | None = None,
     ) -> None:
-        if labels is not None:
-            _check_labels(labels, source.classes)
         self.source = source
+        self.info = source.describe()
+        if labels is not None:
+            _check_labels(labels, self.info.classes)
+        if binarization != "none" and self.info.values == "real":
+            raise ConfigError(f"dataset.binarization={binarization}: the values are real numbers. Allowed: none")
         self.batch_size = batch_size
         self.binarization = binarization
         self.binarized = binarization != "none"
@@ -66,9 +71,9 @@ class Dataset:
             ConfigError: The configuration needs more images or labels than there are.
         """
         loaded = self.source.load()
-        train, validation = self._divide(loaded.train)
+        train, validation = self._divide(loaded.train, loaded.validation)
         if self.labels is not None:
-            train = _few_labels(train, balanced(train.labels, self.labels, self.source.classes, self.split_seed))
+            train = _few_labels(train, balanced(train.labels, self.labels, self.info.classes, self.split_seed))
         splits = {"train": train, "validation": validation, "test": loaded.test}
         if self.static:
             splits = {
@@ -88,9 +93,22 @@ class Dataset:
 
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Return batches with every image of a split once, or only with the first `images` ones."""
-        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size, 2 if self.binarized else 256)
+        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size, self.levels)
 
-    def _divide(self, images: Images) -> tuple[Images, Images]:
+    @property
+    def levels(self) -> int | None:
+        """The number of values that a pixel can have; None if it is a float."""
+        if self.binarized:
+            return 2
+        return 256 if self.info.values == "levels" else None
+
+    def _divide(self, images: Images, validation: Images | None) -> tuple[Images, Images]:
+        """Choose the training images and hold out validation images, unless the source has some of its own."""
+        if validation is not None and self.validation_size:
+            raise ConfigError(
+                f"dataset.validation_size={self.validation_size}: the source has {len(validation)} validation images "
+                "of its own. Leave it out"
+            )
         available = len(images) - self.validation_size
         if available < 1:
             raise ConfigError(
@@ -106,11 +124,13 @@ class Dataset:
                     else ""
                 )
             )
+        own = images[:0] if validation is None else validation
         if size == len(images):
-            return images, images[:0]
+            return images, own
         order = shuffled(len(images), self.split_seed)
         # the validation images come first, so that they do not depend on train_size
-        return images[order[self.validation_size :][:size]], images[order[: self.validation_size]]
+        held_out = images[order[: self.validation_size]] if self.validation_size else own
+        return images[order[self.validation_size :][:size]], held_out
 
 
 def _check_labels(labels: int, classes: int) -> None:

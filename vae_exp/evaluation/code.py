@@ -56,9 +56,7 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
     # only for the first images: without a closed form it needs one backward pass per latent
     sensitivity = jacobian_norm(autoencoder, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
     results["jacobian_norm"] = sensitivity
-    if data.source.classes and (
-        isinstance(model, Classifies) or not model.classes
-    ):  # else the code depends on the label
+    if data.info.classes and (isinstance(model, Classifies) or not model.classes):  # else the code depends on the label
         results |= _accuracies(model, data, (codes, y), split)
     return results
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -15,6 +16,7 @@ class Likelihood(nn.Module, ABC):
         parameters_per_pixel: How many feature maps the decoder gives per image channel.
         density: Whether pixels are continuous. Then p(x|z) is a density, otherwise a probability.
         binary: Whether pixels are 0 or 1. A grey pixel then stands for the probability of 1.
+        support: The pixels that it can explain: `unit`, those in [0, 1], or `real`, all numbers.
         unbounded: Whether log p(x|z) has no upper limit if pixels take few values. This is so for a density of
             continuous pixels with a learned width.
     """
@@ -22,6 +24,7 @@ class Likelihood(nn.Module, ABC):
     parameters_per_pixel: int
     density: bool = False
     binary: bool = False
+    support: Literal["unit", "real"] = "unit"
     unbounded: bool = False
 
     @abstractmethod

@@ -201,5 +201,5 @@ def _description(experiment: Experiment) -> str:
     sizes = ", ".join(f"{len(images):,} {split}" for split, images in data.splits.items())
     labelled = ""
     if data.labels is not None:
-        labelled = f", {data.labels:,} of the former labelled ({data.labels // data.source.classes:,} of each class)"
+        labelled = f", {data.labels:,} of the former labelled ({data.labels // data.info.classes:,} of each class)"
     return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{labelled}"
