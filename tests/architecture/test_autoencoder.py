@@ -1,9 +1,11 @@
+from copy import deepcopy
+
 import pytest
 import torch
 
 from vae_exp.architecture import AE, M2, VAE, Autoencoder, Classifier, Classifies, Generative, Stacked
 from vae_exp.corruption import Masking
-from vae_exp.dataset.serving import Counts
+from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP, Conv
@@ -47,6 +49,29 @@ def test_shapes(make, network, likelihood, batch):
     terms = model.terms(x, y)
     assert {term.shape for term in terms.values()} == {(5,)}
     assert terms.keys() == model.weights(COUNTS).keys()
+
+
+def test_only_monte_carlo_em_has_no_encoder_and_an_e_step():
+    em, amortized = vae(objective=MCEM(online=True)), vae()
+    assert (em.amortized, amortized.amortized) == (False, True)
+    assert not any(name.startswith("encoder.") for name in em.state_dict())
+    assert amortized.e_step is None
+    assert em.serving == Serving(repeats=15)
+    with pytest.raises(UserError, match="no filters"):
+        em.filters()
+
+
+def test_a_copy_without_an_encoder_uses_its_own_weights(monkeypatch, batch):
+    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 100)
+    model = vae(objective=MCEM()).eval()
+    copy = deepcopy(model)
+    for parameter in model.parameters():
+        parameter.data.fill_(torch.nan)
+    assert copy.encode(batch[0]).isfinite().all()
+    copy.e_step.begin(5)
+    assert copy.e_step._model is copy
+    assert len(copy.objective.z[0]) == 5
+    assert not len(model.objective.z)
 
 
 def test_ae_reconstruction_is_the_negative_log_likelihood(batch):

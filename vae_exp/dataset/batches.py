@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,8 +16,27 @@ from vae_exp.dataset.shard import WHOLE, Shard
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
 
-TrainingBatch = tuple[Tensor, Tensor, Tensor, Tensor | None]
-"""Images, labels, positions in the training set (B,) int64, and weights (B,), or None if all weights are equal."""
+
+class TrainingBatch(NamedTuple):
+    """A batch of training images, or one process's shard of it.
+
+    Attributes:
+        x: Images (B, C, H, W) float32 in [0, 1].
+        y: Labels (B,) int64.
+        indices: The positions of the images in the training set, (B,) int64.
+        weights: The weights of the images, (B,), or None if all weights are equal.
+        size: The number of images in the whole batch.
+        stop: The position in the stream after the batch, or the budget, if it ends inside the batch.
+        complete: Whether the budget includes the whole batch. If not, a larger budget serves the batch again.
+    """
+
+    x: Tensor
+    y: Tensor
+    indices: Tensor
+    weights: Tensor | None
+    size: int
+    stop: int
+    complete: bool
 
 
 class Passes:
@@ -103,11 +123,18 @@ class TrainingStream:
         return (Execution(self, start, stop) for start, stop in spans)
 
     def batch(self, position: int, count: int) -> TrainingBatch:
-        """Return the batch of `count` images from this position on, or this process's shard of it."""
-        whole = self._index(position, self.batch_size if self.serving.undivided else count)
+        """Return the batch at this position, or this process's shard of it.
+
+        Args:
+            position: The position of its first image.
+            count: How many images the budget includes. An undivided batch is whole even if these are fewer.
+        """
+        size = self.batch_size if self.serving.undivided else count
+        whole = self._index(position, size)
         index = self.shard.select(whole)
-        images = self.images[index]
-        return self.binarize(images.pixels), images.labels, index, self._weights(whole)
+        images, weights = self.images[index], self._weights(whole)
+        x = self.binarize(images.pixels)
+        return TrainingBatch(x, images.labels, index, weights, size, position + count, complete=count == size)
 
     def serve(self, index: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Read the images `index` (K, B) of K whole batches at once; yield each batch's images, labels and weights."""

@@ -120,7 +120,9 @@ class Experiment(pl.LightningModule):
         report_steps(self.trainer, self.steps)
         broadcast_weights(self.shard, self)
         counts = self.data.counts
-        self.architecture.prepare(counts.images)
+        e_step = self.architecture.e_step
+        if e_step is not None:
+            e_step.begin(counts.images)
         self._engine = Engine(
             WeightedLoss(self.architecture, self.architecture.weights(counts)),
             self.trainer.optimizers[0],
@@ -129,7 +131,7 @@ class Experiment(pl.LightningModule):
             self.train_dataloader().serve,
             batch_size=self._batch_size(),
             updates=self.samples // self._batch_size(),
-            has_e_step=not self.architecture.amortized,
+            e_step=e_step,
         )
 
     def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
@@ -168,15 +170,12 @@ class Experiment(pl.LightningModule):
             yield losses
             if self._stop_requested:
                 return
-        batch_size = self._batch_size()
-        for x, y, index, counts in batches:
-            size, count = self._sizes(batch_size)
-            whole = not self.architecture.serving.undivided or (self.samples_seen + count) % batch_size == 0
-            if whole and self.architecture.e_step(x, y, index):
-                losses = engine.update(x, y, counts, size)
+        for batch in batches:
+            update = engine.update(batch)
+            self.samples_seen = batch.stop
+            if update is not None:
                 self.steps += 1
-                yield losses[None]
-            self.samples_seen += count
+                yield update[None]
             if self._stop_requested:
                 return
 
@@ -261,17 +260,6 @@ class Experiment(pl.LightningModule):
 
     def _stopped_by(self) -> str | None:
         return stopped_by(self.trainer) if self.samples_seen < self.samples else None
-
-    def _sizes(self, batch_size: int) -> tuple[int, int]:
-        """Return the size of the next batch, and how many of its images have not been counted yet.
-
-        If the budget ends inside an undivided batch, the images up to there are counted but there is no update. The
-        update follows if a larger budget brings the rest of the batch.
-        """
-        left = self.samples - self.samples_seen
-        if not self.architecture.serving.undivided:
-            return min(batch_size, left), min(batch_size, left)
-        return batch_size, min(batch_size - self.samples_seen % batch_size, left)
 
     def _batch_size(self) -> int:
         return self.data.training_batch_size(self.architecture.serving)
