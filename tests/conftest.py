@@ -36,6 +36,7 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.load_profile("untimed")
 TOGETHER = {
     "test_gradients": "compiled",  # one worker loads the compiler
+    "test_private_apis": "compiled",
     "test_launcher": "Ray",  # one after another: address=auto finds any Ray that runs
     "test_command_line": "forked",  # these share the process of tests/program.py, which takes seconds to start
     "test_data_parallel": "forked",
