@@ -5,9 +5,9 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_exp.cli.resume import quoted
-from vae_exp.cli.sweep import reported
+from vae_exp.cli.sweep import failure, reported
 from vae_exp.config.overrides import key_of
 from vae_exp.config.replay import named_by
 from vae_exp.config.trust import Trust, trusted
@@ -124,7 +124,7 @@ class GridSweeper(Sweeper):
 
     def _jobs(self, directory: SweepDirectory, overrides: list[Override]) -> list[Words]:
         """Return each job's overrides: the recorded values of a resumed sweep, or else every combination."""
-        jobs = BasicSweeper.split_arguments(overrides, None)[0]
+        jobs = [list(words) for words in product(*map(_choices, overrides))]
         if not (directory.record.exists() and directory.jobs.exists()):
             return jobs
         if _swept(overrides) != _swept(self._overrides(directory.hydra()["sweeper"].get("params"), directory.task())):
@@ -185,8 +185,8 @@ class GridSweeper(Sweeper):
         failures = {}
         for (run, words), job in zip(unfinished.items(), returns, strict=True):
             if job.status != JobStatus.COMPLETED:
-                failures[run] = job._return_value
-                _record(run, words, job._return_value)
+                failures[run] = failure(job)
+                _record(run, words, failures[run])
         return returns, failures
 
     def _check_failures(self, directory: SweepDirectory, jobs: Runs, failures: Failures) -> None:
@@ -241,6 +241,14 @@ def check_free(runs: list[RunDirectory]) -> None:
     for run in runs:
         if run.holds_a_run() or run.holds_results():
             raise RunError(f"{run.path}: holds a run already, not one of this sweep. Name another hydra.sweep.dir=…")
+
+
+def _choices(override: Override) -> Words:
+    """Return an override once for each of its values."""
+    key = override.get_key_element()
+    if override.is_sweep_override():
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [f"{key}={override.get_value_element_as_str()}"]
 
 
 def _swept(overrides: list[Override]) -> dict[str, str]:

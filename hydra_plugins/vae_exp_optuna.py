@@ -258,10 +258,12 @@ def _distribution(override: Override) -> "BaseDistribution":
 
 def _word(distribution: "BaseDistribution", value: Any) -> str:
     """Format a value as in an override. Round a real number to four digits if the result is inside the interval."""
-    if not isinstance(value, float):
+    from optuna.distributions import FloatDistribution
+
+    if not isinstance(distribution, FloatDistribution):
         return str(value)
     short = f"{value:.4g}"
-    return short if distribution._contains(float(short)) else repr(value)
+    return short if distribution.low <= float(short) <= distribution.high else repr(value)
 
 
 def _value(distribution: "BaseDistribution", word: str) -> Any:

@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import NonNegativeFloat, PositiveFloat
 
+from vae_exp.cli.sweep import failure
 from vae_exp.config.schema import check
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError, needs_extra
 
@@ -168,7 +169,7 @@ def _return_of(task: Any, config: DictConfig) -> JobReturn:
 def _line(job: JobReturn, config: DictConfig, shared: set[str]) -> str:
     words = " ".join(word for word in config.hydra.overrides.task if word not in shared)
     failed = job.status != JobStatus.COMPLETED
-    ending = f"FAILED: {job._return_value}" if failed else f"completed: {job.return_value:.2f}"
+    ending = f"FAILED: {failure(job)}" if failed else f"completed: {job.return_value:.2f}"
     return f"Job {config.hydra.sweep.subdir} ({words}) {ending}"
 
 
@@ -194,7 +195,7 @@ def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig
     except (Interrupted, KeyboardInterrupt) as interruption:
         job = JobReturn(status=JobStatus.FAILED)
         job.return_value = interruption
-    if job.status == JobStatus.FAILED and not isinstance(job._return_value, UserError):
+    if job.status == JobStatus.FAILED and not isinstance(error := failure(job), UserError):
         # another package's exception may not survive pickling on the way back
-        job.return_value = RunError(f"{type(job._return_value).__name__}: {job._return_value}")
+        job.return_value = RunError(f"{type(error).__name__}: {error}")
     return job

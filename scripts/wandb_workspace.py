@@ -12,7 +12,7 @@ from typing import Annotated
 
 import wandb
 from annotated_types import MinLen
-from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError  # is no wandb.errors.Error
 
 from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError, UserError, needs_extra
@@ -58,7 +58,7 @@ def save(
         raise ConfigError(f"name={name}: is not allowed: W&B takes no symbols in it, such as +, $ or an emoji")
     view = dashboard(entity, project, name)
     if dry_run:
-        return view._to_model().spec.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+        return specification(view)
 
     try:
         if not wandb.login(prompt=False, verify=False):
@@ -89,6 +89,11 @@ def dashboard(entity: str, project: str, name: str) -> "ws.Workspace":
             pinned_columns=["run:group", column(LATENT_DIM), column("seed"), "summary:test/bound"]
         ),
     )
+
+
+def specification(view: "ws.Workspace") -> str:
+    """The JSON that `view.save()` would send; the library has no public way to get it without an account."""
+    return view._to_model().spec.model_dump_json(by_alias=True, exclude_none=True, indent=2)
 
 
 def section(name: str, panels: "list[wr.interface.Panel]", columns: int = len(SPLITS)) -> "ws.Section":

@@ -34,6 +34,7 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.load_profile("untimed")
 TOGETHER = {
     "tests/training/engine/test_gradients.py": "compiled",  # one worker loads the compiler
+    "tests/program/test_private_apis.py": "compiled",
     "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
     # these share the process of tests/helpers/program.py, which takes seconds to start
     "tests/program/test_command_line.py": "forked",

@@ -58,9 +58,7 @@ def test_each_run_of_a_process_is_a_run_of_its_own_and_a_resumed_one_keeps_its_i
 
 def test_the_mode_follows_the_account(monkeypatch, tmp_path):
     seen = {}
-    monkeypatch.setattr(loggers.WandbLogger, "__init__", lambda self, **arguments: seen.update(arguments))
-    monkeypatch.setattr(loggers.WandB, "experiment", property(lambda self: _NoRun()))
-    monkeypatch.setattr(loggers.WandB, "_wandb_init", {}, raising=False)
+    monkeypatch.setattr(loggers.wandb, "init", lambda **arguments: seen.update(arguments) or _NoRun())
     monkeypatch.delenv("WANDB_MODE", raising=False)
     for account, mode in ((True, "online"), (False, "offline")):
         monkeypatch.setattr(loggers, "account_configured", lambda account=account: account)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
+from hydra._internal.utils import get_args_parser  # nothing public lists Hydra's flags
 
 from vae_exp.errors import ConfigError, RunError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import get_yaml_loader
+from omegaconf._utils import get_yaml_loader  # OmegaConf.create has no libyaml: twice the time
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_exp.config.formats import renamed, renamed_word

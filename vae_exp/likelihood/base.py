@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Bernoulli, Distribution
+
+_validated = True
 
 
 class Likelihood(nn.Module, ABC):
@@ -39,12 +42,40 @@ class Likelihood(nn.Module, ABC):
 @contextmanager
 def unvalidated() -> Iterator[None]:
     """Turn off the argument checks of distributions: uint8 images cannot leave [0, 1], and the checks cost time."""
-    before = Distribution._validate_args
+    global _validated
+    before, torch_before = _validated, _torch_validates()
+    _validated = False
     Distribution.set_default_validate_args(False)
     try:
         yield
     finally:
-        Distribution.set_default_validate_args(before)
+        _validated = before
+        Distribution.set_default_validate_args(torch_before)
+
+
+def is_validated() -> bool:
+    """Tell whether arguments are checked, as they are outside of `unvalidated`."""
+    return _validated
+
+
+def _torch_validates() -> bool:
+    """Tell whether PyTorch checks arguments by default. It has a function to set this, but none to read it."""
+    try:
+        Bernoulli(probs=torch.tensor(2.0, device="cpu"))
+    except ValueError:
+        return True
+    return False
+
+
+def check_support(p: Distribution, value: Tensor) -> None:
+    """Check a value before its log density is computed, in our own distributions, as PyTorch does in its own.
+
+    Raises:
+        ValueError: The distribution checks its arguments, and the value lies outside its support.
+    """
+    # nothing public says whether one distribution checks its arguments
+    if p._validate_args:
+        p._validate_sample(value)
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 SMALLEST_PRODUCT = 2**23
 """oneDNN is faster from this number of multiplications on (measured at the sizes of the experiments)."""
 
-AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+# the public way, Tensor.to_mkldnn, copies both matrices; PyTorch's own compiler calls this operator
+ONEDNN: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+AVAILABLE = torch.backends.mkldnn.is_available() and ONEDNN is not None
 
 _fast = False
 
@@ -117,7 +119,7 @@ def is_large(x: Tensor, weight: Tensor) -> bool:
 
 def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute x Wᵀ + b, (B, n), for x (B, m), weight (n, m) and bias (n,) with any strides."""
-    y: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
+    y: Tensor = ONEDNN.default(x, weight, bias, "none", [], "")
     return y
 
 

@@ -67,29 +67,34 @@ class WandB(WandbLogger):
         name: str | None = None,
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
     ) -> None:
+        chosen: Any = mode
         if mode == "auto":
-            mode = _from_environment("MODE") or ("online" if account_configured() else "offline")  # type: ignore[assignment]
-        super().__init__(
-            project=project or _from_environment("PROJECT") or "vae_exp",
-            entity=entity or _from_environment("ENTITY"),
-            group=group or _from_environment("RUN_GROUP") or _group(directory, config["name"]),
-            job_type=job_type or _from_environment("JOB_TYPE") or "train",
-            tags=list(tags) or [tag.strip() for tag in (_from_environment("TAGS") or "").split(",") if tag.strip()],
-            name=name or _from_environment("NAME") or _called(directory),
-            notes=_from_environment("NOTES"),
-            save_dir=_from_environment("DIR") or directory,
-            id=_run_id(directory),
-            config=config,
-            mode=mode,
-            settings=wandb.Settings(silent=mode != "online", console="off"),
-        )
-        self._wandb_init.pop("anonymous", None)  # Lightning still passes it, W&B warns of it
+            chosen = _from_environment("MODE") or ("online" if account_configured() else "offline")
+        project = project or _from_environment("PROJECT") or "vae_exp"
+        folder = _from_environment("DIR") or str(directory)
         try:
-            run = self.experiment
+            # not by Lightning, which passes `anonymous` too: W&B warns of it
+            run = wandb.init(
+                project=project,
+                entity=entity or _from_environment("ENTITY"),
+                group=group or _from_environment("RUN_GROUP") or _group(directory, config["name"]),
+                job_type=job_type or _from_environment("JOB_TYPE") or "train",
+                tags=list(tags) or [tag.strip() for tag in (_from_environment("TAGS") or "").split(",") if tag.strip()],
+                name=name or _from_environment("NAME") or _called(directory),
+                notes=_from_environment("NOTES"),
+                dir=folder,
+                id=_run_id(directory),
+                resume="allow",
+                config=config,
+                mode=chosen,
+                settings=wandb.Settings(silent=chosen != "online", console="off"),
+            )
         except (wandb.errors.Error, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"logger: W&B refuses its project, entity, tags or mode: {reason}") from error
+        super().__init__(project=project, save_dir=folder, id=run.id, experiment=run)
         _keep_id(directory, run.id)
+        run.define_metric("trainer/global_step")  # the x axis of what callbacks of Lightning log
         run.define_metric("samples")
         run.define_metric("*", step_metric="samples", step_sync=True)
 
@@ -136,8 +141,9 @@ class TensorBoard(TensorBoardLogger):
             from torch.utils.tensorboard.summary import hparams
 
             name, _ = headline(self._evaluated, "test")
-            for summary in hparams(self._sanitize_params(self._config), {name.removeprefix("-"): 0.0}):
-                self.experiment._get_file_writer().add_summary(summary)
+            plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in self._config.items()}
+            for summary in hparams(plain, {name.removeprefix("-"): 0.0}):
+                self.experiment.file_writer.add_summary(summary)
         super().finalize(status)
 
 

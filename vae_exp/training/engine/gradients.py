@@ -1,16 +1,18 @@
 """Two ways to the gradient of a loss: as PyTorch runs it, or compiled into one program."""
 
+import hashlib
 import logging
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
+from torch._inductor.custom_graph_pass import CustomGraphPass  # programs with any other pass are not cached
 from torch.func import functional_call, grad_and_value
 
 from vae_exp.errors import ConfigError
@@ -136,7 +138,7 @@ def _program(model: nn.Module, generates_code: bool) -> Callable[..., tuple[dict
         value: Loss = functional_call(model, values, (x, y, counts))
         return value
 
-    torch._dynamo.reset()  # or the ninth job of a sweep in one process would meet the limit of recompilations
+    torch.compiler.reset()  # or the ninth job of a sweep in one process would meet the limit of recompilations
     gradient = grad_and_value(loss, has_aux=True)
     if not generates_code:
         return torch.compile(gradient, fullgraph=True, dynamic=False, backend="aot_eager")
@@ -191,7 +193,7 @@ class TakeLargeProducts(CustomGraphPass):
 
     def uuid(self) -> bytes:
         """What the compiler's cache knows this pass by."""
-        return get_hash_for_files((__file__,))
+        return hashlib.sha256(Path(__file__).read_bytes()).digest()
 
     def _replace(self, node: torch.fx.Node, *arguments: torch.fx.Node) -> None:
         a, b, *_ = values = [argument.meta["val"] for argument in arguments]
