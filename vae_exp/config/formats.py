@@ -6,6 +6,8 @@ Version 0.1 writes format 1, in which some parts have other names, and in which 
 
 from typing import Any
 
+from vae_exp.config.overrides import parse_possible
+
 FORMAT = 2
 """The format that this version writes."""
 
@@ -25,8 +27,8 @@ RENAMED = {
 SUPERVISED = "supervised"
 """The key of format 1 that makes a classifier of an architecture."""
 
-HEADS = {f"architecture.{SUPERVISED}=true": "head=classifier", f"architecture.{SUPERVISED}=false": "head=none"}
-"""The overrides of format 1 that choose between an autoencoder and a classifier, and their current form."""
+HEADS = {True: "head=classifier", False: "head=none"}
+"""The override that replaces `architecture.supervised=` of format 1, by its value."""
 
 CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 
@@ -48,9 +50,15 @@ def renamed(values: Any) -> Any:
 
 
 def renamed_word(word: str) -> str:
-    """Translate an override of any format to the current format."""
-    key, _, value = word.partition("=")
-    return f"{key}={RENAMED[value]}" if key.endswith("._target_") and value in RENAMED else HEADS.get(word, word)
+    """Translate an override of any format to the current format. A text that is no override is returned as it is."""
+    if "_target_" not in word and SUPERVISED not in word:  # parsing is slow, and no other key has changed
+        return word
+    for override in parse_possible([word]):
+        if override.signed_key == f"architecture.{SUPERVISED}" and isinstance(override.value, bool):
+            return HEADS[override.value]
+        if override.key.endswith("._target_") and override.unquoted in RENAMED:
+            return override.with_value(RENAMED[override.unquoted])
+    return word
 
 
 def renamed_weights(weights: dict[str, Any], written_in: int) -> dict[str, Any]:

@@ -5,13 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
-from hydra.errors import HydraException
-
+from vae_exp.config.overrides import Override, key_of, parse, parse_possible
 from vae_exp.config.stored import Damaged, leaves, printable, read_yaml
 from vae_exp.config.trust import Trust, packages_of, targets
-from vae_exp.errors import RunError
+from vae_exp.errors import ConfigError, RunError
 
 VALUES = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
 """Top-level keys that are values. Any other override without a dot in its key chooses a part."""
@@ -57,7 +54,7 @@ def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False)
             raise _refused(word, where, "is for the command line")
         if re.split(r"[./]", key)[0] == "hydra":
             _check_setting(word, override, where, sweep)
-        for value in _values(override):
+        for value in override.values:
             if ("." not in key and key not in VALUES) or key in CHOICES:
                 _check_choice(word, value, where)
             trust.check(_nested(key, value), where)
@@ -70,7 +67,8 @@ def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False)
 
 def named_by(words: list[str], config_dirs: list[Path]) -> frozenset[str]:
     """Return the `_target_`s that a command line names, in its overrides and in its config directories."""
-    names = [targets(node) for word in words for node in _nodes(word)]
+    overrides = parse_possible(words)
+    names = [targets(_nested(override.key_or_group, value)) for override in overrides for value in override.values]
     for file in (file for folder in config_dirs for file in folder.rglob("*.yaml")):
         with suppress(Damaged):  # Hydra reports it
             names.append(targets(read_yaml(file)))
@@ -83,34 +81,15 @@ def trust_words(words: list[str]) -> list[str]:
     return [f"trust={packages[0] if len(packages) == 1 else '[' + ','.join(packages) + ']'}"] if packages else []
 
 
-def _nodes(word: str) -> list[Any]:
-    """Return the config nodes that an override adds, one for each of its values; [] if the text is not an override."""
-    with suppress(HydraException, RecursionError):
-        override = OverridesParser.create().parse_override(word)
-        return [_nested(override.key_or_group, value) for value in _values(override)]
-    return []
-
-
 def _parsed(word: str, where: str, sweep: bool) -> Override:
-    sets_subdir = sweep and word.lstrip("+").startswith("hydra.sweep.subdir=")
+    try:
+        override = parse(word)
+    except ConfigError as error:
+        raise _refused(word, where, "is an interpolation" if "${" in word else "is no override") from error
+    sets_subdir = sweep and override.key == "hydra.sweep.subdir" and not override.deletes
     if "${" in (re.sub(REFERENCE, "", word) if sets_subdir else word):
         raise _refused(word, where, "is an interpolation")
-    try:
-        override: Override = OverridesParser.create().parse_override(word)
-    except (HydraException, RecursionError) as error:
-        raise _refused(word, where, "is no override") from error
     return override
-
-
-def _values(override: Override) -> list[Any]:
-    """Return the values that an override sets: for a sweep each of its choices, but not the numbers of a range."""
-    if not override.is_sweep_override():
-        return [override.value()]
-    sweep = override.value()
-    if not isinstance(sweep, ChoiceSweep):
-        return []
-    parser = OverridesParser.create()
-    return [parser.parse_override(f"x={text}").value() for text in override.sweep_string_iterator()]
 
 
 def _nested(key: str, value: Any) -> Any:
@@ -129,11 +108,11 @@ def _check_setting(word: str, override: Override, where: str, sweep: bool) -> No
     group, _, name = override.key_or_group.rpartition(".")
     allowed = override.key_or_group in CHOICES or name in SETTINGS.get(group, "").split()
     deeper = override.key_or_group.startswith(("hydra.sweeper.params.", "hydra.sweeper.sampler."))
-    address = override.input_line == "hydra.launcher.address=auto"
+    address = override.text == "hydra.launcher.address=auto"
     if not sweep or not (allowed or deeper or address):
         raise _refused(word, where, "changes how the program runs")
     if group.startswith("hydra.launcher"):
-        for value in _values(override):
+        for value in override.values:
             if not re.fullmatch(r"[\w.:+-]*", str(value)):
                 raise _refused(word, where, "changes how the program runs")
 
@@ -147,7 +126,7 @@ def _of_params(key: str, value: Any) -> list[str]:
 
 
 def _refused(word: str, where: str, reason: str) -> RunError:
-    key = printable(word.partition("=")[0].lstrip("+~"))
+    key = printable(key_of(word))
     return RunError(
         f"{key}: {printable(word)} in {printable(where)} is refused: a stored word may choose packaged parts and set "
         f"values, this one {reason}. If you trust it, type it yourself"

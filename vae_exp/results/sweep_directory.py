@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
+from vae_exp.config.overrides import parse_sweep
 from vae_exp.config.replay import trust_words
-from vae_exp.config.stored import Damaged, read_yaml
-from vae_exp.errors import RunError, nearest_first
+from vae_exp.config.stored import Damaged, printable, read_yaml
+from vae_exp.errors import ConfigError, RunError, nearest_first
 from vae_exp.lock import alone
 from vae_exp.results.files import known
 from vae_exp.results.flags import recorded_flags
@@ -118,11 +117,11 @@ class SweepDirectory:
         Raises:
             RunError: The directory contains no sweep, or the record is damaged.
         """
-        hydra = self.hydra()
-        words = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *self.task()])
-        last = {override.get_key_element(): override for override in parsed}
-        return [key.lstrip("+~") for key, override in last.items() if override.is_sweep_override()]
+        try:
+            overrides = parse_sweep(self.hydra()["sweeper"].get("params"), self.task())
+        except ConfigError as error:
+            raise Damaged(f"{self.record}: cannot be read: {printable(error)}") from error
+        return [override.key for override in overrides if override.is_sweep]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
