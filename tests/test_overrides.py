@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from vae_exp.config.formats import renamed_word
+from vae_exp.cli.config_dir import flags_and_overrides, flags_first
+from vae_exp.config.formats import renamed_override
 from vae_exp.config.overrides import (
     check_overrides,
     key_of,
@@ -167,6 +168,13 @@ def test_only_null_without_quotes_is_no_path():
         parse_argument("start_from=runs/lr=0.1")
 
 
+def test_flags_between_overrides_and_their_values_are_no_overrides():
+    arguments = flags_first(["seed=3", "--multirun", "~head", "--config-dir", "a=b", "+c=d", "-cn", "config"])
+    flags, overrides = flags_and_overrides(arguments)
+    assert flags == ["--multirun", "--config-dir", "a=b", "-cn", "config"]
+    assert overrides == ["seed=3", "~head", "+c=d"]
+
+
 @given(st.text(max_size=20))
 def test_a_quoted_text_is_that_text(text):
     assert parse(f"a={quoted(text)}").value == text
@@ -227,7 +235,7 @@ def test_other_overrides_are_not_refused(text):
     ],
 )
 def test_an_old_override_is_renamed_however_it_is_written(old, new):
-    assert renamed_word(old) == new
+    assert renamed_override(old) == new
 
 
 @pytest.mark.parametrize("folder", ["vae_exp", "hydra_plugins"])

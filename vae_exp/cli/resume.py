@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vae_exp.cli.config_dir import check_flags, flags_and_overrides, folders_of
 from vae_exp.config.overrides import Override, key_of, parse_argument, parse_possible, quoted
-from vae_exp.config.replay import check_words, named_by
+from vae_exp.config.replay import check_replayed, named_by
 from vae_exp.config.trust import Trust, check_directory, trusted
 from vae_exp.errors import ConfigError, RunError, unknown_key
 from vae_exp.results.run_directory import RunDirectory, hint
@@ -31,7 +31,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     directory = RunDirectory(path)
     if not directory.overrides.exists():
         raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing{hint(path)}")
-    recorded = directory.words()
+    recorded = directory.recorded_overrides()
     check_flags(arguments, directory.flags, directory.go_on)
     trust = _trust(flags, overrides)
     check_directory(directory.path, trust)
@@ -40,7 +40,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     if "hydra.run.dir" in changed:
         raise ConfigError(f"hydra.run.dir: a resumed run stays where it is, in {path}")
     replayed = [text for text in recorded if key_of(text) not in changed | {"resume", "trust"}]
-    check_words(replayed, trust, str(directory.overrides))
+    check_replayed(replayed, trust, str(directory.overrides))
     # a new override may change or remove a key that the run added: callbacks.stop.patience=5, callbacks.stop=null
     added = {override.key for override in parse_possible(recorded) if override.adds}
     typed = [f"+{override.text}" if override.key in added and not override.sign else override.text for override in new]
@@ -74,7 +74,7 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
     elif output is not None and Path(output) != Path(resumed):
         raise ConfigError(f"hydra.sweep.dir: a resumed sweep stays where it is, in {resumed}")
     path = Path(resumed or output or "")
-    recorded = {key_of(text): text for text in SweepDirectory(path).words()}
+    recorded = {key_of(text): text for text in SweepDirectory(path).recorded_overrides()}
     recorded.pop("trust", None)
     check_flags(arguments, SweepDirectory(path).flags, SweepDirectory(path).go_on)
     if "hydra/launcher" in new:  # the new launcher may not have the keys of the recorded one
@@ -82,7 +82,7 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
     trust = _trust(flags, overrides)
     check_directory(path, trust)
     replayed = [text for key, text in recorded.items() if key not in {*new, "hydra.sweep.dir", "hydra.mode"}]
-    check_words(replayed, trust, str(SweepDirectory(path).record), sweep=True)
+    check_replayed(replayed, trust, str(SweepDirectory(path).record), sweep=True)
     combined = recorded | new | {"hydra.sweep.dir": f"hydra.sweep.dir={_quoted(path)}"}
     combined.pop("hydra.mode", None)
     return [*flags, *([] if multirun else ["-m"]), *combined.values()]

@@ -36,7 +36,7 @@ CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 def renamed(values: Any) -> Any:
     """Translate plain values of any format, such as a stored config, to the current format."""
     if isinstance(values, list):
-        return [renamed_word(value) if isinstance(value, str) else renamed(value) for value in values]
+        return [renamed_override(value) if isinstance(value, str) else renamed(value) for value in values]
     if not isinstance(values, dict):
         return values
     translated = {
@@ -49,16 +49,16 @@ def renamed(values: Any) -> Any:
     return translated
 
 
-def renamed_word(word: str) -> str:
+def renamed_override(text: str) -> str:
     """Translate an override of any format to the current format. A text that is no override is returned as it is."""
-    if "_target_" not in word and SUPERVISED not in word:  # parsing is slow, and no other key has changed
-        return word
-    for override in parse_possible([word]):
+    if "_target_" not in text and SUPERVISED not in text:  # parsing is slow, and no other key has changed
+        return text
+    for override in parse_possible([text]):
         if override.signed_key == f"architecture.{SUPERVISED}" and isinstance(override.value, bool):
             return HEADS[override.value]
         if override.key.endswith("._target_") and override.unquoted in RENAMED:
             return override.with_value(RENAMED[override.unquoted])
-    return word
+    return text
 
 
 def renamed_weights(weights: dict[str, Any], written_in: int) -> dict[str, Any]:

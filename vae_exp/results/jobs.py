@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_exp.config.overrides import values_by_key
-from vae_exp.config.stored import folder, read_words
+from vae_exp.config.stored import folder, read_overrides
 from vae_exp.errors import RunError
 from vae_exp.figures import published
 from vae_exp.results.files import known
@@ -191,7 +191,7 @@ def read_job(path: Path, number: str = "") -> Job:
 
 def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """Return the overrides of a run: from its record, or else from its results."""
-    recorded = known(read_words, directory.overrides) if directory.overrides.exists() else None
+    recorded = known(read_overrides, directory.overrides) if directory.overrides.exists() else None
     if recorded is not None:
         return recorded
     stored = results.get("overrides")

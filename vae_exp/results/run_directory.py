@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_exp.config.overrides import key_of, parse, quoted
-from vae_exp.config.replay import trust_words
-from vae_exp.config.stored import read_words
+from vae_exp.config.replay import trust_override
+from vae_exp.config.stored import read_overrides
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
 from vae_exp.results.files import known, write_atomically
@@ -39,8 +39,8 @@ class RunDirectory:
     @property
     def go_on(self) -> str:
         """The shell command that resumes the run."""
-        recorded = known(read_words, self.overrides) if self.overrides.exists() else None
-        trust = trust_words(recorded or [])
+        recorded = known(read_overrides, self.overrides) if self.overrides.exists() else None
+        trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *trust])
 
     @property
@@ -88,13 +88,13 @@ class RunDirectory:
         """The page that shows everything in the run directory."""
         return self.path / "report.html"
 
-    def words(self) -> list[str]:
+    def recorded_overrides(self) -> list[str]:
         """Read the overrides that the run was started with.
 
         Raises:
             RunError: The record cannot be read.
         """
-        return read_words(self.overrides)
+        return read_overrides(self.overrides)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

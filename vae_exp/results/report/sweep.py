@@ -27,7 +27,7 @@ PICTURES = ("figure2.png", "figure3.png", "search.png", *curves.PICTURES)
 def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """Make the page of a sweep: its settings, curves, pictures and every job."""
     record = SweepDirectory(path).recorded()
-    overrides = SweepDirectory(path).words() if record else []
+    overrides = SweepDirectory(path).recorded_overrides() if record else []
     shown = [override for override in overrides if key_of(override) not in OF_HYDRA]
     settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
     columns, rows = tables.summary(jobs)
