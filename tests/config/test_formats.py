@@ -6,7 +6,7 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import report
-from vae_exp.config.formats import FORMAT, RENAMED, renamed, renamed_word
+from vae_exp.config.formats import FORMAT, RENAMED, renamed, renamed_override
 from vae_exp.config.trust import packaged
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
@@ -62,8 +62,8 @@ def test_only_targets_are_renamed():
     node = {"logger": {"a": {"_target_": old}}, "name": old, "list": [{"_target_": old}]}
     new = {"_target_": RENAMED[old]}
     assert renamed(node) == {"logger": {"a": new}, "name": old, "list": [new]}
-    assert renamed_word(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED[old]}"
-    assert renamed_word(f"name={old}") == f"name={old}"
+    assert renamed_override(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED[old]}"
+    assert renamed_override(f"name={old}") == f"name={old}"
 
 
 def best_of(outcome):

@@ -8,7 +8,7 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import sample
-from vae_exp.config.replay import check_words
+from vae_exp.config.replay import check_replayed
 from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.run_directory import RunDirectory
@@ -89,7 +89,7 @@ def test_a_word_with_an_interpolation_is_recorded_resolved(run):
     words = ['name="it\'s ${seed}"', "weight_prior=${architecture.beta}"]
     begun = run(*QUICK, *words)
     assert begun.status == 0, begun.err
-    recorded = RunDirectory(begun.directory).words()
+    recorded = RunDirectory(begun.directory).recorded_overrides()
     assert "weight_prior=1.0" in recorded
     outcome = run(f"resume={begun.directory}", "samples=300")
     assert outcome.status == 0, outcome.err
@@ -155,7 +155,7 @@ def test_the_name_of_a_package_is_one(packages):
     ],
 )
 def test_words_that_choose_and_set_are_replayed(word):
-    check_words([word], Trust(), "overrides.yaml")
+    check_replayed([word], Trust(), "overrides.yaml")
 
 
 @pytest.mark.parametrize(
@@ -179,4 +179,4 @@ def test_words_that_choose_and_set_are_replayed(word):
     ],
 )
 def test_words_that_launch_a_sweep_are_replayed(word):
-    check_words([word], Trust(), "multirun.yaml", sweep=True)
+    check_replayed([word], Trust(), "multirun.yaml", sweep=True)

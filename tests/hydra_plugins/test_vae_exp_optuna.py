@@ -9,7 +9,8 @@ from statistics import fmean
 import pytest
 from pages import report_data
 
-from hydra_plugins.vae_exp_optuna import OptunaSweeper, _overrides
+from hydra_plugins.vae_exp_optuna import OptunaSweeper
+from vae_exp.config.overrides import parse_sweep
 from vae_exp.results.jobs import Job
 from vae_exp.results.search import best, trials
 from vae_exp.results.sweep_directory import SweepDirectory
@@ -116,7 +117,7 @@ def test_a_job_that_fails_leaves_the_search_to_go_on_and_is_tried_again(run, tmp
 def test_what_is_proposed_learns_from_what_is_known_and_what_diverged():
     sampler = {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 5}
     sweeper = OptunaSweeper(sampler, n_trials=40)
-    overrides = _overrides(None, ["samples=10", "x=interval(-10,10)", "+c=a,b"])
+    overrides = parse_sweep(None, ["samples=10", "x=interval(-10,10)", "+c=a,b"])
     known = []
     for number in range(40):
         (values,) = sweeper._propose(overrides, known, number)

@@ -6,7 +6,8 @@ import shutil
 import pytest
 from pages import report_data
 
-from hydra_plugins.vae_exp_optuna import _distribution, _overrides
+from hydra_plugins.vae_exp_optuna import _distribution
+from vae_exp.config.overrides import parse_sweep
 from vae_exp.results.jobs import Job, leagues
 
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -183,7 +184,7 @@ class TestJobs:
 
     def test_a_search_draws_no_order(self):
         for of, values in (("range(9)", list("012345678")), ("c,a,b", list("cab"))):
-            (override,) = _overrides(None, [f"x=shuffle({of})"])
+            (override,) = parse_sweep(None, [f"x=shuffle({of})"])
             assert list(_distribution(override).choices) == values
 
 

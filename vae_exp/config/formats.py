@@ -6,6 +6,8 @@ Version 0.1 writes format 1, in which some parts have other names, and in which 
 
 from typing import Any
 
+from vae_exp.config.overrides import parse_possible
+
 FORMAT = 2
 """The format that this version writes."""
 
@@ -26,8 +28,8 @@ RENAMED = {
 SUPERVISED = "supervised"
 """The key of format 1 that makes a classifier of an architecture."""
 
-HEADS = {f"architecture.{SUPERVISED}=true": "head=classifier", f"architecture.{SUPERVISED}=false": "head=none"}
-"""The overrides of format 1 that choose between an autoencoder and a classifier, and their current form."""
+HEADS = {True: "head=classifier", False: "head=none"}
+"""The override that replaces `architecture.supervised=` of format 1, by its value."""
 
 CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 
@@ -35,7 +37,7 @@ CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 def renamed(values: Any) -> Any:
     """Translate plain values of any format, such as a stored config, to the current format."""
     if isinstance(values, list):
-        return [renamed_word(value) if isinstance(value, str) else renamed(value) for value in values]
+        return [renamed_override(value) if isinstance(value, str) else renamed(value) for value in values]
     if not isinstance(values, dict):
         return values
     translated = {
@@ -48,10 +50,16 @@ def renamed(values: Any) -> Any:
     return translated
 
 
-def renamed_word(word: str) -> str:
-    """Translate an override of any format to the current format."""
-    key, _, value = word.partition("=")
-    return f"{key}={RENAMED[value]}" if key.endswith("._target_") and value in RENAMED else HEADS.get(word, word)
+def renamed_override(text: str) -> str:
+    """Translate an override of any format to the current format. A text that is no override is returned as it is."""
+    if "_target_" not in text and SUPERVISED not in text:  # parsing is slow, and no other key has changed
+        return text
+    for override in parse_possible([text]):
+        if override.signed_key == f"architecture.{SUPERVISED}" and isinstance(override.value, bool):
+            return HEADS[override.value]
+        if override.key.endswith("._target_") and override.unquoted in RENAMED:
+            return override.with_value(RENAMED[override.unquoted])
+    return text
 
 
 def renamed_weights(weights: dict[str, Any], written_in: int) -> dict[str, Any]:

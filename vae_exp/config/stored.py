@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader  # OmegaConf.create has no libyaml: twice the time
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.config.formats import renamed, renamed_word
+from vae_exp.config.formats import renamed, renamed_override
 from vae_exp.errors import RunError
 
 WANDB_LINK = "debug-core.log"
@@ -77,16 +77,16 @@ def _plain(text: str) -> Any:
     return renamed(values)
 
 
-def read_words(path: Path) -> list[str]:
+def read_overrides(path: Path) -> list[str]:
     """Read the overrides in an `overrides.yaml`.
 
     Raises:
         Damaged: The file is not a list of texts.
     """
-    words = read_yaml(path)
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    overrides = read_yaml(path)
+    if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
         raise Damaged(f"{path}: cannot be read: it is no list of overrides")
-    return [renamed_word(word) for word in words]
+    return [renamed_override(override) for override in overrides]
 
 
 def read_config(path: Path) -> DictConfig:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_exp.config.stored import folder, read_words
+from vae_exp.config.overrides import values_by_key
+from vae_exp.config.stored import folder, read_overrides
 from vae_exp.errors import RunError
 from vae_exp.figures import published
 from vae_exp.results.files import known
@@ -185,18 +186,16 @@ def read_job(path: Path, number: str = "") -> Job:
     rows = known(history, _shown(directory, results).metrics) or []
     if "samples" not in results:  # the job ended before it could write its results
         results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
-    words = typed_for(directory, results)
-    overrides = dict(word.lstrip("+~").partition("=")[::2] for word in words)
-    return Job(number, path, overrides, results, rows)
+    return Job(number, path, values_by_key(typed_for(directory, results)), results, rows)
 
 
 def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """Return the overrides of a run: from its record, or else from its results."""
-    recorded = known(read_words, directory.overrides) if directory.overrides.exists() else None
+    recorded = known(read_overrides, directory.overrides) if directory.overrides.exists() else None
     if recorded is not None:
         return recorded
     stored = results.get("overrides")
-    return [str(word) for word in stored] if isinstance(stored, list) else []
+    return [str(override) for override in stored] if isinstance(stored, list) else []
 
 
 def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:

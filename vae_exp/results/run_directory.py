@@ -12,8 +12,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.config.replay import trust_words
-from vae_exp.config.stored import read_words
+from vae_exp.config.overrides import key_of, parse, quoted
+from vae_exp.config.replay import trust_override
+from vae_exp.config.stored import read_overrides
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
 from vae_exp.results.files import known, write_atomically
@@ -38,8 +39,8 @@ class RunDirectory:
     @property
     def go_on(self) -> str:
         """The shell command that resumes the run."""
-        recorded = known(read_words, self.overrides) if self.overrides.exists() else None
-        trust = trust_words(recorded or [])
+        recorded = known(read_overrides, self.overrides) if self.overrides.exists() else None
+        trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *trust])
 
     @property
@@ -87,13 +88,13 @@ class RunDirectory:
         """The page that shows everything in the run directory."""
         return self.path / "report.html"
 
-    def words(self) -> list[str]:
+    def recorded_overrides(self) -> list[str]:
         """Read the overrides that the run was started with.
 
         Raises:
             RunError: The record cannot be read.
         """
-        return read_words(self.overrides)
+        return read_overrides(self.overrides)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -159,7 +160,7 @@ class RunDirectory:
         """Write the record of a run: config and overrides with interpolations resolved, and Hydra's own config."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
-        overrides = [_resolved(override, config) for override in overrides_without_resume(hydra)]
+        overrides = [_resolved(text, config) for text in overrides_without_resume(hydra)]
         write_atomically(self.overrides, OmegaConf.to_yaml(overrides))
         write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
 
@@ -176,16 +177,15 @@ def hint(path: str | Path) -> str:
     return "".join(f". Did you mean {folder}?" for folder in islice(outer, 1))
 
 
-def _resolved(override: str, config: DictConfig) -> str:
+def _resolved(text: str, config: DictConfig) -> str:
     """Resolve the interpolations of an override, because interpolations in a stored override are refused."""
-    key, _, text = override.partition("=")
     if "${" not in text:
-        return override
-    value = OmegaConf.select(config, key.lstrip("+"))
+        return text
+    override = parse(text)
+    value = OmegaConf.select(config, override.key)
     if isinstance(value, str):
-        escaped = value.replace("'", "\\'")
-        return f"{key}='{escaped}'"
-    return f"{key}={value}" if isinstance(value, bool | int | float) else override
+        return override.with_value(quoted(value))
+    return override.with_value(str(value)) if isinstance(value, bool | int | float) else text
 
 
 def overrides_without_resume(hydra: DictConfig) -> list[str]:
@@ -194,4 +194,4 @@ def overrides_without_resume(hydra: DictConfig) -> list[str]:
         overrides = list(hydra.overrides.task)
     except OmegaConfBaseException:  # an interpolation without a target; the check of the config reports it
         overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[assignment]
-    return [override for override in overrides if not override.lstrip("+").startswith(("resume=", "trust="))]
+    return [override for override in overrides if key_of(override) not in ("resume", "trust")]

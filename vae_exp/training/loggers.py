@@ -16,7 +16,8 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from vae_exp.config.flatten import flat
-from vae_exp.config.stored import read_words
+from vae_exp.config.overrides import values_by_key
+from vae_exp.config.stored import read_overrides
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import known, read_text, readable, write_atomically
 from vae_exp.results.metrics import headline
@@ -194,8 +195,7 @@ def _called(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    words = known(read_words, RunDirectory(directory).overrides) or []
-    values = dict(word.lstrip("+~").partition("=")[::2] for word in words)
+    values = values_by_key(known(read_overrides, RunDirectory(directory).overrides) or [])
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
