@@ -24,7 +24,8 @@ pytestmark = pytest.mark.usefixtures("few_digits")
 
 def in_format_1(text):
     for old, new in RENAMED.items():
-        text = text.replace(new, old)
+        if not old.startswith("vae_exp.training."):  # these names are of format 2
+            text = text.replace(new, old)
     return text
 
 
@@ -69,6 +70,25 @@ def test_only_targets_are_renamed():
 def best_of(outcome):
     last = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)
     return last["callbacks"]["vae_exp.Loop"]["best"]
+
+
+def test_a_run_with_the_first_names_of_the_loggers_in_format_2_is_resumed(run):
+    """Both loggers were first in one module."""
+    outcome = run(*QUICK, "logger=many")
+    assert outcome.status == 0, outcome.err
+
+    def in_one_module(text):
+        return text.replace(".wandb.WandB", ".WandB").replace(".tensorboard.TensorBoard", ".TensorBoard")
+
+    file = outcome.directory / ".hydra" / "config.yaml"
+    file.write_text(in_one_module(file.read_text()))
+    assert "vae_exp.training.loggers.WandB" in file.read_text()
+    for path in (outcome.directory / "checkpoints").glob("*.ckpt"):
+        rewrite_checkpoint(path, lambda state: state.update(config=in_one_module(state["config"])))
+    assert vae_exp.load_run(outcome.directory).model.latent_dim == 2
+    resumed = run(f"resume={outcome.directory}", "samples=300")
+    assert resumed.status == 0, resumed.err
+    assert len(list(outcome.directory.glob("wandb/offline-run-*"))) == 2
 
 
 def test_a_run_of_format_1_is_loaded_resumed_started_from_and_reported(run, monkeypatch, capfd):

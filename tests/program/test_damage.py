@@ -23,7 +23,7 @@ from vae_exp.results.checksum import DIGEST_BYTES, MARK
 from vae_exp.results.files import write_atomically
 from vae_exp.results.metrics import read_metrics
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
-from vae_exp.training.loggers import _keep_id, _run_id
+from vae_exp.training.loggers.wandb import _keep_id, _run_id
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]

@@ -117,7 +117,7 @@ def test_a_compiled_program_takes_its_large_products_from_onednn():
     assert not operators(20, fast=True)  # too small to gain
 
 
-@uses("pytorch_lightning.utilities.rank_zero_only: rank", "vae_exp/training/loggers.py")
+@uses("pytorch_lightning.utilities.rank_zero_only: rank", "vae_exp/training/loggers/__init__.py")
 def test_lightning_writes_what_the_process_of_rank_0_logs(tmp_path, monkeypatch):
     logger = loggers.TensorBoard(tmp_path, {})
     assert isinstance(logger.experiment, SummaryWriter)

@@ -52,7 +52,7 @@ def failure(job: JobReturn) -> BaseException:
 
 def _log(path: Path) -> None:
     """Send the table and the pictures to the loggers of the jobs."""
-    from vae_exp.training.loggers import log_sweep  # imports torch
+    from vae_exp.training.loggers.wandb import log_sweep  # imports torch
 
     jobs = read_jobs(path)
     recorded = [RunDirectory(job.path).config for job in jobs]

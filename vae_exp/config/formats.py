@@ -17,12 +17,14 @@ RENAMED = {
     "vae_exp.callbacks.Evaluate": "vae_exp.training.evaluation.Evaluate",
     "vae_exp.callbacks.Progress": "vae_exp.training.progress.Progress",
     "vae_exp.dataset.DataModule": "vae_exp.dataset.Dataset",
-    "vae_exp.logger.TensorBoard": "vae_exp.training.loggers.TensorBoard",
-    "vae_exp.logger.WandB": "vae_exp.training.loggers.WandB",
+    "vae_exp.logger.TensorBoard": "vae_exp.training.loggers.tensorboard.TensorBoard",
+    "vae_exp.logger.WandB": "vae_exp.training.loggers.wandb.WandB",
     "vae_exp.trainer.Trainer": "vae_exp.training.settings.TrainerSettings",
+    "vae_exp.training.loggers.TensorBoard": "vae_exp.training.loggers.tensorboard.TensorBoard",
+    "vae_exp.training.loggers.WandB": "vae_exp.training.loggers.wandb.WandB",
     "vae_exp.training.trainer.Trainer": "vae_exp.training.settings.TrainerSettings",
 }
-"""Earlier `_target_`s and their current names."""
+"""Earlier names of `_target_`s, of format 1 or 2, and their current names."""
 
 
 SUPERVISED = "supervised"

@@ -21,7 +21,7 @@ from vae_exp.results.run_directory import RunDirectory, overrides_without_resume
 from vae_exp.results.start import Start
 from vae_exp.results.summary import known_results
 from vae_exp.training.fit import build_experiment, fit
-from vae_exp.training.loggers import finish
+from vae_exp.training.loggers.wandb import finish
 from vae_exp.training.record import results_of
 from vae_exp.training.resume import checkpoint_to_resume, is_trained, why_it_is_trained
 from vae_exp.training.stages import configs_of
