@@ -1,4 +1,4 @@
-"""The sweeper of this project: Hydra's grid of jobs, which can be resumed and reports every failure."""
+"""The default sweeper: a grid of jobs as Hydra's own, but it can be resumed and reports every failure."""
 
 import json
 import logging

@@ -103,9 +103,8 @@ def _start(address: str | None, arguments: Mapping[str, Any]) -> None:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        "RAY_worker_niceness", "0"
-    )  # the jobs are the main work of the machine, so they get normal priority
+    # the jobs are the main work of the machine, so they get normal priority
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # the jobs write their own logs, so Ray does not print their output
     quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
@@ -146,7 +145,7 @@ def _gathered(running: dict[Any, DictConfig]) -> list[JobReturn]:
             line = _line(returns[done], running[done], shared)
             log.info("%s; %d left, after %.0f s", line, len(unfinished), time.monotonic() - began)
     except BaseException:
-        log.info("Cancelling %d jobs; they save where they are", len(unfinished))
+        log.info("Cancelling %d jobs; they save their state first", len(unfinished))
         for task in unfinished:
             ray.cancel(task)
         ray.wait(unfinished, num_returns=len(unfinished), timeout=SECONDS_TO_SAVE)

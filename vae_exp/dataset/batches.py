@@ -87,7 +87,7 @@ class TrainingStream:
         seed: The seed of the shuffles.
         batches_per_execution: The largest number of batches in an execution.
         goals: Sorted positions. An execution must end with the batch that reaches one of them.
-        serving: How the model wants its batches.
+        serving: The form in which the model needs its batches.
         shard: The part of each batch that this process serves; other processes serve the rest.
     """
 

@@ -28,7 +28,7 @@ UNPACKED_MD5 = {
 class PackagedMNIST(datasets.MNIST):  # type: ignore[misc]
     """torchvision's MNIST, which verifies and unpacks xz files that are already in its raw folder."""
 
-    mirrors: ClassVar[list[str]] = ["packaged/"]  # never used: the files are there already
+    mirrors: ClassVar[list[str]] = ["packaged/"]  # never used, because the files are already there
     resources: ClassVar[list[tuple[str, str]]] = [
         ("train-images-idx3-ubyte.xz", "5f781408c463b99be7b6c0b01c967cfc"),
         ("train-labels-idx1-ubyte.xz", "b0ab8f333f58c4d389a671c9d6800ec3"),
