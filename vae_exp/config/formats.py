@@ -24,7 +24,7 @@ RENAMED = {
     "vae_exp.training.loggers.WandB": "vae_exp.training.loggers.wandb.WandB",
     "vae_exp.training.trainer.Trainer": "vae_exp.training.settings.TrainerSettings",
 }
-"""Earlier names of `_target_`s, of format 1 or 2, and their current names."""
+"""The current name of every `_target_` that had another name earlier, in format 1 or 2."""
 
 
 SUPERVISED = "supervised"

@@ -1,4 +1,4 @@
-"""Messages for keys of Lightning's Trainer that do not exist here: what to write instead. It does not import torch."""
+"""Messages that name the key to use instead of a key of Lightning's Trainer. This module does not import torch."""
 
 from collections.abc import Iterable
 

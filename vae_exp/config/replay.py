@@ -30,7 +30,7 @@ SETTINGS = {
 NAME = r"\w[\w.+-]*"
 REFERENCE = r"\$\{[\w.]+\}"
 STAGE = r"\{\w+\}$"
-"""How a stage's override names the directory of an earlier stage."""
+"""A regular expression for a reference to an earlier stage's directory: the name of the stage in braces."""
 
 
 def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool = False) -> None:

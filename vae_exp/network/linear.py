@@ -135,7 +135,7 @@ class Product(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Compute those of ∂x = ∂y W, ∂W = ∂yᵀ x and ∂b = Σ ∂y that are needed."""
+        """Compute ∂x = ∂y W, ∂W = ∂yᵀ x and ∂b = Σ ∂y, each only if it is needed, else None."""
         x, weight = ctx.saved_tensors
         dx = by_onednn(dy, weight.t()) if ctx.needs_input_grad[0] else None
         dW = by_onednn(dy.t(), x.t()) if ctx.needs_input_grad[1] else None

@@ -101,7 +101,7 @@ class Job:
 
     @property
     def bounds(self) -> str | None:
-        """The quantity that its bound is a bound on: `log p(x)` or `log p(x|y)`. None if it has no bound."""
+        """The quantity that the bound of the job limits: `log p(x)` or `log p(x|y)`. None if it has no bound."""
         if "bounds" not in self.results and self.results.get("test/bound") is not None:  # a run of an earlier version
             return GIVEN_LABELS if self.results.get("architecture.conditional") else "log p(x)"
         return self.results.get("bounds")
@@ -112,7 +112,7 @@ class Job:
         return f"{name} given y" if name in ("bound", "log_likelihood") and self.bounds == GIVEN_LABELS else name
 
     def has(self, metric: str) -> bool:
-        """Whether the results contain a value of a metric."""
+        """Tell whether the results contain a value of a metric."""
         return self.results.get(metric) is not None
 
     def compared_by(self, metric: str) -> dict[str, str]:
@@ -149,7 +149,7 @@ class Group(list[Job]):
 
 
 def holds_a_run(path: Path) -> bool:
-    """Whether a directory is a run directory, not a sweep directory."""
+    """Tell whether a directory is a run directory, not a sweep directory."""
     return any((path / marker).exists() for marker in RUN_MARKERS)
 
 

@@ -107,7 +107,7 @@ class RunDirectory:
             yield
 
     def is_taken(self) -> bool:
-        """Whether a process is in the run directory now."""
+        """Tell whether a process is in the run directory now."""
         try:
             with self.locked():
                 return False
@@ -142,18 +142,18 @@ class RunDirectory:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
 
     def holds_a_run(self) -> bool:
-        """Whether there is a checkpoint to resume from, the run's own or a stage's."""
+        """Tell whether the run or one of its stages has a checkpoint to resume from."""
         stages = self.path.glob("*/checkpoints/last.ckpt") if self.config.exists() else []
         return self.last_checkpoint.exists() or any(stages)
 
     def holds_results(self) -> bool:
-        """Whether the run was evaluated or has results, with or without a checkpoint."""
+        """Tell whether the run was evaluated or has results, with or without a checkpoint."""
         results = known_results(self.results)
         evaluated = self.metrics.exists() and self.metrics.stat().st_size > 0
         return evaluated or results.get("status") == "completed" or bool(results.get("samples"))
 
     def is_completed(self) -> bool:
-        """Whether the results have the status `completed`."""
+        """Tell whether the results have the status `completed`."""
         return known_results(self.results).get("status") == "completed"
 
     def write_record(self, config: DictConfig, hydra: DictConfig) -> None:

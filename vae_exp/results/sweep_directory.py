@@ -32,12 +32,12 @@ class SweepDirectory:
 
     @property
     def proposals(self) -> Path:
-        """For a search: the values of every job that was proposed so far."""
+        """The file with the values of every job that a search has proposed so far."""
         return self.path / "proposals.json"
 
     @property
     def jobs(self) -> Path:
-        """For a grid: the values of every job, kept because some can be random, as in `seed=shuffle(range(3))`."""
+        """The file with the values of every job of a grid. They can be random, as in `seed=shuffle(range(3))`."""
         return self.path / "jobs.json"
 
     @property

@@ -38,7 +38,7 @@ COARSE = 0.5, 1e-2
 """The same for bfloat16."""
 
 REPAID_FROM = 20_000
-"""From this number of updates of a multilayer perceptron on, compiling saves time (docs/performance.md)."""
+"""The number of updates of a multilayer perceptron from which compiling saves time (docs/performance.md)."""
 
 REPAID_ON_GPU_FROM = 100_000
 """The same on a GPU: compiling takes 18 s, then it does 7,500 updates per second, not 2,860; both with CUDA graphs."""
