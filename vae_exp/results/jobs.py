@@ -40,7 +40,10 @@ COMPARED = ("dataset", "dataset.binarization", "likelihood", "given")
 images, if one is a density and the other a probability, or if one is of log p(x) and the other of log p(x|y)."""
 
 GIVEN_LABELS = "log p(x|y)"
-"""The quantity that a model given the labels bounds. Its bound cannot be compared with a bound on log p(x)."""
+"""The quantity that the bound of a model limits if the model is given the labels.
+
+Such a bound cannot be compared with a bound on log p(x).
+"""
 
 IRRELEVANT_TO_RESULTS = ("callbacks", "hydra", "logger", "name", "paths", "resume", "trust")
 """Config keys that do not affect the results. They may differ between jobs, e.g. after a resume on another machine."""
