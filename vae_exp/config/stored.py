@@ -135,8 +135,8 @@ def check_files(directory: Path) -> None:
         RunError: A link leads out of the directory, or an entry is neither a file nor a folder.
     """
     root = Path(os.path.realpath(directory))
-    for folder, folders, files in os.walk(directory):
-        for entry in (Path(folder) / name for name in [*folders, *files]):
+    for parent, folders, files in os.walk(directory):
+        for entry in (Path(parent) / name for name in [*folders, *files]):
             link = entry.name != WANDB_LINK and entry.is_symlink()
             if link and not Path(os.path.realpath(entry)).is_relative_to(root):
                 raise RunError(f"{printable(entry)}: is a link that leads out of {directory}: put in what it leads to")
