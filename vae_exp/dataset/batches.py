@@ -73,8 +73,8 @@ class TrainingStream:
     grouped into executions of several batches, and each batch is made when it is requested.
 
     With `serving.labelled`, there are separate passes over images with and without a label, and every batch starts
-    with this number of labelled images. `importance` then computes the weight of each image from the labels of the
-    whole batch.
+    with this number of labelled images. Then `importance` computes the weight of each image from the labels of
+    the whole batch.
 
     Undivided batches are always served whole, even if `start` or `stop` lies inside them.
 
