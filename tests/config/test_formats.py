@@ -84,7 +84,7 @@ def test_a_run_with_the_first_names_of_the_loggers_in_format_2_is_resumed(run):
     file.write_text(in_one_module(file.read_text()))
     assert "vae_exp.training.loggers.WandB" in file.read_text()
     for path in (outcome.directory / "checkpoints").glob("*.ckpt"):
-        rewrite_checkpoint(path, lambda state: state.update(config=in_one_module(state["config"])))
+        rewrite_checkpoint(path, lambda saved: saved[STATE].update(config=in_one_module(saved[STATE]["config"])))
     assert vae_exp.load_run(outcome.directory).model.latent_dim == 2
     resumed = run(f"resume={outcome.directory}", "samples=300")
     assert resumed.status == 0, resumed.err

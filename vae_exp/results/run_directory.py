@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.config.overrides import key_of, parse, quoted
+from vae_exp.config.record import Record
 from vae_exp.config.replay import trust_override
 from vae_exp.config.stored import read_overrides
 from vae_exp.errors import RunError
@@ -156,12 +155,11 @@ class RunDirectory:
         """Tell whether the results have the status `completed`."""
         return known_results(self.results).get("status") == "completed"
 
-    def write_record(self, config: DictConfig, hydra: DictConfig) -> None:
-        """Write the record of a run: config and overrides with interpolations resolved, and Hydra's own config."""
+    def write_record(self, record: Record, hydra: DictConfig) -> None:
+        """Write what the run was started with: the config, the overrides, and Hydra's own config."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
-        overrides = [_resolved(text, config) for text in overrides_without_resume(hydra)]
-        write_atomically(self.overrides, OmegaConf.to_yaml(overrides))
+        write_atomically(self.config, record.yaml)
+        write_atomically(self.overrides, OmegaConf.to_yaml(list(record.overrides)))
         write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
@@ -175,23 +173,3 @@ def hint(path: str | Path) -> str:
         return ". It is the directory of a sweep: name one of its jobs"
     outer = (folder for folder in Path(path).parents if RunDirectory(folder).config.exists())
     return "".join(f". Did you mean {folder}?" for folder in islice(outer, 1))
-
-
-def _resolved(text: str, config: DictConfig) -> str:
-    """Resolve the interpolations of an override, because interpolations in a stored override are refused."""
-    if "${" not in text:
-        return text
-    override = parse(text)
-    value = OmegaConf.select(config, override.key)
-    if isinstance(value, str):
-        return override.with_value(quoted(value))
-    return override.with_value(str(value)) if isinstance(value, bool | int | float) else text
-
-
-def overrides_without_resume(hydra: DictConfig) -> list[str]:
-    """Return the overrides of a job without `resume=` and `trust=`."""
-    try:
-        overrides = list(hydra.overrides.task)
-    except OmegaConfBaseException:  # an interpolation without a target; the check of the config reports it
-        overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[assignment]
-    return [override for override in overrides if key_of(override) not in ("resume", "trust")]

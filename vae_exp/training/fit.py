@@ -109,9 +109,8 @@ def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None)
     check_monitors(config, callbacks, experiment.architecture, data)
     log.info(_description(experiment))
     if config.get("logger"):
-        resolved = OmegaConf.to_container(config, resolve=True)
         nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
-        run_arguments: dict[str, Any] = {"directory": directory.path, "config": resolved}
+        run_arguments: dict[str, Any] = {"directory": directory.path, "config": dict(start.record.values)}
         trainer.loggers = [build_part(node, "logger", Logger, **run_arguments) for node in nodes]
     if checkpoint is not None and is_trained(checkpoint, config):
         start()

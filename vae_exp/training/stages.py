@@ -12,12 +12,13 @@ from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import check_memory
 from vae_exp.config.overrides import Override, parse, quoted
+from vae_exp.config.record import overrides_without_resume
 from vae_exp.config.relative import make_absolute
 from vae_exp.config.stored import folder
 from vae_exp.config.trust import Trust, check_directory
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.results.checkpoint import STATE, read_checkpoint
-from vae_exp.results.run_directory import RunDirectory, hint, overrides_without_resume
+from vae_exp.results.run_directory import RunDirectory, hint
 
 log = logging.getLogger(__name__)
 
