@@ -1,8 +1,8 @@
 """The interface of sources of images, and the types of their images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -42,19 +42,44 @@ class Images:
 
     pixels: Tensor
     labels: Tensor
+    on_disk: bool = False
+    """Whether the pixels are a memory-mapped file."""
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, index: Tensor | slice) -> "Images":
         if isinstance(index, slice):
-            return Images(self.pixels[index], self.labels[index])
+            return replace(self, pixels=self.pixels[index], labels=self.labels[index])
         # index_select is faster than indexing
         return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
 
-    def to(self, device: torch.device) -> "Images":
-        """Copy the images to a device."""
-        return Images(self.pixels.to(device), self.labels.to(device))
+    @property
+    def device(self) -> torch.device:
+        """The device that holds the pixels."""
+        return self.pixels.device
+
+    def select(self, index: Tensor | slice) -> "Images":
+        """Return some of the images."""
+        return self[index]
+
+    def ahead(self, indices: Iterable[Tensor | slice]) -> Iterator["Images"]:
+        """Yield the images of each index; they are in memory already."""
+        return map(self.__getitem__, indices)
+
+    def with_labels(self, labels: Tensor) -> "Images":
+        """Return the same images with other labels (N,)."""
+        return replace(self, labels=labels)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Images":
+        """Copy the images to the memory of a device.
+
+        Args:
+            device: The device.
+            non_blocking: Whether to return before the copy is done, if the pixels lie in pinned memory.
+        """
+        pixels = self.pixels.to(device, non_blocking=non_blocking, copy=self.on_disk)
+        return Images(pixels, self.labels.to(device, non_blocking=non_blocking))
 
 
 @dataclass(frozen=True)

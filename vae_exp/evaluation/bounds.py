@@ -44,7 +44,7 @@ def evaluate(
     Raises:
         UserError: `marginal_likelihood` is set, but the model has no prior or too many latents.
     """
-    device = batches.images.pixels.device
+    device = batches.images.device
     training = architecture.training
     architecture.eval()
     sums: dict[str, torch.Tensor] = {}

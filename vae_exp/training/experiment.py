@@ -123,12 +123,13 @@ class Experiment(pl.LightningModule):
         e_step = self.architecture.e_step
         if e_step is not None:
             e_step.begin(counts.images)
+        stream = self.train_dataloader()
         self._engine = Engine(
             WeightedLoss(self.architecture, self.architecture.weights(counts)),
             self.trainer.optimizers[0],
             self.settings,
             self.shard,
-            self.train_dataloader().serve,
+            stream.serve if stream.on_device else None,
             batch_size=self._batch_size(),
             updates=self.samples // self._batch_size(),
             e_step=e_step,

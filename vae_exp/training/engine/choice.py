@@ -31,7 +31,7 @@ class Engine:
         optimizer: Updates the parameters.
         settings: What the user chose: `engine`, `compiles`, `precision` and others.
         shard: The part of every batch that this process trains on.
-        serve: Reads the images of whole batches on the device.
+        serve: Reads the images of whole batches on the device; None if they do not all lie there.
         batch_size: Images per batch.
         updates: The number of updates in the budget.
         e_step: The E step that comes before updates, which cannot be captured; None if there is none.
@@ -46,7 +46,7 @@ class Engine:
         optimizer: Optimizer,
         settings: TrainerSettings,
         shard: Shard,
-        serve: Callable[[Tensor], Iterator[tuple[Tensor, Tensor, Tensor | None]]],
+        serve: Callable[[Tensor], Iterator[tuple[Tensor, Tensor, Tensor | None]]] | None,
         batch_size: int,
         updates: int,
         e_step: EStep | None,
@@ -56,6 +56,8 @@ class Engine:
         self._e_step = e_step
         self._asked: int | None = settings.steps_per_execution
         reason = why_not_captured(device, e_step is None, shard.size, optimizer)
+        if serve is None:
+            reason = reason or "the images do not all lie on the device (dataset.placement)"
         required = settings.engine == "captured"
         if reason and required:
             raise refuse(reason)
@@ -70,7 +72,7 @@ class Engine:
         # a batch of another size would need a compilation of its own
         self._update_on_rest = Update(eager, parameters, optimizer, shard, clip)
         self._captured: Captured | None = None
-        if not reason and settings.engine in ("auto", "captured"):
+        if serve is not None and not reason and settings.engine in ("auto", "captured"):
             self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
         self._product = _products(model, batch_size, settings)
 
