@@ -9,7 +9,7 @@ run: .venv/installed  ## train the paper's variational autoencoder on MNIST
 test: check  ## every check: style, types, tests
 	$(BIN)/python -m pytest
 
-test-oldest: .venv-oldest/installed  ## the tests with the oldest release of everything that pyproject.toml admits
+test-oldest: .venv-oldest/installed  ## the tests with the oldest release of every dependency that pyproject.toml allows
 	.venv-oldest/bin/python -m pytest
 
 check: .venv/installed-dev
@@ -18,7 +18,7 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fix: .venv/installed-dev  ## mend what can be mended by machine
+fix: .venv/installed-dev  ## fix style and format automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -1,16 +1,15 @@
-"""The sweeper of this project: Hydra's grid of jobs, which can be resumed and reports every failure."""
+"""The default sweeper: a grid of jobs as Hydra's own, but it can be resumed and reports every failure."""
 
 import json
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -18,9 +17,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae_exp.cli.resume import quoted
-from vae_exp.cli.sweep import reported
-from vae_exp.config.overrides import key_of
+from vae_exp.cli.sweep import failure, reported
+from vae_exp.config.overrides import Override, key_of, parse, parse_sweep, quoted
 from vae_exp.config.replay import named_by
 from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
@@ -33,8 +31,10 @@ from vae_exp.results.sweep_directory import SweepDirectory
 
 log = logging.getLogger(__name__)
 
-Words = list[str]
-Runs = dict[RunDirectory, Words]
+Overrides = list[str]
+"""The overrides of a job."""
+
+Runs = dict[RunDirectory, Overrides]
 Failures = dict[RunDirectory, BaseException]
 
 
@@ -75,7 +75,7 @@ class GridSweeper(Sweeper):
 
         def prepare() -> None:
             check_free([RunDirectory(directory.path), *runs])
-            write_atomically(directory.jobs, json.dumps([_varied(overrides, words) for words in jobs], indent=2) + "\n")
+            write_atomically(directory.jobs, json.dumps([_varied(overrides, job) for job in jobs], indent=2) + "\n")
 
         with self._begun(directory, lambda began: self._check_same(directory, began, jobs), prepare):
             returns, failures = self._run(directory, runs)
@@ -110,46 +110,44 @@ class GridSweeper(Sweeper):
             with reported(directory.path):
                 yield
 
-    def _runs(self, directory: SweepDirectory, jobs: list[Words], before: Runs | None = None) -> Runs:
+    def _runs(self, directory: SweepDirectory, jobs: list[Overrides], before: Runs | None = None) -> Runs:
         """Return each job's overrides by its run directory, with the jobs in `before` first.
 
         Raises:
             ConfigError: Two jobs would share a directory.
         """
         runs = list((before or {}).items())
-        for number, words in enumerate(jobs, len(runs)):
-            runs.append((RunDirectory(directory.path / self._subdirectory(number, words)), words))
+        for number, overrides in enumerate(jobs, len(runs)):
+            runs.append((RunDirectory(directory.path / self._subdirectory(number, overrides)), overrides))
         check_apart({number: run.path for number, (run, _) in enumerate(runs)}, directory.path, self._subdir())
         return dict(runs)
 
-    def _jobs(self, directory: SweepDirectory, overrides: list[Override]) -> list[Words]:
+    def _jobs(self, directory: SweepDirectory, overrides: list[Override]) -> list[Overrides]:
         """Return each job's overrides: the recorded values of a resumed sweep, or else every combination."""
-        jobs = BasicSweeper.split_arguments(overrides, None)[0]
+        jobs = [list(job) for job in product(*(_choices(override, self.loader) for override in overrides))]
         if not (directory.record.exists() and directory.jobs.exists()):
             return jobs
         if _swept(overrides) != _swept(self._overrides(directory.hydra()["sweeper"].get("params"), directory.task())):
             return jobs
         recorded = read_values(directory.jobs, _swept(overrides), self._trust(overrides))
-        return [_with_values(jobs[0], values) for values in recorded]
+        return [with_values(map(parse, jobs[0]), values) for values in recorded]
 
     def _trust(self, overrides: list[Override]) -> Trust:
         """Return what the jobs' values may name: the packages of `trust=`, and the `_target_`s on the command line."""
-        return Trust(trusted(self.config.get("trust")), named_by([o.input_line or "" for o in overrides], []))
+        return Trust(trusted(self.config.get("trust")), named_by([override.text for override in overrides], []))
 
     def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
-        """Parse the overrides of `params` and of the command line. Keep the last one for each key."""
-        parser = OverridesParser.create(config_loader=self.loader)
-        words = [f"{key}={value}" for key, value in (params or {}).items()]
-        overrides = parser.parse_overrides([*words, *arguments])
+        """Parse the overrides of `params` and of the command line."""
+        overrides = parse_sweep(params, arguments)
         for override in overrides:
-            if override.is_interval_sweep():
-                raise ConfigError(f"{override.input_line}: a grid is of single values; hydra/sweeper=optuna searches")
-        check_not_empty(overrides)
-        return list({override.get_key_element(): override for override in overrides}.values())
+            if override.is_interval:
+                raise ConfigError(f"{override.text}: a grid is of single values; hydra/sweeper=optuna searches")
+        check_not_empty(overrides, self.loader)
+        return overrides
 
-    def _subdirectory(self, number: int, words: Words) -> str:
+    def _subdirectory(self, number: int, overrides: Overrides) -> str:
         """Compose a job's config and return its folder. So errors in a config appear before the first job starts."""
-        config = self.loader.load_sweep_config(self.config, words)
+        config = self.loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.hydra.job.num = number
         return str(config.hydra.sweep.subdir)
@@ -159,10 +157,10 @@ class GridSweeper(Sweeper):
         raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
         return str(raw["subdir"])
 
-    def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Words]) -> None:
+    def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Overrides]) -> None:
         overrides = self._overrides(began["sweeper"].get("params"), directory.task())
-        recorded = [identity(words) for words in self._jobs(directory, overrides)]
-        ours = [identity(words) for words in jobs]
+        recorded = [identity(job) for job in self._jobs(directory, overrides)]
+        ours = [identity(job) for job in jobs]
         if len(recorded) != len(ours):
             raise self._another(directory, f"it has {len(recorded)} jobs, not {len(ours)}")
         for i, (old, new) in enumerate(zip(recorded, ours, strict=True)):
@@ -177,16 +175,16 @@ class GridSweeper(Sweeper):
 
     def _run(self, directory: SweepDirectory, jobs: Runs) -> tuple[list[JobReturn], Failures]:
         """Run the jobs that are not completed. Return their results, and the errors of those that failed."""
-        unfinished = {run: words for run, words in jobs.items() if not run.is_completed()}
+        unfinished = {run: overrides for run, overrides in jobs.items() if not run.is_completed()}
         if len(unfinished) < len(jobs):
             names = ", ".join(run.path.name for run in unfinished) or "none"
             log.info("%d of %d jobs are completed; left: %s", len(jobs) - len(unfinished), len(jobs), names)
         returns = self._launch(directory, unfinished)
         failures = {}
-        for (run, words), job in zip(unfinished.items(), returns, strict=True):
+        for (run, overrides), job in zip(unfinished.items(), returns, strict=True):
             if job.status != JobStatus.COMPLETED:
-                failures[run] = job._return_value
-                _record(run, words, job._return_value)
+                failures[run] = failure(job)
+                _record(run, overrides, failures[run])
         return returns, failures
 
     def _check_failures(self, directory: SweepDirectory, jobs: Runs, failures: Failures) -> None:
@@ -198,10 +196,10 @@ class GridSweeper(Sweeper):
     def _launch(self, directory: SweepDirectory, jobs: Runs) -> list[JobReturn]:
         if not jobs:
             return []
-        parent = f"hydra.sweep.dir={quoted(directory.path)}"
+        parent = f"hydra.sweep.dir={quoted(str(directory.path))}"
         overrides = [
-            [*words, parent, f"hydra.sweep.subdir={quoted(run.path.relative_to(directory.path))}"]
-            for run, words in jobs.items()
+            [*job, parent, f"hydra.sweep.subdir={quoted(str(run.path.relative_to(directory.path)))}"]
+            for run, job in jobs.items()
         ]
         try:
             return list(self.launcher.launch(overrides, initial_job_idx=0))
@@ -218,22 +216,25 @@ class GridSweeper(Sweeper):
             raise RunError("\n".join([message, *_directions(directory)])) from error
 
 
-def check_not_empty(overrides: Sequence[Override]) -> None:
+def check_not_empty(overrides: Sequence[Override], loader: ConfigLoader | None = None) -> None:
     """Refuse a sweep over an empty list of values, which has no jobs.
+
+    Args:
+        overrides: The overrides of the sweep.
+        loader: Lists the options of a group, for `glob(…)`.
 
     Raises:
         ConfigError: An override has no value. The message names it.
     """
     for override in overrides:
-        sweeps_values = override.is_sweep_override() and not override.is_interval_sweep()
-        if sweeps_values and not list(override.sweep_string_iterator()):
-            raise ConfigError(f"{override.input_line}: has no value, so there is no job")
+        if override.is_sweep and not override.is_interval and not override.choices(loader):
+            raise ConfigError(f"{override.text}: has no value, so there is no job")
 
 
-def _record(run: RunDirectory, words: Words, error: BaseException) -> None:
+def _record(run: RunDirectory, overrides: Overrides, error: BaseException) -> None:
     """Write the results of a job that was killed before it could write them itself."""
     if not known_results(run.results) and not run.is_taken():
-        run.write_results({"status": "failed", "error": str(error), "overrides": words})
+        run.write_results({"status": "failed", "error": str(error), "overrides": overrides})
 
 
 def check_free(runs: list[RunDirectory]) -> None:
@@ -243,31 +244,41 @@ def check_free(runs: list[RunDirectory]) -> None:
             raise RunError(f"{run.path}: holds a run already, not one of this sweep. Name another hydra.sweep.dir=…")
 
 
+def _choices(override: Override, loader: ConfigLoader) -> Overrides:
+    """Return the text of an override once for each of its values."""
+    parsed = override.for_hydra(loader)
+    if override.is_sweep:
+        return [override.with_value(value) for value in parsed.sweep_string_iterator()]
+    return [override.with_value(parsed.get_value_element_as_str())]
+
+
 def _swept(overrides: list[Override]) -> dict[str, str]:
     """Return the text of the overrides that vary, by key."""
-    return {o.get_key_element(): o.input_line or "" for o in overrides if o.is_sweep_override()}
+    return {override.signed_key: override.text for override in overrides if override.is_sweep}
 
 
-def _varied(overrides: list[Override], words: Words) -> Values:
+def _varied(overrides: list[Override], job: Overrides) -> Values:
     """Return a job's values of the keys that vary."""
     keys = _swept(overrides)
-    return {key: value for key, _, value in (word.partition("=") for word in words) if key in keys}
+    return {override.signed_key: override.value_text for override in map(parse, job) if override.signed_key in keys}
 
 
-def _with_values(words: Words, values: Values) -> Words:
-    """Replace values in a job's overrides."""
-    keys = [word.partition("=")[0] for word in words]
-    return [f"{key}={values[key]}" if key in values else word for key, word in zip(keys, words, strict=True)]
+def with_values(overrides: Iterable[Override], values: Values) -> Overrides:
+    """Return the texts of overrides, with other values for the keys that are in `values`."""
+    return [
+        override.with_value(values[override.signed_key]) if override.signed_key in values else override.text
+        for override in overrides
+    ]
 
 
-def identity(words: Words) -> Words:
+def identity(overrides: Overrides) -> Overrides:
     """Return the overrides that identify a job. Those for the machine, folders, logging and output may change."""
-    return [word for word in words if not key_of(word).startswith((*IRRELEVANT_TO_RESULTS, "trainer"))]
+    return [override for override in overrides if not key_of(override).startswith((*IRRELEVANT_TO_RESULTS, "trainer"))]
 
 
-def join_overrides(words: Words) -> str:
+def join_overrides(overrides: Overrides) -> str:
     """Join overrides for a message."""
-    return " ".join(words) or "without overrides"
+    return " ".join(overrides) or "without overrides"
 
 
 def _directions(directory: SweepDirectory) -> list[str]:

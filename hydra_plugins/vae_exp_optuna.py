@@ -2,14 +2,13 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep
 from hydra.core.utils import JobReturn
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
@@ -19,12 +18,13 @@ from hydra_plugins.vae_exp_grid import (
     Failures,
     GridSweeper,
     Runs,
-    Words,
     check_free,
     check_not_empty,
     identity,
     join_overrides,
+    with_values,
 )
+from vae_exp.config.overrides import Override, parse_sweep
 from vae_exp.config.schema import check
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
 from vae_exp.results.files import write_atomically
@@ -85,7 +85,7 @@ class OptunaSweeper(GridSweeper):
         check(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
         if find_spec("optuna") is None:
             raise ConfigError(needs_extra("hydra/sweeper=optuna", "optuna"))
-        overrides = parse_overrides(self.params, arguments)
+        overrides = parse_sweep(self.params, arguments)
         self._check(overrides)
         directory = self._directory()
         check_same = partial(self._check_same_search, directory, overrides=overrides)
@@ -96,7 +96,7 @@ class OptunaSweeper(GridSweeper):
         from vae_exp.config.assembly import check_config  # imports torch
 
         check_not_empty(overrides)
-        if not any(override.is_sweep_override() for override in overrides):
+        if not any(override.is_sweep for override in overrides):
             raise ConfigError(
                 "hydra/sweeper=optuna: there is nothing to search: architecture.latent_dim=2,5,20 or "
                 "'optimizer.lr=tag(log,interval(0.005,0.05))'"
@@ -107,10 +107,10 @@ class OptunaSweeper(GridSweeper):
                 f"hydra.sweeper.metric={self.metric}: no such choice. Did you mean {names[0]}? "
                 f"Allowed: {', '.join(names)}"
             )
-        words = _words(overrides, self.propose(overrides, [], 0)[0])
-        if self._subdirectory(0, words) == self._subdirectory(1, words):
+        job = with_values(overrides, self.propose(overrides, [], 0)[0])
+        if self._subdirectory(0, job) == self._subdirectory(1, job):
             raise ConfigError(shared(self._subdir(), "two jobs with the same values would share a folder"))
-        composed = self.loader.load_sweep_config(self.config, words)
+        composed = self.loader.load_sweep_config(self.config, job)
         with open_dict(composed):
             del composed["hydra"]
         try:
@@ -127,22 +127,22 @@ class OptunaSweeper(GridSweeper):
             raise ConfigError("callbacks.evaluate=null: hydra/sweeper=optuna needs evaluations to rank jobs")
 
     def _check_same_search(self, directory: SweepDirectory, began: dict[str, Any], overrides: list[Override]) -> None:
-        params = began["sweeper"].get("params")
-        recorded = identity([o.input_line or "" for o in parse_overrides(params, directory.task())])
-        ours = identity([o.input_line or "" for o in overrides])
+        began_with = parse_sweep(began["sweeper"].get("params"), directory.task())
+        recorded = identity([override.text for override in began_with])
+        ours = identity([override.text for override in overrides])
         if recorded != ours:
             raise self._another(directory, f"its overrides are {join_overrides(recorded)}, not {join_overrides(ours)}")
         if (metric := began["sweeper"].get("metric")) != self.metric:
             raise self._another(directory, f"its jobs are ranked by {metric}, not {self.metric}")
 
     def _search(self, directory: SweepDirectory, overrides: list[Override]) -> list[JobReturn]:
-        keys = [override.get_key_element() for override in overrides if override.is_sweep_override()]
+        keys = [override.signed_key for override in overrides if override.is_sweep]
         proposed = read_values(directory.proposals, keys, self._trust(overrides)) if directory.is_search else []
-        jobs = self._runs(directory, [_words(overrides, values) for values in proposed])
+        jobs = self._runs(directory, [with_values(overrides, values) for values in proposed])
         returns: list[JobReturn] = []
         failures: Failures = {}
         while True:
-            unfinished = {run: words for run, words in jobs.items() if not run.is_completed() and run not in failures}
+            unfinished = {run: job for run, job in jobs.items() if not run.is_completed() and run not in failures}
             if unfinished:
                 ended, failed = self._run(directory, dict(islice(unfinished.items(), self.n_jobs)))
                 returns, failures = [*returns, *ended], failures | failed
@@ -150,7 +150,7 @@ class OptunaSweeper(GridSweeper):
                 scores = self._scores(directory, jobs)
                 scored = [(proposed[i], score) for i, score in sorted(scores.items())]
                 new = self.propose(overrides, scored, len(proposed))
-                before, jobs = jobs, self._runs(directory, [_words(overrides, values) for values in new], jobs)
+                before, jobs = jobs, self._runs(directory, [with_values(overrides, values) for values in new], jobs)
                 check_free([run for run in jobs if run not in before])
                 proposed += new
                 write_atomically(directory.proposals, json.dumps(proposed, indent=2) + "\n")
@@ -197,7 +197,7 @@ class OptunaSweeper(GridSweeper):
         from optuna.trial import TrialState, create_trial
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        space = {o.get_key_element(): search_space(o) for o in overrides if o.is_sweep_override()}
+        space = {override.signed_key: search_space(override) for override in overrides if override.is_sweep}
         study = optuna.create_study(direction="maximize", sampler=instantiate(self.sampler, seed=self.seed + first))
         for values, score in scored:
             params = {key: _value(distribution, values[key]) for key, distribution in space.items()}
@@ -207,30 +207,14 @@ class OptunaSweeper(GridSweeper):
             proposed = [study.ask(space).params for _ in range(min(self.n_jobs, max(self.n_trials - first, 1)))]
         except ImportError as error:
             raise ConfigError(f"hydra.sweeper.sampler: {error}: {self.sampler['_target_']} needs it") from error
-        return [{key: _word(space[key], value) for key, value in values.items()} for values in proposed]
+        return [{key: _value_text(space[key], value) for key, value in values.items()} for values in proposed]
 
     def _tell_best(self, directory: SweepDirectory, jobs: Runs, proposed: list[Values]) -> None:
         completed = [read_job(run.path, str(i)) for i, run in enumerate(jobs) if run.is_completed()]
         if ranked := trials(directory, completed):
             trial = best(ranked)
-            words = " ".join(f"{key}={word}" for key, word in proposed[int(trial.job.number)].items())
-            log.info("The best is job %s, %s %.4f: %s", trial.job.number, trial.metric, trial.value, words)
-
-
-def parse_overrides(params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
-    """Parse the overrides of `params` and of the command line. Keep the last one for each key."""
-    words = [f"{key}={value}" for key, value in (params or {}).items()]
-    parsed = OverridesParser.create().parse_overrides([*words, *arguments])
-    for override in parsed:
-        if isinstance(sweep := override.value(), ChoiceSweep | RangeSweep):
-            sweep.shuffle = False  # the order of the choices has no meaning, but must be the same after a resume
-    return list({override.get_key_element(): override for override in parsed}.values())
-
-
-def _words(overrides: list[Override], values: Values) -> Words:
-    """Return the overrides of a job, with its own values for the keys that vary."""
-    keys = [(override.get_key_element(), override.input_line or "") for override in overrides]
-    return [f"{key}={values[key]}" if key in values else text for key, text in keys]
+            values = " ".join(f"{key}={value}" for key, value in proposed[int(trial.job.number)].items())
+            log.info("The best is job %s, %s %.4f: %s", trial.job.number, trial.metric, trial.value, values)
 
 
 def search_space(override: Override) -> "BaseDistribution":
@@ -241,32 +225,34 @@ def search_space(override: Override) -> "BaseDistribution":
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    sweep = override.value()
+    sweep = override.value
     if not isinstance(sweep, IntervalSweep):
-        return CategoricalDistribution(list(override.sweep_string_iterator()))
+        return CategoricalDistribution(override.choices())
     if unknown := sorted(sweep.tags - {"log"}):
-        raise ConfigError(f"{override.input_line}: there is no tag {unknown[0]}, only log")
+        raise ConfigError(f"{override.text}: there is no tag {unknown[0]}, only log")
     low: Any = sweep.start
     high: Any = sweep.end
     kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     try:
         return kind(low, high, log="log" in sweep.tags)
     except ValueError as error:
-        raise ConfigError(f"{override.input_line}: {error}") from error
+        raise ConfigError(f"{override.text}: {error}") from error
 
 
-def _word(distribution: "BaseDistribution", value: Any) -> str:
+def _value_text(distribution: "BaseDistribution", value: Any) -> str:
     """Format a value as in an override. Round a real number to four digits if the result is inside the interval."""
-    if not isinstance(value, float):
+    from optuna.distributions import FloatDistribution
+
+    if not isinstance(distribution, FloatDistribution):
         return str(value)
     short = f"{value:.4g}"
-    return short if distribution._contains(float(short)) else repr(value)
+    return short if distribution.low <= float(short) <= distribution.high else repr(value)
 
 
-def _value(distribution: "BaseDistribution", word: str) -> Any:
+def _value(distribution: "BaseDistribution", value_text: str) -> Any:
     """Parse a value of an override into the type of the distribution."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     if isinstance(distribution, CategoricalDistribution):
-        return word
-    return int(word) if isinstance(distribution, IntDistribution) else float(word)
+        return value_text
+    return int(value_text) if isinstance(distribution, IntDistribution) else float(value_text)

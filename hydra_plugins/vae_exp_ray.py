@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import NonNegativeFloat, PositiveFloat
 
+from vae_exp.cli.sweep import failure
 from vae_exp.config.schema import check
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError, needs_extra
 
@@ -102,9 +103,8 @@ def _start(address: str | None, arguments: Mapping[str, Any]) -> None:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        "RAY_worker_niceness", "0"
-    )  # the jobs are the main work of the machine, so they get normal priority
+    # the jobs are the main work of the machine, so they get normal priority
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # the jobs write their own logs, so Ray does not print their output
     quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
@@ -145,7 +145,7 @@ def _gathered(running: dict[Any, DictConfig]) -> list[JobReturn]:
             line = _line(returns[done], running[done], shared)
             log.info("%s; %d left, after %.0f s", line, len(unfinished), time.monotonic() - began)
     except BaseException:
-        log.info("Cancelling %d jobs; they save where they are", len(unfinished))
+        log.info("Cancelling %d jobs; they save their state first", len(unfinished))
         for task in unfinished:
             ray.cancel(task)
         ray.wait(unfinished, num_returns=len(unfinished), timeout=SECONDS_TO_SAVE)
@@ -168,7 +168,7 @@ def _return_of(task: Any, config: DictConfig) -> JobReturn:
 def _line(job: JobReturn, config: DictConfig, shared: set[str]) -> str:
     words = " ".join(word for word in config.hydra.overrides.task if word not in shared)
     failed = job.status != JobStatus.COMPLETED
-    ending = f"FAILED: {job._return_value}" if failed else f"completed: {job.return_value:.2f}"
+    ending = f"FAILED: {failure(job)}" if failed else f"completed: {job.return_value:.2f}"
     return f"Job {config.hydra.sweep.subdir} ({words}) {ending}"
 
 
@@ -194,7 +194,7 @@ def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig
     except (Interrupted, KeyboardInterrupt) as interruption:
         job = JobReturn(status=JobStatus.FAILED)
         job.return_value = interruption
-    if job.status == JobStatus.FAILED and not isinstance(job._return_value, UserError):
+    if job.status == JobStatus.FAILED and not isinstance(error := failure(job), UserError):
         # another package's exception may not survive pickling on the way back
-        job.return_value = RunError(f"{type(job._return_value).__name__}: {job._return_value}")
+        job.return_value = RunError(f"{type(error).__name__}: {error}")
     return job

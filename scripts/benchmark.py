@@ -1,11 +1,12 @@
-"""Measure vae_exp beside its peers on the same work, and write docs/performance.md.
+"""Compare the speed of vae_exp with other programs that do the same work, and write docs/performance.md.
 
     pip install -e '.[benchmark]'
     python scripts/benchmark.py                          # everything, about 12 minutes on two cores
     python scripts/benchmark.py --dry --cases mnist      # one table of peers; prints only
 
-Every peer trains in a process of its own and waits while another one is measured. The processes take turns, so that
-a machine whose speed drifts treats them alike; the ratios of the best and of the median turns are what to trust.
+Each program trains in its own process and waits while another one is measured. The processes take turns, so that
+changes of the machine's speed affect all of them equally. The ratios of the best and of the median turns are reliable,
+the absolute numbers less so.
 """
 
 import argparse
@@ -34,7 +35,7 @@ PEERS = Path(__file__).with_name("benchmark_peers.py")
 
 
 class Worker:
-    """A process that trains `steps` updates whenever it is told to."""
+    """A process that trains a number of updates at each `turn`."""
 
     def __init__(self, peer: str, case: str, device: str, overrides: list[str]) -> None:
         self.directory = tempfile.TemporaryDirectory()
@@ -52,17 +53,17 @@ class Worker:
         )
         self.name = f"{peer} {case}"
         started = time.perf_counter()
-        self._read()  # warmed up
+        self._read()  # its first message says that it has warmed up
         self.seconds_to_warm = time.perf_counter() - started
 
     def turn(self) -> dict:
-        """Steps per second of one turn, and the memory in use after it."""
+        """Train one turn; return its steps per second and the memory in use after it."""
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
         return self._read()
 
     def close(self) -> dict:
-        """End it; the most memory it had."""
+        """End the process; return its largest memory use."""
         self.process.stdin.write("stop\n")
         self.process.stdin.flush()
         last = self._read()
@@ -80,7 +81,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the turns of one worker gave: steps per second and MiB."""
+    """The results of one worker: the best and the median steps per second; peak and growth of memory in MiB."""
 
     best: float
     median: float
@@ -89,23 +90,23 @@ class Measured:
 
 
 def take_turns(specs: dict[str, tuple[str, str, list[str]]], turns: int, device: str) -> dict[str, Measured]:
-    """Let workers (peer, case, overrides) take turns."""
+    """Start a worker for each (peer, case, overrides), let the workers take turns, and return their results."""
     workers = {name: Worker(peer, case, device, overrides) for name, (peer, case, overrides) in specs.items()}
-    seen: dict[str, list[dict]] = {name: [] for name in workers}
+    results: dict[str, list[dict]] = {name: [] for name in workers}
     for _ in range(turns):
         for name, worker in workers.items():
-            seen[name].append(worker.turn())
+            results[name].append(worker.turn())
     measured = {}
     for name, worker in workers.items():
-        speeds = [turn["steps_per_second"] for turn in seen[name]]
-        growth = seen[name][-1]["resident"] - seen[name][0]["resident"]
+        speeds = [turn["steps_per_second"] for turn in results[name]]
+        growth = results[name][-1]["resident"] - results[name][0]["resident"]
         measured[name] = Measured(max(speeds), statistics.median(speeds), worker.close()["peak"], growth)
         print(f"{name:44} best {max(speeds):7.0f}  median {measured[name].median:7.0f} steps/s", flush=True)
     return measured
 
 
 def peers(case: str, turns: int, device: str) -> str:
-    """vae_exp beside its peers, as a table."""
+    """Measure vae_exp and its peers; return a table."""
     specs = {
         "hand-written eager loop": ("eager", case, []),
         "Lightning with a DataLoader": ("lightning", case, []),
@@ -140,7 +141,7 @@ def peers(case: str, turns: int, device: str) -> str:
 
 
 def sizes(turns: int, device: str) -> str:
-    """Cost against batch size, hidden units and latent size."""
+    """Measure the speed for several batch sizes, hidden units and latent sizes; return a table."""
     changes = [f"dataset.batch_size={n}" for n in (20, 100, 500, 2000)]  # 100 is the default
     changes += [f"network.hidden_sizes=[{n}]" for n in (100, 1000, 2000)]
     changes += [f"architecture.latent_dim={n}" for n in (2, 200)]
@@ -154,7 +155,7 @@ def sizes(turns: int, device: str) -> str:
 
 
 def whole_run(device: str) -> str:
-    """Start-up, evaluations and figures of `python -m vae_exp +experiment=mnist_vae`."""
+    """Measure start-up, evaluations and figures of `python -m vae_exp +experiment=mnist_vae`; return a table."""
     with tempfile.TemporaryDirectory() as directory:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
 
@@ -199,7 +200,7 @@ def whole_run(device: str) -> str:
 
 
 def long_memory(turns: int, device: str) -> str:
-    """Resident memory over many steps."""
+    """Measure how the resident memory changes over many updates; return a sentence."""
     m = take_turns({"memory": ("vae_exp", "mnist", [])}, turns, device)["memory"]
     return f"Over {(turns - 1) * CASES['mnist'].steps:,} updates the resident memory changed by {m.growth:+.1f} MiB."
 
@@ -209,7 +210,7 @@ SIZES: dict[str, float] = {}
 
 
 def plot(path: Path) -> None:
-    """The ratios to the hand-written loop, and images per second against size."""
+    """Draw the ratios to the hand-written loop, and images per second against size."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -228,8 +229,8 @@ def plot(path: Path) -> None:
     axes[0].set_xlabel("steps per second ÷ hand-written eager loop (best)")
     axes[0].legend()
     for key, default in {"batch_size": 100, "hidden_sizes": 500, "latent_dim": 20}.items():
-        found = {int(re.sub(r"\D", "", k.split("=")[1])): v for k, v in SIZES.items() if key in k}
-        points = sorted((found | {default: SIZES["dataset.batch_size=100"]}).items())
+        speeds = {int(re.sub(r"\D", "", k.split("=")[1])): v for k, v in SIZES.items() if key in k}
+        points = sorted((speeds | {default: SIZES["dataset.batch_size=100"]}).items())
         axes[1].loglog(*zip(*points, strict=True), "o-", label=key)
     axes[1].set_xlabel("size")
     axes[1].set_ylabel("images per second")
@@ -238,7 +239,7 @@ def plot(path: Path) -> None:
 
 
 def machine(device: str) -> str:
-    """In words."""
+    """Describe the machine, the installed packages and the commit."""
     import torch
 
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
@@ -256,12 +257,14 @@ MODULES = {"pytorch-lightning": "pytorch_lightning", "jax": "jax", "pythae": "py
 
 
 def main() -> None:
-    """Measure, and write the page between its marks."""
+    """Measure, and write the results between the marks in docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--turns", type=int, default=9, help="turns of every worker")
+    parser.add_argument("--turns", type=int, default=9, help="number of turns of each program")
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--dry", action="store_true", help="peers only, printed and not written")
+    parser.add_argument(
+        "--dry", action="store_true", help="compare the programs only, and print the tables instead of writing the page"
+    )
     options = parser.parse_args()
     if not options.dry and set(options.cases) != set(CASES):
         parser.error("the page needs every case; --dry prints some of them")
@@ -280,7 +283,7 @@ def main() -> None:
     page = PAGE.read_text()
     for name, text in parts.items():
         mark = rf"(<!-- {name}-{options.device} -->\n).*?(<!-- end -->)"
-        page = re.sub(mark, lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page, flags=re.DOTALL)
+        page = re.sub(mark, lambda marks, text=text: f"{marks[1]}{text}\n{marks[2]}", page, flags=re.DOTALL)
     PAGE.write_text(page)
 
 

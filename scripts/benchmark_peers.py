@@ -1,7 +1,7 @@
-"""The programs that scripts/benchmark.py lets take turns, each in a process of its own.
+"""The programs that scripts/benchmark.py compares. Each runs in its own process, and they take turns.
 
-A program trains without end; after every update (or several) it calls a `Pace`, which says when it is warm and then
-lets it train a turn whenever the parent asks for one.
+A program trains without end and calls a `Pace` after every update, or after several. The `Pace` reports when the
+program has warmed up. Then it lets the program train one turn each time that the parent process asks for one.
 """
 
 import json
@@ -17,7 +17,7 @@ WARM_UP = 200
 
 @dataclass(frozen=True)
 class Case:
-    """One experiment of vae_exp, and the sizes that a peer needs to do the same work."""
+    """An experiment of vae_exp, and the sizes with which another program does the same work."""
 
     experiment: str
     title: str
@@ -60,7 +60,11 @@ CASES = {
 
 
 class Pace:
-    """Called after every update (or several): reports when warm, then trains a turn each time it is told to."""
+    """Waits between two turns. It is called after every update or after several.
+
+    Args:
+        steps: Number of updates in a turn.
+    """
 
     def __init__(self, steps: int) -> None:
         self.steps, self.goal, self.done = steps, WARM_UP, 0
@@ -71,26 +75,26 @@ class Pace:
         if self.done < self.goal:
             return
         if self.started is None:
-            self._say({"warm": True})
+            self._report({"warm": True})
         else:
             seconds = time.perf_counter() - self.started
-            self._say({"steps_per_second": (self.done - self.first) / seconds, "resident": memory("VmRSS")})
+            self._report({"steps_per_second": (self.done - self.first) / seconds, "resident": memory("VmRSS")})
         if sys.stdin.readline().strip() != "go":
-            self._say({"peak": memory("VmHWM")})
+            self._report({"peak": memory("VmHWM")})
             os._exit(0)
         self.first, self.goal, self.started = self.done, self.done + self.steps, time.perf_counter()
 
-    def _say(self, what: dict) -> None:
-        print("@" + json.dumps(what), flush=True)
+    def _report(self, values: dict) -> None:
+        print("@" + json.dumps(values), flush=True)
 
 
 def memory(field: str) -> float:
-    """Of this process, in MiB: VmRSS now, VmHWM at most."""
+    """Return the memory of this process in MiB: VmRSS is the current use, VmHWM the largest."""
     return int(re.search(rf"{field}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def images(case: Case, device: str):
-    """The training images of a case as one float tensor (N, pixels)."""
+    """Read the training images of a case as one float tensor (N, pixels)."""
     import torch
 
     from vae_exp.dataset.frey_face import FreyFace
@@ -102,7 +106,7 @@ def images(case: Case, device: str):
 
 
 def torch_vae(case: Case):
-    """The paper's network as one would write it by hand; forward gives the loss of a batch."""
+    """Build the paper's network as one would write it by hand. Its forward returns the loss of a batch."""
     import math
 
     import torch
@@ -161,7 +165,7 @@ def torch_vae(case: Case):
 
 
 def eager(case: Case, device: str, pace: Pace) -> None:
-    """A loop by hand, its images already floats in memory."""
+    """Train in a hand-written loop, with all images as floats in memory."""
     import torch
 
     x, model = images(case, device), torch_vae(case).to(device)
@@ -179,7 +183,7 @@ def eager(case: Case, device: str, pace: Pace) -> None:
 
 
 def lightning(case: Case, device: str, pace: Pace) -> None:
-    """Lightning as its documentation has it: a DataLoader, automatic optimization, a logged loss, the bar."""
+    """Train as in Lightning's documentation: a DataLoader, automatic optimization, a logged loss, the progress bar."""
     import pytorch_lightning as pl
     import torch
     from torch.utils.data import DataLoader, TensorDataset
@@ -205,7 +209,7 @@ def lightning(case: Case, device: str, pace: Pace) -> None:
 
 
 def pythae(case: Case, device: str, pace: Pace) -> None:
-    """pythae's own trainer."""
+    """Train with pythae's own trainer."""
     import torch
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
@@ -255,7 +259,7 @@ def pythae(case: Case, device: str, pace: Pace) -> None:
 
 
 def jax(case: Case, device: str, pace: Pace) -> None:
-    """jax.lax.scan over 100 updates, compiled as one."""
+    """Train by jax.lax.scan over 100 updates, compiled as one program."""
     import jax
     import numpy as np
     from jax import numpy as jnp
@@ -295,13 +299,13 @@ def jax(case: Case, device: str, pace: Pace) -> None:
     state = ((weights, biases), jax.tree.map(jnp.zeros_like, (weights, biases)), jax.random.key(0))
     while True:
         passes = np.concatenate([rng.permutation(len(x)) for _ in range(1 + 10_000 // len(x))])
-        for some in passes[: len(passes) // 10_000 * 10_000].reshape(-1, 100, 100):
-            state = jax.block_until_ready(run(state, jnp.asarray(some)))
+        for indices in passes[: len(passes) // 10_000 * 10_000].reshape(-1, 100, 100):
+            state = jax.block_until_ready(run(state, jnp.asarray(indices)))
             pace(100)
 
 
 def vae_exp(case: Case, device: str, pace: Pace, overrides: list[str]) -> None:
-    """The command line with everything on: W&B offline, csv, checkpoints, the bar."""
+    """Train by the command line with everything on: W&B offline, csv, checkpoints, the progress bar."""
     import pytorch_lightning as pl
 
     from vae_exp.cli.main import main
@@ -328,7 +332,7 @@ PEERS = {"eager": eager, "lightning": lightning, "pythae": pythae, "jax": jax}
 
 
 def work(peer: str, case: Case, device: str, overrides: list[str]) -> None:
-    """The worker's whole life."""
+    """Train until the parent process ends this one."""
     pace = Pace(case.steps)
     if peer == "vae_exp":
         vae_exp(case, device, pace, overrides)
@@ -337,7 +341,7 @@ def work(peer: str, case: Case, device: str, overrides: list[str]) -> None:
 
 
 def first(case: Case, device: str) -> None:
-    """Say when the first update is done."""
+    """Report when the first update of vae_exp is done."""
     pace = Pace(1)
     pace.goal = 1
     vae_exp(case, device, pace, ["trainer.compile=auto", "samples=1000000"])

@@ -1,7 +1,7 @@
-"""Train the two Keras models that `keras_mlp_vae` and `keras_conv_vae` mirror, and print their test bounds.
+"""Train the Keras models that `keras_mlp_vae` and `keras_conv_vae` reproduce, and print their test bounds.
 
-The figures in docs/results.md come from this script. It needs Keras 3 and JAX
-(`pip install keras jax`), not the rest of the project, and reads MNIST from the package's own files:
+The numbers in docs/results.md come from this script. It needs Keras 3 and JAX (`pip install keras jax`) but no other
+part of the project, and it reads MNIST from the package's files:
 
     KERAS_BACKEND=jax python scripts/keras_reference.py mlp --epochs 50
     KERAS_BACKEND=jax python scripts/keras_reference.py conv --epochs 10 --beta 1
@@ -24,14 +24,14 @@ MNIST = Path(__file__).parents[1] / "vae_exp" / "dataset" / "mnist_files"
 
 
 def images(name: str) -> np.ndarray:
-    """The images of one IDX file as (N, 28, 28, 1) float32 in [0, 1]."""
+    """Read the images of one IDX file, (N, 28, 28, 1) float32 in [0, 1]."""
     packed = (MNIST / f"{name}-images-idx3-ubyte.xz").read_bytes()
     pixels = np.frombuffer(lzma.decompress(packed), np.uint8, offset=16)
     return pixels.reshape(-1, 28, 28, 1).astype("float32") / 255
 
 
 class Sample(layers.Layer):
-    """z = μ + σε with ε ~ N(0, I); adds β·KL(q‖N(0, I)) to the loss."""
+    """Draw z = μ + σε with ε ~ N(0, I), and add β·KL(q‖N(0, I)) to the loss."""
 
     def __init__(self, beta: float):
         super().__init__()
@@ -71,7 +71,7 @@ def conv_decoder(z):
 
 
 def nll(x, probabilities):
-    """−log p(x|z) of a Bernoulli decoder, nats per image."""
+    """Compute −log p(x|z) of a Bernoulli decoder, in nats per image."""
     return 784 * ops.mean(keras.losses.binary_crossentropy(x, probabilities), axis=(-1, -2))
 
 

@@ -1,10 +1,11 @@
-"""Save a W&B dashboard of a project: what its runs log, put side by side.
+"""Save a W&B dashboard that compares the runs of a project.
 
     pip install 'vae_exp[workspace]'
     python scripts/wandb_workspace.py entity=<team> project=vae_exp
-    python scripts/wandb_workspace.py entity=<team> dry_run=true    # only print what would be sent: needs no account
+    python scripts/wandb_workspace.py entity=<team> dry_run=true    # print only, without an account
 
-Every call saves one more view of the project. Runs are not grouped: the mean over a sweep's latent sizes says nothing.
+Every call saves a new view of the project. Runs are not grouped, because a mean over different latent sizes has no
+meaning.
 """
 
 import unicodedata
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import wandb
 from annotated_types import MinLen
-from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError  # is no wandb.errors.Error
 
 from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError, UserError, needs_extra
@@ -42,15 +43,15 @@ def save(
 
     Args:
         entity: W&B user or team.
-        project: Its project.
-        name: What the dashboard is called.
-        dry_run: Send nothing.
+        project: The project of this user or team.
+        name: The name of the dashboard.
+        dry_run: Do not send the dashboard.
 
     Returns:
-        Where it is; in a dry run its specification as JSON, as it would be sent.
+        The address of the dashboard; in a dry run its specification, as JSON.
 
     Raises:
-        UserError: The extra is not installed, there is no account, or it cannot be saved.
+        UserError: The extra is not installed, there is no account, or the dashboard cannot be saved.
     """
     if ws is None:
         raise ConfigError(needs_extra("scripts/wandb_workspace.py", "workspace"))
@@ -58,7 +59,7 @@ def save(
         raise ConfigError(f"name={name}: is not allowed: W&B takes no symbols in it, such as +, $ or an emoji")
     view = dashboard(entity, project, name)
     if dry_run:
-        return view._to_model().spec.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+        return specification(view)
 
     try:
         if not wandb.login(prompt=False, verify=False):
@@ -69,7 +70,7 @@ def save(
 
 
 def dashboard(entity: str, project: str, name: str) -> "ws.Workspace":
-    """Everything against `samples`; evaluations lie at log-spaced counts of them, and so does their axis."""
+    """Build the dashboard. Its x axis is `samples`, on a log scale for evaluations, which are at log-spaced counts."""
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -84,31 +85,36 @@ def dashboard(entity: str, project: str, name: str) -> "ws.Workspace":
             section("Training", [curve(metric) for metric in TRAINING], columns=2),
             section("Sweeps", [wr.WeavePanelSummaryTable(table_name="sweep"), *pictures(*OF_A_SWEEP)], columns=1),
         ],
-        settings=ws.WorkspaceSettings(x_axis="samples", max_runs=100),  # 10 by default: fewer than a sweep has
+        settings=ws.WorkspaceSettings(x_axis="samples", max_runs=100),  # the default of 10 is too few for a sweep
         runset_settings=ws.RunsetSettings(
             pinned_columns=["run:group", column(LATENT_DIM), column("seed"), "summary:test/bound"]
         ),
     )
 
 
+def specification(view: "ws.Workspace") -> str:
+    """The JSON that `view.save()` would send; the library has no public way to get it without an account."""
+    return view._to_model().spec.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+
+
 def section(name: str, panels: "list[wr.interface.Panel]", columns: int = len(SPLITS)) -> "ws.Section":
-    """All of its panels on one page."""
+    """Build a section that shows all its panels on one page."""
     layout = ws.SectionLayoutSettings(columns=columns, rows=-(-len(panels) // columns))
     return ws.Section(name=name, panels=panels, is_open=True, layout_settings=layout)
 
 
 def by_split(*metrics: str) -> "list[wr.LinePlot]":
-    """A row per metric, a column per split."""
+    """Build panels in one row per metric and one column per split."""
     return [curve(f"{split}/{metric}", log_x=True) for metric in metrics for split in SPLITS]
 
 
 def curve(metric: str, log_x: bool = False) -> "wr.LinePlot":
-    """A line per run."""
+    """Build a panel with one line per run."""
     return wr.LinePlot(x="samples", y=[metric], log_x=log_x)
 
 
 def against_latent_size() -> "list[wr.interface.Panel]":
-    """The test bound of every run, and what a search over settings is judged by."""
+    """Build two panels: the test bound against the latent size, and the settings of a search with their ranking."""
     scatter = wr.ScatterPlot(x=wr.Config(LATENT_DIM), y=wr.SummaryMetric("test/bound"), log_x=True)
     columns = [
         wr.ParallelCoordinatesPlotColumn(wr.Config(LATENT_DIM), log=True),
@@ -120,12 +126,12 @@ def against_latent_size() -> "list[wr.interface.Panel]":
 
 
 def pictures(*names: str) -> "list[wr.MediaBrowser]":
-    """A panel per kind of picture."""
+    """Build one panel per kind of picture."""
     return [wr.MediaBrowser(title=name, media_keys=[f"figures/{name}"]) for name in names]
 
 
 def column(key: str) -> str:
-    """A config key as W&B's table of runs names it: what lies below a key of the top is in its `value`."""
+    """Return the name of a config key in W&B's table of runs, where subkeys are below `<top key>.value`."""
     top, *below = key.split(".")
     return f"config:{'.'.join([top, 'value', *below])}"
 

@@ -1,4 +1,4 @@
-"""Fixtures: small data that the tests make, the program run as a user runs it."""
+"""Fixtures: small data sets, and functions that run the program as a user does."""
 
 import gc
 import json
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other, and threads that wait spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
 
 import omegaconf
 import pytest
@@ -29,14 +29,15 @@ from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
 
 os.environ.setdefault("WANDB_MODE", "offline")
-# a shell's background job ignores SIGINT, and so would every program that the tests start and interrupt
+# if a shell runs the tests in the background, they ignore SIGINT, and so would every program that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.register_profile("untimed", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("untimed")
 TOGETHER = {
     # one worker loads the compiler
     "tests/network/test_linear.py": "compiled",
     "tests/training/engine/test_gradients.py": "compiled",
+    "tests/program/test_private_apis.py": "compiled",
     "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
     # these share the process of tests/helpers/program.py, which takes seconds to start
     "tests/cli/test_main.py": "forked",
@@ -61,14 +62,17 @@ omegaconf._utils.get_yaml_loader = lambda: LOADER  # the same with libyaml: Hydr
 
 
 class Scheduler(LoadScopeScheduling):
-    """Hands out the tests. (Marks for groups are without effect where pytest is 9.2 and pytest-xdist 3.8.)"""
+    """Distribute the tests to workers by `TOGETHER`.
+
+    The marks of pytest-xdist 3.8 for groups have no effect with pytest 9.2.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         return TOGETHER.get(nodeid.partition("::")[0], nodeid)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: often a worker waits for a process that it has started."""
+    """Use one worker more than there are cores, because workers often wait for processes that they started."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -77,14 +81,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
 
 
 def pytest_collection_finish() -> None:
-    """Garbage is not looked for among the many objects that torch and others have made by now."""
+    """Exclude the many objects that exist now, such as torch's, from garbage collection, which is slow with them."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `paths.data` with a few images of FashionMNIST's and KMNIST's format, and Frey Face where it is at hand."""
+    """Make a folder for `paths.data`: random images as FashionMNIST and KMNIST, and Frey Face if it is available."""
     root = tmp_path_factory.mktemp("data")
     generator = torch.Generator().manual_seed(0)
     for name in ("FashionMNIST", "KMNIST"):
@@ -99,7 +103,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def never_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and to wait for a busy disk takes longer than everything else."""
+    """Turn off fsync: no test cuts the power, and waiting for a busy disk takes longer than everything else."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
@@ -114,7 +118,7 @@ def _few_digits(root: Path) -> Splits:
 
 @pytest.fixture
 def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of MNIST's real images, read once, so that a test of behaviour need not wait for 70,000."""
+    """Replace MNIST by its first images, which are read once, because reading all 70,000 takes long."""
     monkeypatch.setattr(MNIST, "load", lambda self: _few_digits(self.root))
 
 
@@ -122,12 +126,12 @@ GET_MODE = Hydra.get_mode
 
 
 def no_mode(*_: Any, **__: Any) -> None:
-    """What Hydra finds where nothing sets `hydra.mode`; it composes the config once more to see that."""
+    """Return None as `Hydra.get_mode` does if `hydra.mode` is not set, without composing the config for it."""
 
 
 @dataclass
 class Outcome:
-    """How a run of the program ended."""
+    """The result of a run of the program."""
 
     status: int
     out: str
@@ -144,7 +148,7 @@ class Outcome:
 def run(
     tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
-    """`python -m vae_exp …` in this process: the same entry, without importing torch anew for every test."""
+    """Return a function that runs `python -m vae_exp …` in this process, so that torch is imported only once."""
     from vae_exp.cli.main import main
 
     monkeypatch.chdir(tmp_path)
@@ -155,8 +159,8 @@ def run(
         words = ["vae_exp", *arguments, f"paths.data={small_data}"]
         if not any(word.startswith(("resume=", "hydra.run.dir=", "-m")) for word in arguments):
             words.append(f"hydra.run.dir={directory}")
-        asks = any(word.startswith("hydra.mode=") for word in arguments)
-        monkeypatch.setattr(Hydra, "get_mode", GET_MODE if asks else no_mode)
+        sets_mode = any(word.startswith("hydra.mode=") for word in arguments)
+        monkeypatch.setattr(Hydra, "get_mode", GET_MODE if sets_mode else no_mode)
         monkeypatch.setattr(sys, "argv", words)
         capfd.readouterr()
         status = 0
@@ -207,7 +211,7 @@ def command(monkeypatch, capfd):
 
 @pytest.fixture
 def wandb_server() -> Iterator[Server]:
-    """A W&B of the test's own."""
+    """Start a stand-in for W&B's server for one test."""
     with Server() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

@@ -11,7 +11,7 @@ __all__ = ["load_run"]
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes seconds to import: not before somebody asks for a run
+    # importing torch takes seconds, so import it only when `load_run` is used
     if name == "load_run":
         from vae_exp.results.load import load_run
 

@@ -25,7 +25,7 @@ class InputError(UserError, ValueError):
 
 
 class Diverged(UserError):
-    """A loss that is not finite, or a last evaluation that is absurdly bad."""
+    """A loss that is not finite, or a last evaluation far worse than that of a model that has learned nothing."""
 
 
 class Interrupted(BaseException):

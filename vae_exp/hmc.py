@@ -10,7 +10,7 @@ LogDensity = Callable[[Tensor], Tensor]
 """Maps latents (S, B, D) to unnormalised log densities (S, B)."""
 
 GAIN = 0.5
-"""How fast a step size follows its acceptance rate."""
+"""The change of log(step size) per iteration, divided by the difference of the acceptance rate from its target."""
 
 TARGET = 0.9
 """The acceptance rate to which a step size is tuned (arXiv 1312.6114, appendix E)."""

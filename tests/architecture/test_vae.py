@@ -1,12 +1,14 @@
+from copy import deepcopy
+
 import pytest
 import torch
 
 from vae_exp.architecture import VAE
-from vae_exp.dataset.serving import Counts
+from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import UserError
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP
-from vae_exp.objective import SGVBA, SGVBB
+from vae_exp.objective import MCEM, SGVBA, SGVBB
 
 SHAPE = (1, 8, 6)
 COUNTS = Counts(images=100, labelled=100)
@@ -55,6 +57,29 @@ def test_labels_reach_encoder_and_decoder(batch):
     assert not torch.allclose(model.decode(z, y).mean, model.decode(z, (y + 1) % 10).mean)
     with pytest.raises(UserError, match="labels"):
         model.encode(x)
+
+
+def test_only_monte_carlo_em_has_no_encoder_and_an_e_step():
+    em, amortized = vae(objective=MCEM(online=True)), vae()
+    assert (em.amortized, amortized.amortized) == (False, True)
+    assert not any(name.startswith("encoder.") for name in em.state_dict())
+    assert amortized.e_step is None
+    assert em.serving == Serving(repeats=15)
+    with pytest.raises(UserError, match="no filters"):
+        em.filters()
+
+
+def test_a_copy_without_an_encoder_uses_its_own_weights(monkeypatch, batch):
+    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 100)
+    model = vae(objective=MCEM()).eval()
+    copy = deepcopy(model)
+    for parameter in model.parameters():
+        parameter.data.fill_(torch.nan)
+    assert copy.encode(batch[0]).isfinite().all()
+    copy.e_step.begin(5)
+    assert copy.e_step._model is copy
+    assert len(copy.objective.z[0]) == 5
+    assert not len(model.objective.z)
 
 
 def test_sample_draws_from_the_prior_through_the_decoder():

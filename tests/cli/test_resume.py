@@ -32,10 +32,12 @@ class TestResume:
     def test_of_a_variable_that_is_not_set(self, run):
         refused(run("resume=", *QUICK), "resume=: a value is needed, and this one is empty")
 
-    def test_of_a_directory_with_a_quote_in_its_name(self, run, tmp_path):
+    @pytest.mark.parametrize("name", ['say "x"', "it's", "lr=0.1,seed=0 (copy)"])
+    def test_of_a_directory_with_signs_in_its_name(self, run, tmp_path, name):
         outcome = run(*QUICK)
-        named = outcome.directory.rename(tmp_path / 'say "x"')
-        assert run(f"resume={named}", "samples=300").status == 0
+        named = outcome.directory.rename(tmp_path / name)
+        resumed = run(f"resume={named}", "samples=300")
+        assert resumed.status == 0, resumed.err
         assert json.loads((named / "results.json").read_text())["samples"] == 300
 
     def test_of_an_unreadable_checkpoint(self, run):

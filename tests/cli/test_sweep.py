@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from tables import table
 
 from vae_exp.results.sweep_directory import SweepDirectory
+from vae_exp.training.loop import Loop
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = [
@@ -85,7 +86,7 @@ class TestResume:
         words = ["-m", "seed=0,1,2", *(word for word in QUICK if "sweep.dir" not in word)]
         assert run(*words, "hydra.sweep.dir=whole").status == 0
         with monkeypatch.context() as patch:
-            patch.setattr("vae_exp.training.checkpointing.Checkpoint.on_train_batch_end", interrupt_second_seed)
+            patch.setattr("vae_exp.training.loop.Loop.on_train_batch_end", interrupt_second_seed)
             outcome = run(*words, "hydra.sweep.dir=stopped")
         assert outcome.status == 130
         assert "python -m vae_exp -m sweep.resume=stopped" in outcome.err
@@ -118,9 +119,10 @@ class TestResume:
         assert {path: path.read_bytes() for path in directory.glob("*/results.json")} == begun
 
 
-def interrupt_second_seed(callback, trainer, experiment, *_):
+def interrupt_second_seed(loop, trainer, experiment, *others, proceed=Loop.on_train_batch_end):
     if experiment.seed == 1:
         os.kill(os.getpid(), signal.SIGINT)
+    proceed(loop, trainer, experiment, *others)
 
 
 def test_every_failure_is_told_with_its_overrides(run, directory):

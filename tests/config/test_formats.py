@@ -6,7 +6,7 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import report
-from vae_exp.config.formats import FORMAT, RENAMED, renamed, renamed_word
+from vae_exp.config.formats import FORMAT, RENAMED, renamed, renamed_override
 from vae_exp.config.trust import packaged
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
@@ -24,22 +24,26 @@ pytestmark = pytest.mark.usefixtures("few_digits")
 
 def in_format_1(text):
     for old, new in RENAMED.items():
-        text = text.replace(new, old)
+        if not old.startswith("vae_exp.training."):  # these names are of format 2
+            text = text.replace(new, old)
     return text
 
 
 def rewrite_checkpoint(path, change):
     checkpoint = torch.load(path, weights_only=True)
-    change(checkpoint[STATE])
+    change(checkpoint)
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)
 
 
 def make_old(directory):
     """Rewrite a run as version 0.1 wrote it."""
 
-    def change(state):
-        del state["format"]
-        state["config"] = in_format_1(state["config"])
+    def change(checkpoint):
+        del checkpoint[STATE]["format"]
+        checkpoint[STATE]["config"] = in_format_1(checkpoint[STATE]["config"])
+        loop = checkpoint["callbacks"].pop("vae_exp.Loop")  # its parts were callbacks with states of their own
+        checkpoint["callbacks"]["Evaluate"] = {"evaluation_seconds": loop["evaluation_seconds"]}
+        checkpoint["callbacks"]["Checkpoint"] = {"best": loop["best"]}
 
     file = directory / ".hydra" / "config.yaml"
     file.write_text(in_format_1(file.read_text()))
@@ -59,12 +63,37 @@ def test_only_targets_are_renamed():
     node = {"logger": {"a": {"_target_": old}}, "name": old, "list": [{"_target_": old}]}
     new = {"_target_": RENAMED[old]}
     assert renamed(node) == {"logger": {"a": new}, "name": old, "list": [new]}
-    assert renamed_word(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED[old]}"
-    assert renamed_word(f"name={old}") == f"name={old}"
+    assert renamed_override(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED[old]}"
+    assert renamed_override(f"name={old}") == f"name={old}"
+
+
+def best_of(outcome):
+    last = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)
+    return last["callbacks"]["vae_exp.Loop"]["best"]
+
+
+def test_a_run_with_the_first_names_of_the_loggers_in_format_2_is_resumed(run):
+    """Both loggers were first in one module."""
+    outcome = run(*QUICK, "logger=many")
+    assert outcome.status == 0, outcome.err
+
+    def in_one_module(text):
+        return text.replace(".wandb.WandB", ".WandB").replace(".tensorboard.TensorBoard", ".TensorBoard")
+
+    file = outcome.directory / ".hydra" / "config.yaml"
+    file.write_text(in_one_module(file.read_text()))
+    assert "vae_exp.training.loggers.WandB" in file.read_text()
+    for path in (outcome.directory / "checkpoints").glob("*.ckpt"):
+        rewrite_checkpoint(path, lambda saved: saved[STATE].update(config=in_one_module(saved[STATE]["config"])))
+    assert vae_exp.load_run(outcome.directory).model.latent_dim == 2
+    resumed = run(f"resume={outcome.directory}", "samples=300")
+    assert resumed.status == 0, resumed.err
+    assert len(list(outcome.directory.glob("wandb/offline-run-*"))) == 2
 
 
 def test_a_run_of_format_1_is_loaded_resumed_started_from_and_reported(run, monkeypatch, capfd):
     whole, outcome = run(*QUICK, "samples=300"), run(*QUICK)
+    seconds = outcome.results["evaluation_seconds"]
     make_old(outcome.directory)
     assert vae_exp.load_run(outcome.directory).model.latent_dim == 2
     begun = run(*QUICK, f"start_from={outcome.directory}")
@@ -76,6 +105,8 @@ def test_a_run_of_format_1_is_loaded_resumed_started_from_and_reported(run, monk
     assert resumed.status == 0, resumed.err
     assert outcome.results["test/bound"] == whole.results["test/bound"]
     assert outcome.results["format"] == FORMAT
+    assert outcome.results["evaluation_seconds"] > seconds
+    assert best_of(outcome) == best_of(whole)
 
 
 def test_a_classifier_of_format_1_is_loaded_resumed_and_started_from(run):
@@ -115,7 +146,9 @@ def test_a_classifier_of_format_1_is_loaded_resumed_and_started_from(run):
 
 def test_a_run_of_a_later_format_is_refused_in_one_line(run):
     outcome = run(*QUICK)
-    rewrite_checkpoint(outcome.directory / "checkpoints" / "last.ckpt", lambda state: state.update(format=FORMAT + 1))
+    rewrite_checkpoint(
+        outcome.directory / "checkpoints" / "last.ckpt", lambda checkpoint: checkpoint[STATE].update(format=FORMAT + 1)
+    )
     refused = run(f"resume={outcome.directory}", "samples=300")
     assert refused.status == 1
     assert f"has format {FORMAT + 1}, which a later version of vae_exp writes" in refused.err

@@ -24,7 +24,7 @@ def refused(outcome, *words):
 
 def test_memory_that_runs_out_is_one_message(run, monkeypatch):
     monkeypatch.setattr("vae_exp.training.fit.check_memory", lambda config: None)
-    monkeypatch.setattr("vae_exp.architecture.VAE.prepare", lambda *_: torch.empty(2**60))
+    monkeypatch.setattr("vae_exp.architecture.VAE.weights", lambda *_: torch.empty(2**60))
     refused(run(*QUICK), "Out of memory", "dataset.batch_size")
 
 

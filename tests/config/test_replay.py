@@ -2,7 +2,7 @@
 
 import pytest
 
-from vae_exp.config.replay import check_words
+from vae_exp.config.replay import check_replayed
 from vae_exp.config.trust import Trust
 
 
@@ -27,7 +27,7 @@ from vae_exp.config.trust import Trust
     ],
 )
 def test_words_that_choose_and_set_are_replayed(word):
-    check_words([word], Trust(), "overrides.yaml")
+    check_replayed([word], Trust(), "overrides.yaml")
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_words_that_choose_and_set_are_replayed(word):
     ],
 )
 def test_words_that_launch_a_sweep_are_replayed(word):
-    check_words([word], Trust(), "multirun.yaml", sweep=True)
+    check_replayed([word], Trust(), "multirun.yaml", sweep=True)

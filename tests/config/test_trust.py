@@ -88,7 +88,7 @@ def test_a_word_with_an_interpolation_is_recorded_resolved(run):
     words = ['name="it\'s ${seed}"', "weight_prior=${architecture.beta}"]
     begun = run(*QUICK, *words)
     assert begun.status == 0, begun.err
-    recorded = RunDirectory(begun.directory).words()
+    recorded = RunDirectory(begun.directory).recorded_overrides()
     assert "weight_prior=1.0" in recorded
     outcome = run(f"resume={begun.directory}", "samples=300")
     assert outcome.status == 0, outcome.err

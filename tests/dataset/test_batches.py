@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ def stream(n=10, batch_size=4, start=0, stop=35, seed=0):
 
 def served_by(stream):
     batches = [batch for execution in stream for batch in execution]
-    assert all(torch.equal(y, index) and counts is None for _, y, index, counts in batches)
+    assert all(torch.equal(y, index) and counts is None for _, y, index, counts, *_ in batches)
     return [(x, y) for x, y, *_ in batches]
 
 
@@ -79,6 +80,19 @@ class TestTrainingStream:
         ]
         assert [y.tolist() for y in rest] == [y.tolist() for y in often[start:]]
 
+    @pytest.mark.parametrize(("start", "stops"), [(0, [4, 8, 10]), (6, [8, 10])])
+    def test_a_budget_may_end_inside_an_undivided_batch(self, start, stops):
+        """The batch is whole, but does not count as complete. A later run from inside a batch serves it again."""
+        arguments = (numbered(10), BINARIZE["none"], 4, start, 10, 0)
+        batches = [batch for part in TrainingStream(*arguments, serving=Serving(repeats=3)) for batch in part]
+        assert [batch.stop for batch in batches] == stops
+        assert [(len(batch.x), batch.size) for batch in batches] == [(4, 4)] * len(stops)
+        assert [batch.complete for batch in batches] == [stop < 10 for stop in stops]
+
+    def test_the_last_of_other_batches_is_smaller(self):
+        last = [batch for part in stream(stop=10) for batch in part][-1]
+        assert (len(last.x), last.size, last.stop, last.complete) == (2, 2, 10, True)
+
     def test_order_depends_on_seed_and_pass(self):
         order = [y for _, y in served_by(stream(10, 10, 0, 30))]
         assert not torch.equal(order[0], order[1])
@@ -115,37 +129,37 @@ class TestFewLabels:
         assert all((y[:2] >= 0).all() and (y[2:] < 0).all() for _, y, *_ in batches)
         assert [len(y) for _, y, *_ in batches] == [5] * 40 + [3]
         labelled, others = (
-            torch.cat([index[part] for _, _, index, _ in batches]) for part in (slice(2), slice(2, None))
+            torch.cat([index[part] for _, _, index, *_ in batches]) for part in (slice(2), slice(2, None))
         )
         for some, n in ((labelled, 4), (others - 4, 12)):
             for i in range(len(some) // n):
                 assert sorted(some[i * n : (i + 1) * n].tolist()) == list(range(n))
-        for x, y, index, _ in batches:
+        for x, y, index, *_ in batches:
             assert torch.equal((x[:, 0, 0, 0] * 255).round().long(), index)
             assert torch.equal(y, torch.where(index < 4, index, -1))
 
     @given(step=st.integers(0, 8), most=st.integers(1, 4), seed=st.integers(0, 3))
     def test_goes_on_where_it_stopped(self, step, most, seed):
         whole, rest = self.served(seed=seed), self.served(5 * step, most=most, seed=seed)
-        assert [i.tolist() for _, _, i, _ in rest] == [i.tolist() for _, _, i, _ in whole[step:]]
+        assert [i.tolist() for _, _, i, *_ in rest] == [i.tolist() for _, _, i, *_ in whole[step:]]
 
     @given(batches=st.integers(0, 6), count=st.integers(1, 30))
     def test_any_budget_is_served_to_the_image(self, batches, count):
         start = 5 * batches
-        served = torch.cat([index for _, _, index, _ in self.served(start, start + count)])
-        whole = torch.cat([index for _, _, index, _ in self.served(0, 60)])
+        served = torch.cat([index for _, _, index, *_ in self.served(start, start + count)])
+        whole = torch.cat([index for _, _, index, *_ in self.served(0, 60)])
         assert sorted(served.tolist()) == sorted(whole[start : start + count].tolist())
 
     @given(start=st.integers(0, 30), count=st.integers(1, 30))
     def test_so_is_one_from_the_middle_of_a_batch_on(self, start, count):
         """There, a run with another budget ended."""
-        assert sum(len(index) for _, _, index, _ in self.served(start, start + count)) == count
+        assert sum(len(index) for _, _, index, *_ in self.served(start, start + count)) == count
 
     def test_weighted_means_over_batches_are_the_mean_over_the_training_set(self):
         """Four batches: every image without a label once, every other one twice."""
         value = torch.randn(16, dtype=torch.float64)
         batches = self.served(stop=20)
-        means = [(counts * value[index]).mean() for _, _, index, counts in batches]
+        means = [(counts * value[index]).mean() for _, _, index, counts, *_ in batches]
         torch.testing.assert_close(torch.stack(means).mean(), value.mean())
 
     def test_counts_are_one_where_a_batch_is_like_the_training_set(self):

@@ -20,7 +20,7 @@ class TestTorchvision:
         splits = source(str(small_data)).load()
         assert (len(splits.train), len(splits.test)) == (120, 40)
         assert torch.equal(splits.test.labels, torch.arange(40) % 10)
-        assert splits.train.pixels.shape[1:] == source.shape
+        assert splits.train.pixels.shape[1:] == source(str(small_data)).describe().shape
 
     def test_missing_files_are_downloaded_or_refused_with_directions(self, source, dataset, tmp_path, monkeypatch):
         monkeypatch.setattr(dataset, "mirrors", ["http://127.0.0.1:9/"])

@@ -1,4 +1,4 @@
-"""What tests put into a job of a sweep, which may be in a process of its own."""
+"""A callback that tests add to the jobs of a sweep. It is in a module, because a job may run in another process."""
 
 import json
 import os
@@ -8,9 +8,14 @@ from typing import Any
 
 
 def fault(marks: str, raises: int, kills: int) -> Any:
-    """Build a callback that raises, or kills the process, in the middle of the runs of two seeds.
+    """Build a callback that ends the first try of two jobs; their second try succeeds.
 
-    Their second try succeeds. In its first try each job writes down what its process sees of the machine.
+    The first try of every job also records which GPUs and how many threads its process may use.
+
+    Args:
+        marks: The folder for these records, and for the marks of ended jobs.
+        raises: The seed of the job that raises an error.
+        kills: The seed of the job that kills its process.
     """
     import pytorch_lightning as pl
 

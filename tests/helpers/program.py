@@ -1,4 +1,4 @@
-"""The program as a process of its own, forked from one that has imported everything: that takes longer than a run."""
+"""Run a program in its own process, forked from a process that has already imported everything, which takes seconds."""
 
 import atexit
 import os
@@ -17,12 +17,12 @@ CONTEXT.set_forkserver_preload(
 
 
 class Program:
-    """`python -m …`, with the methods of subprocess.Popen that tests take.
+    """Run `python -m …`; has the methods of subprocess.Popen that the tests use.
 
     Args:
-        arguments: The module and its words.
-        cwd: Where it runs.
-        environment: All of its environment.
+        arguments: The module and its arguments.
+        cwd: The working directory.
+        environment: The whole environment.
     """
 
     def __init__(self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str]) -> None:
@@ -34,15 +34,15 @@ class Program:
 
     @property
     def returncode(self) -> int | None:
-        """Its status, −n where signal n ended it; None while it runs."""
+        """The exit status: −n if signal n ended the process, None while it runs."""
         return self._process.exitcode
 
     def poll(self) -> int | None:
-        """The same."""
+        """Return `returncode`."""
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Wait for the end: what it wrote to stdout and stderr."""
+        """Wait until the process ends. Return what it wrote to stdout and stderr."""
         self._process.join(timeout)
         if self.returncode is None:
             raise subprocess.TimeoutExpired("python -m", timeout or 0.0)
@@ -50,12 +50,12 @@ class Program:
         return out, err
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, if it still runs."""
+        """Send a signal to the process if it still runs."""
         if self.returncode is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self.send_signal(signal.SIGKILL)
 
 
@@ -79,4 +79,4 @@ def _run(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], fol
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
-        atexit._run_exitfuncs()  # a forked process has none of its own
+        atexit._run_exitfuncs()  # multiprocessing ends a forked process without calling them

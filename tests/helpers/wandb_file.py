@@ -1,4 +1,4 @@
-"""Read an offline W&B run: records of a LevelDB log, each a protocol buffer."""
+"""Read the file of an offline W&B run: a LevelDB log, in which each record is a protocol buffer."""
 
 import json
 import struct
@@ -29,9 +29,9 @@ class WandbRun:
 
 
 def read_wandb(directory: Path) -> list[WandbRun]:
-    """Every offline run under a run directory's wandb/, the oldest first, once each has its exit record.
+    """Read every offline run in the wandb/ of a run directory, the oldest first. Wait until all have an exit record.
 
-    W&B's own process writes the file, and may still be at it for a moment after `finish` has returned.
+    W&B's own process writes the files, and may continue for a moment after `finish` has returned.
     """
     deadline = time.monotonic() + 20
     while True:
@@ -67,7 +67,7 @@ def _decode(path: Path) -> WandbRun:
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    """The log format: 7 bytes of file header, then blocks of (checksum, length, type, payload)."""
+    """Yield the records of a log: 7 bytes of file header, then blocks of (checksum, length, type, payload)."""
     position, parts = HEADER, b""
     while position + HEADER <= len(data):
         left = BLOCK - position % BLOCK
@@ -77,6 +77,6 @@ def _records(data: bytes) -> Iterator[bytes]:
         _, length, kind = struct.unpack_from("<IHB", data, position)
         parts += data[position + HEADER : position + HEADER + length]
         position += HEADER + length
-        if kind in (1, 4):  # whole, or the last part
+        if kind in (1, 4):  # a whole record, or the last part of one
             yield parts
             parts = b""

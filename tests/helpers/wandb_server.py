@@ -1,4 +1,4 @@
-"""A stand-in for W&B's server on the loopback interface: it keeps what W&B's own clients send, and draws nothing."""
+"""A stand-in for W&B's server on the loopback interface. It stores what W&B's own clients send."""
 
 import json
 import os
@@ -9,11 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-TEAM = {"id": "1", "name": "team"}  # everything belongs to it; of other things nobody minds the id
+TEAM = {"id": "1", "name": "team"}  # owns everything; the clients ignore the ids of other objects
 
 
 def environment(home: Path, url: str | None = None) -> dict[str, str]:
-    """That of a user who has no W&B account, or one at this server only; this Python is the first in the PATH."""
+    """Return the environment of a user without a W&B account, or with one at `url` only.
+
+    The scripts of this Python's environment are the first in PATH.
+    """
     plain = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     plain["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), plain["PATH"]])
     nothing = {"NETRC": f"{home}/netrc", "WANDB_CONFIG_DIR": str(home), "WANDB_ERROR_REPORTING": "false"}
@@ -22,7 +25,7 @@ def environment(home: Path, url: str | None = None) -> dict[str, str]:
 
 @dataclass
 class Run:
-    """What was sent of one run: properties, lines of its streams by their number, files, and how it ended."""
+    """The data of one run: its properties, the lines of each stream by their number, its files and its exit code."""
 
     properties: dict[str, Any]
     streams: dict[str, dict[int, str]] = field(default_factory=dict)
@@ -47,7 +50,7 @@ class Run:
             self.exit_code = sent["exitcode"]
 
     def bucket(self) -> dict[str, Any]:
-        """What a client that goes on with it wants to know."""
+        """Return what a client needs to resume the run."""
         name, events = self.properties["name"], self.lines("wandb-events.jsonl")
         about = {key: self.properties[key] for key in ("name", "displayName", "config")} | {"id": name}
         summary = {"summaryMetrics": json.dumps((self.lines("wandb-summary.json") or [{}])[0])}
@@ -61,7 +64,7 @@ def _tail(lines: list[Any]) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """What was sent; a sweep's agents are told to try the `settings`, one after another."""
+    """Store runs, views and sweeps. A sweep's agents receive the `settings`, one after another."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
@@ -71,51 +74,57 @@ class Server(ThreadingHTTPServer):
         self.sweeps: dict[str, str] = {}
         self.settings: list[dict[str, Any]] = []
 
-    def answer(self, asked: str, of: dict[str, Any]) -> dict[str, Any]:
-        """To a field of GraphQL, with its variables."""
-        match asked:
+    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """Answer a GraphQL query, which is named by its field."""
+        match query:
             case "viewer":
                 return TEAM | {"entity": "team", "username": "someone", "teams": {"edges": []}, "flags": "{}"}
             case "serverInfo":
                 return {"features": []}
             case "model":
-                bucket = self.runs[of["name"]].bucket() if of["name"] in self.runs else None
+                bucket = self.runs[variables["name"]].bucket() if variables["name"] in self.runs else None
                 return TEAM | {"entity": TEAM, "bucket": bucket}
             case "upsertBucket":
-                inserted = of["name"] not in self.runs
-                run = self.runs.setdefault(of["name"], Run({"displayName": "", "config": "{}"}))
-                run.properties |= {key: value for key, value in of.items() if value is not None}
+                inserted = variables["name"] not in self.runs
+                run = self.runs.setdefault(variables["name"], Run({"displayName": "", "config": "{}"}))
+                run.properties |= {key: value for key, value in variables.items() if value is not None}
                 return {"bucket": run.bucket(), "inserted": inserted}
             case "createRunFiles":
-                files = [{"name": name, "uploadUrl": f"{self.url}/{of['run']}/{name}"} for name in of["files"]]
-                return {"runID": of["run"], "uploadHeaders": [], "files": files}
-            case "createArtifact":  # what a table is, too; its files go to those of its run
-                return {"artifact": {"id": of["input"]["runName"], "state": "PENDING", "artifactSequence": {}}}
+                files = [
+                    {"name": name, "uploadUrl": f"{self.url}/{variables['run']}/{name}"} for name in variables["files"]
+                ]
+                return {"runID": variables["run"], "uploadHeaders": [], "files": files}
+            case "createArtifact":  # a table is an artifact; its files are stored with those of its run
+                return {"artifact": {"id": variables["input"]["runName"], "state": "PENDING", "artifactSequence": {}}}
             case "createArtifactFiles":
-                files = [(file["name"], f"{self.url}/{file['artifactID']}/") for file in of["input"]["artifactFiles"]]
+                files = [
+                    (file["name"], f"{self.url}/{file['artifactID']}/") for file in variables["input"]["artifactFiles"]
+                ]
                 nodes = [{"storagePath": name, "uploadUrl": url + name, "artifact": TEAM} for name, url in files]
                 return {"files": {"edges": [{"node": node} for node in nodes]}}
             case "createArtifactManifest":
-                url = f"{self.url}/{of['artifactID']}/{of['name']}"
+                url = f"{self.url}/{variables['artifactID']}/{variables['name']}"
                 return {"artifactManifest": TEAM | {"file": TEAM | {"uploadUrl": url, "uploadHeaders": []}}}
             case "commitArtifact":
                 return {"artifact": TEAM | {"digest": ""}}
             case "upsertSweep":
                 name = f"sweep{len(self.sweeps)}"
-                self.sweeps[name] = of["config"]
-                return {"sweep": {"name": name, "project": {"id": "1", "name": of["projectName"], "entity": TEAM}}}
+                self.sweeps[name] = variables["config"]
+                return {
+                    "sweep": {"name": name, "project": {"id": "1", "name": variables["projectName"], "entity": TEAM}}
+                }
             case "project":
-                sweep = {"config": self.sweeps.get(of.get("sweep", "")), "runs": {"edges": []}}
+                sweep = {"config": self.sweeps.get(variables.get("sweep", "")), "runs": {"edges": []}}
                 return {"sweep": sweep, "artifact": None}
             case "createAgent":
                 return {"agent": TEAM}
             case "agentHeartbeat":
-                told = [{"type": "run", "program": "vae_exp", **self.settings.pop(0)}] if self.settings else []
-                return {"agent": TEAM, "commands": json.dumps(told)}
-            case "upsertView" if of["entityName"] != "strangers":
-                self.views.append(of)
-                return {"view": {"id": "1", "name": of["name"]}}
-        raise PermissionError(f"permission denied: {asked}")
+                commands = [{"type": "run", "program": "vae_exp", **self.settings.pop(0)}] if self.settings else []
+                return {"agent": TEAM, "commands": json.dumps(commands)}
+            case "upsertView" if variables["entityName"] != "strangers":
+                self.views.append(variables)
+                return {"view": {"id": "1", "name": variables["name"]}}
+        raise PermissionError(f"permission denied: {query}")
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -124,12 +133,12 @@ class Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body, answer = self.rfile.read(int(self.headers.get("Content-Length", 0))), {}
         if self.path == "/graphql":
-            asked = json.loads(body)
-            name = re.search(r"{\s*(\w+)", asked["query"])[1]
+            request = json.loads(body)
+            name = re.search(r"{\s*(\w+)", request["query"])[1]
             try:
-                answer = {"data": {name: self.server.answer(name, asked.get("variables") or {})}}
-            except PermissionError as refused:
-                answer = {"errors": [{"message": str(refused)}], "data": None}
+                answer = {"data": {name: self.server.answer(name, request.get("variables") or {})}}
+            except PermissionError as error:
+                answer = {"errors": [{"message": str(error)}], "data": None}
         elif self.path.endswith("/file_stream"):
             self.server.runs[self.path.split("/")[-2]].add(json.loads(body))
         self.reply(answer)

@@ -9,7 +9,8 @@ import pytest
 from pages import report_data
 from tables import table
 
-from hydra_plugins.vae_exp_optuna import OptunaSweeper, parse_overrides, search_space
+from hydra_plugins.vae_exp_optuna import OptunaSweeper, search_space
+from vae_exp.config.overrides import parse_sweep
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 OPTUNA = ["-m", "hydra/sweeper=optuna"]
@@ -111,7 +112,7 @@ def test_a_job_that_fails_leaves_the_search_to_go_on_and_is_tried_again(run, tmp
 def test_what_is_proposed_learns_from_what_is_known_and_what_diverged():
     sampler = {"_target_": "optuna.samplers.TPESampler", "n_startup_trials": 5}
     sweeper = OptunaSweeper(sampler, n_trials=40)
-    overrides = parse_overrides(None, ["samples=10", "x=interval(-10,10)", "+c=a,b"])
+    overrides = parse_sweep(None, ["samples=10", "x=interval(-10,10)", "+c=a,b"])
     known = []
     for number in range(40):
         (values,) = sweeper.propose(overrides, known, number)
@@ -186,5 +187,5 @@ def test_an_interval_in_a_grid_and_a_missing_extra_say_what_to_do(run, monkeypat
 
 def test_a_search_draws_no_order():
     for of, values in (("range(9)", list("012345678")), ("c,a,b", list("cab"))):
-        (override,) = parse_overrides(None, [f"x=shuffle({of})"])
+        (override,) = parse_sweep(None, [f"x=shuffle({of})"])
         assert list(search_space(override).choices) == values

@@ -39,7 +39,9 @@ def precisions():
     return [operation.fp32_precision for operation in OPERATIONS]
 
 
-@pytest.mark.parametrize(("fails", "ends"), [(False, nullcontext()), (True, pytest.raises(ZeroDivisionError))], ids=str)
+@pytest.mark.parametrize(
+    ("fails", "ends"), [(False, nullcontext()), (True, pytest.raises(ZeroDivisionError))], ids=["completed", "failed"]
+)
 def test_an_evaluation_takes_float32_as_it_is_and_then_what_was_taken_before(monkeypatch, fails, ends):
     """The flags of a GPU: PyTorch lets its convolutions take TF32 unless it is told not to."""
     seen = []

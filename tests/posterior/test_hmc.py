@@ -7,7 +7,7 @@ from vae_exp.architecture import VAE
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
-from vae_exp.posterior.hmc import starting_points
+from vae_exp.posterior.hmc import HMCPosterior, starting_points
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -16,7 +16,7 @@ def test_without_an_encoder_the_posterior_is_found_by_hmc(classes):
     model, x, y, exact = linear_model(classes)
     weight, bias = model.decoder.parameters()
     W, of_classes = weight.detach().split([3, classes], 1)
-    model.encoder = None
+    model._q = HMCPosterior(model._joint)
     b = bias + (of_classes.T[y] if classes else 0)
     covariance = torch.linalg.inv(torch.eye(3, dtype=torch.float64) + W.T @ W / NOISE**2)
     torch.manual_seed(0)

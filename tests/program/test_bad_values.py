@@ -10,13 +10,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from yamls import GROUPS, choices
 
-from vae_exp.config.assembly import GIVEN, Root, check_config
+from vae_exp.config.assembly import GIVEN, Root, build_part, check_config
 from vae_exp.config.memory import needed
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.schema import check, target
 from vae_exp.errors import UserError
-from vae_exp.results.run_directory import RunDirectory
-from vae_exp.training.fit import build_trainer
+from vae_exp.training.settings import TrainerSettings
+from vae_exp.training.trainer import build_trainer
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -146,7 +146,7 @@ def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path):
             check_config(OmegaConf.create({**config, group: changed}))
         whole = OmegaConf.create({**config, group: changed})
         if group == "trainer":
-            build_trainer(whole, RunDirectory(tmp_path), [])
+            build_trainer(build_part(whole.trainer, group, TrainerSettings), tmp_path, [])
         elif group not in ("callbacks", "logger", "optimizer"):
             needed(whole)
 

@@ -78,7 +78,7 @@ def test_few_labels_have_the_gradient_of_one_process_wherever_they_are(size, lab
                 return pixels.double() / 255
 
             stream = TrainingStream(images, binarize, 8, 0, 43, 0, serving=Serving(labelled=labelled), shard=shard)
-            for (x, y, _, counts), count in zip((batch for part in stream for batch in part), COUNTS, strict=True):
+            for (x, y, _, counts, *_), count in zip((batch for part in stream for batch in part), COUNTS, strict=True):
                 loss.zero_grad()
                 loss(x, y, counts)[0].backward()
                 yield shard.weight(count) * torch.cat([p.grad.flatten() for p in loss.parameters()])

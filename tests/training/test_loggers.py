@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from wandb_file import read_wandb
 
 from vae_exp.config.paths import CONFIG_DIR
-from vae_exp.training import loggers
+from vae_exp.training.loggers import wandb as wandb_logger
 
 QUICK = ["samples=1000", "callbacks.evaluate.decades=1", "trainer.log_every_n_steps=2"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -59,16 +59,14 @@ def test_each_run_of_a_process_is_a_run_of_its_own_and_a_resumed_one_keeps_its_i
 
 def test_the_mode_follows_the_account(monkeypatch, tmp_path):
     seen = {}
-    monkeypatch.setattr(loggers.WandbLogger, "__init__", lambda self, **arguments: seen.update(arguments))
-    monkeypatch.setattr(loggers.WandB, "experiment", property(lambda self: _NoRun()))
-    monkeypatch.setattr(loggers.WandB, "_wandb_init", {}, raising=False)
+    monkeypatch.setattr(wandb_logger.wandb, "init", lambda **arguments: seen.update(arguments) or _NoRun())
     monkeypatch.delenv("WANDB_MODE", raising=False)
     for account, mode in ((True, "online"), (False, "offline")):
-        monkeypatch.setattr(loggers, "account_configured", lambda account=account: account)
-        loggers.WandB(tmp_path, {"name": "shelf"})
+        monkeypatch.setattr(wandb_logger, "account_configured", lambda account=account: account)
+        wandb_logger.WandB(tmp_path, {"name": "shelf"})
         assert seen["mode"] == mode
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    loggers.WandB(tmp_path, {"name": "shelf"})
+    wandb_logger.WandB(tmp_path, {"name": "shelf"})
     assert seen["mode"] == "disabled"
 
 

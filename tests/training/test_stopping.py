@@ -1,6 +1,10 @@
 """Callbacks that stop a run."""
 
+import os
+import signal
+
 import pytest
+import pytorch_lightning as pl
 import torch
 from pages import report_data
 
@@ -28,6 +32,19 @@ def numbers(directory):
 
 def state_of(directory):
     return torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+class Interrupt(pl.Callback):
+    """A signal, or a fault, after so many samples."""
+
+    def __init__(self, at, kill=False):
+        self.at, self.kill = at, kill
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if pl_module.samples_seen >= self.at:
+            if self.kill:
+                raise RuntimeError("power cut")
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 class TestEarlyStopping:

@@ -1,7 +1,7 @@
 """Autoencoders and classifiers, built from networks, likelihoods and objectives. Imports from the floors below."""
 
 from vae_exp.architecture.autoencoder import AE
-from vae_exp.architecture.base import Autoencoder, Classifies, Generative, HasJacobian, HasJoint, Model
+from vae_exp.architecture.base import Autoencoder, Classifies, EStep, Generative, HasJacobian, HasJoint, Model
 from vae_exp.architecture.classifier import Classifier
 from vae_exp.architecture.m1_m2 import M1M2
 from vae_exp.architecture.m2 import M2
@@ -16,6 +16,7 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "Classifies",
+    "EStep",
     "Generative",
     "HasJacobian",
     "HasJoint",

@@ -18,6 +18,27 @@ from vae_exp.posterior.hmc import Joint
 from vae_exp.prior.normal import DiagonalNormal
 
 
+class EStep(ABC):
+    """The E step of an EM algorithm, which comes before updates of the weights."""
+
+    @abstractmethod
+    def begin(self, images: int) -> None:
+        """Prepare for a training set of `images` images, before training starts."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
+        """Do the E step, if this evaluation of the batch x belongs to it.
+
+        Args:
+            x: Images (B, C, H, W).
+            y: Labels (B,).
+            index: The positions of these images in the training set, (B,).
+
+        Returns:
+            Whether the weights are updated after this evaluation of the batch.
+        """
+
+
 class Model(nn.Module, ABC):
     """What is trained: images (B, C, H, W) in [0, 1] and labels (B,), −1 where unknown, to the terms of a loss.
 
@@ -27,6 +48,7 @@ class Model(nn.Module, ABC):
         needs_labels: Whether every training image must have a label.
         amortized: Whether an encoder gives the code in one pass. If not, the code of each image is searched for.
         serving: How training batches are to be served.
+        e_step: The E step that comes before updates; None if the weights are updated on every batch.
         start_from_prefix: Prefix of the `start_from` model's parameter names here, e.g. `m1.`.
     """
 
@@ -35,6 +57,7 @@ class Model(nn.Module, ABC):
     needs_labels: bool = False
     amortized: bool = True
     serving: Serving = ALIKE
+    e_step: EStep | None = None
     start_from_prefix: ClassVar[str] = ""
 
     @property
@@ -57,22 +80,6 @@ class Model(nn.Module, ABC):
         Args:
             counts: The numbers of training images.
         """
-
-    def prepare(self, images: int) -> None:
-        """Prepare for a training set of `images` images, before training starts. The default does nothing."""
-
-    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
-        """Do the E step that precedes an update on the batch x. The default does nothing and returns True.
-
-        Args:
-            x: Images (B, C, H, W).
-            y: Labels (B,).
-            index: The positions of these images in the training set, (B,).
-
-        Returns:
-            Whether the weights are updated after this evaluation of the batch.
-        """
-        return True
 
     @property
     def _parameter(self) -> Tensor:

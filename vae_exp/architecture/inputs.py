@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vae_exp.errors import InputError
+from vae_exp.likelihood import is_validated
 
 
 def floats(name: str, value: Any, event: tuple[int, ...], wanted: str, like: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def check_labels(y: Tensor, known: range) -> None:
     Raises:
         InputError: A class does not exist.
     """
-    if Distribution._validate_args and not torch.compiler.is_compiling():
+    if is_validated() and not torch.compiler.is_compiling():
         integers("y", y, len(y), known, y)
 
 

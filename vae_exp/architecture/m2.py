@@ -17,6 +17,7 @@ from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.linear import joined
 from vae_exp.objective import Normals, Objective, Terms
+from vae_exp.posterior.amortized import AmortizedPosterior
 from vae_exp.prior.normal import DiagonalNormal
 
 Estimate = Callable[..., Terms]
@@ -88,7 +89,8 @@ class M2(Generative, Classifies):
         self.alpha = alpha
         self.serving = Serving(labelled=labelled_per_batch)
         self.classifier = network.encoder(shape, 0, classes)
-        self.encoder = network.encoder(shape, classes, 2 * latent_dim)
+        self.encoder = network.encoder(shape, classes, AmortizedPosterior.parameters_per_latent * latent_dim)
+        self._q = AmortizedPosterior(self.encoder)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + classes, features)
         self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
@@ -199,7 +201,7 @@ class M2(Generative, Classifies):
 
     def _posterior_given(self, x: Tensor, c: Tensor) -> DiagonalNormal:
         """Compute q(z|x, y) for labels as one-hot vectors c, (B, classes) or (K·B, classes)."""
-        return DiagonalNormal(*self.encoder(x, c).chunk(2, dim=-1))
+        return self._q(x, c)
 
     def _decode_with(self, z: Tensor, c: Tensor) -> Distribution:
         c = c.expand(*z.shape[:-1], -1)

@@ -8,26 +8,27 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import one_hot
 
-from vae_exp.architecture.base import HasJoint
+from vae_exp.architecture.base import EStep, HasJoint
 from vae_exp.architecture.inputs import check_labels
-from vae_exp.dataset.serving import Counts, Serving
+from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood, exact
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import joined
 from vae_exp.network.precision import full_precision
-from vae_exp.objective import Normals, Objective, Terms
-from vae_exp.posterior.hmc import Joint, fitted_normal
+from vae_exp.objective import ChangesDecoder, HasEStep, Normals, Objective, Terms
+from vae_exp.posterior.amortized import AmortizedPosterior
+from vae_exp.posterior.base import Posterior
+from vae_exp.posterior.hmc import HMCPosterior, Joint
 from vae_exp.prior.normal import DiagonalNormal
 
 
 class VAE(HasJoint):
     """p(z) = N(0, I), q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9).
 
-    If the objective trains no encoder, q(z|x) is found by Hamiltonian Monte Carlo: a normal with the mean and the
-    variances of posterior samples of each image. This takes some thousand times as long. The code and the bound follow
-    from q(z|x) as they do with an encoder.
+    If the objective has an E step, there is no encoder, and q(z|x) is found by Hamiltonian Monte Carlo
+    (`HMCPosterior`). The code and the bound follow from q(z|x) as they do with an encoder.
 
     If it is `conditional` on the label, it is the CVAE: q(z|x, y) and p(x|z, y) with the same prior (Sohn et al. 2015,
     NeurIPS; Kingma et al. 2014, arXiv 1406.5298). Its bound is one on log p(x|y), not on log p(x).
@@ -76,12 +77,18 @@ class VAE(HasJoint):
         self.likelihood = likelihood
         self.objective = objective
         self.beta = beta
-        self.amortized = objective.amortized
-        self.serving = Serving(full=not objective.online, repeats=objective.evaluations)
-        self.encoder = network.encoder(shape, self.classes, 2 * latent_dim) if self.amortized else None
+        if isinstance(objective, HasEStep):
+            self._q: Posterior = HMCPosterior(self._joint)
+            self.serving = objective.serving
+            self.e_step = PreciseEStep(self, objective)
+        else:
+            self.encoder = network.encoder(shape, self.classes, AmortizedPosterior.parameters_per_latent * latent_dim)
+            self._q = AmortizedPosterior(self.encoder)
+        self.amortized = self._q.amortized
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
-        objective.adopt(self.decoder)
+        if isinstance(objective, ChangesDecoder):
+            objective.adopt(self.decoder)
         self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
 
@@ -99,9 +106,7 @@ class VAE(HasJoint):
         return self._posterior(*self._batch(x, y))
 
     def _posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        if self.encoder is None:
-            return fitted_normal(self.joint, x, y)
-        return DiagonalNormal(*self.encoder(x, self._context(y, len(x))).chunk(2, dim=-1))
+        return self._q(x, self._context(y, len(x)))
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Compute the mean of q(z|x), (B, latent_dim)."""
@@ -125,6 +130,9 @@ class VAE(HasJoint):
     @property
     def joint(self) -> Joint:
         """p(x, z), or p(x, z|y), for samplers."""
+        return self._joint()
+
+    def _joint(self) -> Joint:
         return Joint(self.prior, self._decode_exactly, self.classes)
 
     def _decode_exactly(self, z: Tensor, y: Tensor | None) -> Distribution:
@@ -132,23 +140,10 @@ class VAE(HasJoint):
         with exact(self.likelihood):
             return self._decode(z, y)
 
-    def prepare(self, images: int) -> None:
-        """Prepare the objective."""
-        self.objective.begin(images, self.prior)
-
     def weights(self, counts: Counts) -> Mapping[str, float]:
         """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and 1 for the other terms."""
         special = {"kl": self.beta, "kl_weights": 1 / counts.images}
         return {term: special.get(term, 1.0) for term in self.objective.terms}
-
-    def e_step(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
-        """Do the objective's E step in full precision: rounding would destroy the differences of energies."""
-        if self.amortized:
-            return True
-        with frozen(self.decoder), torch.autocast(x.device.type, enabled=False), full_precision():
-            return self.objective.e_step(
-                x, index, self.prior, lambda z, positions: self._decode_exactly(z, y[positions])
-            )
 
     def corrupt(self, x: Tensor) -> Tensor:
         """Return x: nothing is corrupted."""
@@ -169,9 +164,7 @@ class VAE(HasJoint):
         Raises:
             UserError: There is no encoder.
         """
-        if self.encoder is None:
-            raise UserError(f"{type(self.objective).__name__} trains no encoder, so there are no filters of it")
-        return self.encoder.filters()
+        return self._q.filters()
 
     def _context(self, y: Tensor | None, batch: int) -> Tensor:
         """Return the labels as one-hot vectors, (B, classes), or (B, 0) if the model is not conditional."""
@@ -181,3 +174,29 @@ class VAE(HasJoint):
             raise UserError("a conditional VAE needs the labels y (B,)")
         check_labels(y, range(self.classes))
         return one_hot(y, self.classes).to(self.prior_mean.dtype)
+
+
+class PreciseEStep(EStep):
+    """The E step of a VAE's objective, in full precision: rounding would destroy the differences of energies.
+
+    Args:
+        model: The model whose latents are found.
+        objective: The objective of this model.
+    """
+
+    def __init__(self, model: VAE, objective: HasEStep) -> None:
+        self._model = model
+        self._objective = objective
+
+    def begin(self, images: int) -> None:
+        """Prepare for a training set of `images` images, before training starts."""
+        self._objective.begin(images, self._model.prior)
+
+    def __call__(self, x: Tensor, y: Tensor, index: Tensor) -> bool:
+        """Do the E step, if this evaluation of the batch x belongs to it; return whether the weights are updated."""
+
+        def decode(z: Tensor, positions: Tensor) -> Distribution:
+            return self._model._decode_exactly(z, y[positions])
+
+        with frozen(self._model.decoder), torch.autocast(x.device.type, enabled=False), full_precision():
+            return self._objective.e_step(x, index, self._model.prior, decode)

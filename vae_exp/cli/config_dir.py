@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
+from hydra._internal.utils import get_args_parser  # nothing public lists Hydra's flags
 
+from vae_exp.config.overrides import quoted
 from vae_exp.errors import ConfigError, RunError
 
 
@@ -20,10 +21,15 @@ def config_dir_of(arguments: Sequence[str]) -> Path | None:
     return None if folder is None else Path(folder).absolute()
 
 
+def folders_of(arguments: Sequence[str]) -> list[Path]:
+    """Return the folders of configs that the flags name: `--config-dir` and `--config-path`."""
+    parsed = _parsed(arguments)
+    return [Path(parsed[name]) for name in ("config_dir", "config_path") if parsed[name]]
+
+
 def searching(folder: Path | None) -> list[str]:
     """Return the override that adds a folder to Hydra's search path; [] without a folder."""
-    escaped = str(folder).replace("'", "\\'")
-    return [] if folder is None else [f"hydra.searchpath=['file://{escaped}']"]
+    return [] if folder is None else [f"hydra.searchpath=[{quoted(f'file://{folder}')}]"]
 
 
 def check_flags(arguments: Sequence[str], recorded: Sequence[str], go_on: str) -> None:
@@ -56,7 +62,13 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     if unknown:
         key, _, value = unknown[0].lstrip("-").partition("=")
         raise ConfigError(f"{unknown[0]}: no such flag. Keys are written without dashes: {key}={value or '…'}")
-    return [*(word for word in arguments if word not in parsed.overrides), *parsed.overrides]
+    return [*(argument for argument in arguments if argument not in parsed.overrides), *parsed.overrides]
+
+
+def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate the flags, together with their values, from the overrides. The flags must come first."""
+    overrides = _parsed(arguments)["overrides"]
+    return list(arguments[: len(arguments) - len(overrides)]), overrides
 
 
 def _parsed(arguments: Sequence[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_exp.cli.config_dir import config_dir_of, searching
 from vae_exp.cli.surroundings import provide_home, surroundings
 from vae_exp.config.lightning import unknown
+from vae_exp.config.overrides import parse_possible, unparsable
 from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -71,7 +72,7 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _unknown_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, OverrideParseException):
-        return str(error) if error.override in str(error) else f"{error.override}: {error}"
+        return unparsable(error)
     if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'", str(error)):
         key, values = several.groups()
         return f"{key}={values}: several values need a sweep (-m); a list is written {key}=[{values}]"
@@ -95,10 +96,10 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
 
 def _no_place(name: str) -> str | None:
     """Return the message for `list.name=…`, where OmegaConf reads `name` as an index of the list."""
-    for word in sys.argv[1:]:
-        key, _, last = word.partition("=")[0].lstrip("+~").rpartition(".")
+    for override in parse_possible(sys.argv[1:]):
+        key, _, last = override.key.rpartition(".")
         if last == name:
-            return f"{word}: {key} is a list: {key}.0=… changes its first element, {key}=[…] all of it"
+            return f"{override.text}: {key} is a list: {key}.0=… changes its first element, {key}=[…] all of it"
     return None
 
 
@@ -113,12 +114,11 @@ def _about_deletion(message: str, config_dir: Path) -> str | None:
 
 def _not_a_choice(config_dir: Path) -> str:
     """Return the message for `group=null`, `group=3` or `group=true`."""
-    pairs = [word.lstrip("+~").partition("=") for word in sys.argv[1:]]
-    name = r"(?!(null|true|false|inf|nan)$)[a-z_][\w/-]*|\[.*\]"
     wrong = [
-        f"{key}={choice}: a part cannot be {choice}"
-        for key, _, choice in pairs
-        if (config_dir / key).is_dir() and not re.fullmatch(name, choice, re.IGNORECASE)
+        f"{override.key}={override.value_text}: a part cannot be {override.value_text}"
+        for override in parse_possible(sys.argv[1:])
+        if (config_dir / override.key_or_group).is_dir() and not override.deletes
+        if not all(isinstance(value, str | list) for value in override.values)
     ]
     return f"{'; '.join(wrong)}; --help lists what can be chosen (logger=none for no logger)"
 
@@ -138,7 +138,12 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
             return "experiment: is added with a plus: +experiment=…"
         return f"{key}: the chosen parts have no {key}; it belongs to others (--help lists them)"
     GlobalHydra.instance().clear()
-    groups = [word for word in sys.argv[1:] if re.fullmatch(r"\+?[\w/]+=\w+", word) and key not in word]
+    groups = [
+        override.text
+        for override in parse_possible(sys.argv[1:])
+        if re.fullmatch(r"[\w/]+", override.key) and re.fullmatch(r"\w+", override.value_text)
+        if key not in override.text and not override.deletes
+    ]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
             overrides = [*groups, *searching(config_dir_of(sys.argv[1:]))]
@@ -161,5 +166,5 @@ def _text(error: BaseException) -> str:
         return f"{error}\n{cause}"
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {str(error.msg).splitlines()[0]}"
-    words = [word for word in sys.argv[1:] if "${" in word] if "interpolation" in str(error) else []
-    return f"{' '.join(words)}: {error}" if words else str(error)
+    overrides = [text for text in sys.argv[1:] if "${" in text] if "interpolation" in str(error) else []
+    return f"{' '.join(overrides)}: {error}" if overrides else str(error)

@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from itertools import islice
 from pathlib import Path
+
+from hydra.core.utils import JobReturn
 
 from vae_exp.config.stored import read_config
 from vae_exp.errors import RunError
@@ -33,9 +36,23 @@ def reported(path: Path) -> Iterator[None]:
             log.error("The table of %s could not be made: %s", path, error)
 
 
+def failure(job: JobReturn) -> BaseException:
+    """Return the error of a job that did not complete, without the line that Hydra prints before it.
+
+    Raises:
+        ValueError: The job completed.
+    """
+    try:
+        with redirect_stderr(StringIO()):
+            _ = job.return_value
+    except BaseException as error:  # a job that was interrupted has a KeyboardInterrupt
+        return error
+    raise ValueError("the job completed")
+
+
 def _log(path: Path) -> None:
     """Send the table and the pictures to the loggers of the jobs."""
-    from vae_exp.training.loggers import log_sweep  # imports torch
+    from vae_exp.training.loggers.wandb import log_sweep  # imports torch
 
     jobs = read_jobs(path)
     recorded = [RunDirectory(job.path).config for job in jobs]

@@ -25,7 +25,7 @@ FLAGS = """\
 
 
 def asks_for_help(arguments: list[str]) -> bool:
-    """Whether the arguments ask for the help text."""
+    """Tell whether the arguments ask for the help text."""
     return bool({"-h", "--help"} & set(arguments))
 
 

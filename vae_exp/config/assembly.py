@@ -58,7 +58,6 @@ GIVEN = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
     "head": {"shape", "classes", "encoder"},
     "optimizer": {"params"},
-    "trainer": {"callbacks", "default_root_dir", "plugins", "rank"},
     "logger": {"directory", "config"},
     "logger.wandb": {"directory", "config"},
     "logger.tensorboard": {"directory", "config"},
@@ -120,8 +119,8 @@ def build_architecture(config: DictConfig, data: Dataset) -> Model:
         ConfigError: The combination of parts has no meaning.
     """
     derived = {
-        "shape": data.source.shape,
-        "classes": data.source.classes,
+        "shape": data.info.shape,
+        "classes": data.info.classes,
         "network": build_part(config.network, "network", Network),
         "likelihood": build_part(config.likelihood, "likelihood", Likelihood),
     }
@@ -138,7 +137,7 @@ def build_architecture(config: DictConfig, data: Dataset) -> Model:
     arguments = {name: part for name, part in derived.items() if name in accepted}
     architecture: Model = build_part(config.architecture, "architecture", Model, **arguments)
     if config.get("head") is not None:
-        labels = {"shape": data.source.shape, "classes": data.source.classes}
+        labels = {"shape": data.info.shape, "classes": data.info.classes}
         architecture = build_part(config.head, "head", Model, encoder=architecture, **labels)
     if data.dynamic and architecture.serving.repeats > 1:
         raise ConfigError(
@@ -154,13 +153,22 @@ def check_pixels(architecture: Model, data: Dataset) -> None:
     """Check that the likelihood suits the pixels that it is trained on.
 
     Raises:
-        ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them.
+        ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them; or they
+            are real numbers, and the likelihood explains only those in [0, 1].
     """
-    if data.binarized and isinstance(architecture, Autoencoder) and architecture.likelihood.unbounded:
+    if not isinstance(architecture, Autoencoder):
+        return
+    likelihood = architecture.likelihood
+    if data.binarized and likelihood.unbounded:
         raise ConfigError(
             f"dataset.binarization={data.binarization}: pixels are 0 or 1, and the density of this "
-            f"{type(architecture.likelihood).__name__} grows without bound on them. Allowed: "
+            f"{type(likelihood).__name__} grows without bound on them. Allowed: "
             "dataset.binarization=none, likelihood=bernoulli, or likelihood.variance=fixed"
+        )
+    if data.info.values == "real" and likelihood.support != "real":
+        raise ConfigError(
+            f"likelihood: the values of this dataset are real numbers, and this {type(likelihood).__name__} explains "
+            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity"
         )
 
 

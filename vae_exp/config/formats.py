@@ -6,6 +6,8 @@ Version 0.1 writes format 1, in which some parts have other names, and in which 
 
 from typing import Any
 
+from vae_exp.config.overrides import parse_possible
+
 FORMAT = 2
 """The format that this version writes."""
 
@@ -15,18 +17,21 @@ RENAMED = {
     "vae_exp.callbacks.Evaluate": "vae_exp.training.evaluation.Evaluate",
     "vae_exp.callbacks.Progress": "vae_exp.training.progress.Progress",
     "vae_exp.dataset.DataModule": "vae_exp.dataset.Dataset",
-    "vae_exp.logger.TensorBoard": "vae_exp.training.loggers.TensorBoard",
-    "vae_exp.logger.WandB": "vae_exp.training.loggers.WandB",
-    "vae_exp.trainer.Trainer": "vae_exp.training.trainer.Trainer",
+    "vae_exp.logger.TensorBoard": "vae_exp.training.loggers.tensorboard.TensorBoard",
+    "vae_exp.logger.WandB": "vae_exp.training.loggers.wandb.WandB",
+    "vae_exp.trainer.Trainer": "vae_exp.training.settings.TrainerSettings",
+    "vae_exp.training.loggers.TensorBoard": "vae_exp.training.loggers.tensorboard.TensorBoard",
+    "vae_exp.training.loggers.WandB": "vae_exp.training.loggers.wandb.WandB",
+    "vae_exp.training.trainer.Trainer": "vae_exp.training.settings.TrainerSettings",
 }
-"""The `_target_`s of format 1 and their current names."""
+"""The current name of every `_target_` that had another name earlier, in format 1 or 2."""
 
 
 SUPERVISED = "supervised"
 """The key of format 1 that makes a classifier of an architecture."""
 
-HEADS = {f"architecture.{SUPERVISED}=true": "head=classifier", f"architecture.{SUPERVISED}=false": "head=none"}
-"""The overrides of format 1 that choose between an autoencoder and a classifier, and their current form."""
+HEADS = {True: "head=classifier", False: "head=none"}
+"""The override that replaces `architecture.supervised=` of format 1, by its value."""
 
 CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 
@@ -34,7 +39,7 @@ CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 def renamed(values: Any) -> Any:
     """Translate plain values of any format, such as a stored config, to the current format."""
     if isinstance(values, list):
-        return [renamed_word(value) if isinstance(value, str) else renamed(value) for value in values]
+        return [renamed_override(value) if isinstance(value, str) else renamed(value) for value in values]
     if not isinstance(values, dict):
         return values
     translated = {
@@ -47,10 +52,16 @@ def renamed(values: Any) -> Any:
     return translated
 
 
-def renamed_word(word: str) -> str:
-    """Translate an override of any format to the current format."""
-    key, _, value = word.partition("=")
-    return f"{key}={RENAMED[value]}" if key.endswith("._target_") and value in RENAMED else HEADS.get(word, word)
+def renamed_override(text: str) -> str:
+    """Translate an override of any format to the current format. A text that is no override is returned as it is."""
+    if "_target_" not in text and SUPERVISED not in text:  # parsing is slow, and no other key has changed
+        return text
+    for override in parse_possible([text]):
+        if override.signed_key == f"architecture.{SUPERVISED}" and isinstance(override.value, bool):
+            return HEADS[override.value]
+        if override.key.endswith("._target_") and override.unquoted in RENAMED:
+            return override.with_value(RENAMED[override.unquoted])
+    return text
 
 
 def renamed_weights(weights: dict[str, Any], written_in: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Messages for keys of Lightning's Trainer that do not exist here: what to write instead. It does not import torch."""
+"""Messages that name the key to use instead of a key of Lightning's Trainer. This module does not import torch."""
 
 from collections.abc import Iterable
 
@@ -43,7 +43,7 @@ INSTEAD = {
     "use_distributed_sampler": NO_EFFECT,
 }
 ADDED = ("benchmark", "detect_anomaly", "deterministic", "gradient_clip_val", "profiler", "strategy")
-"""Arguments of `vae_exp.training.trainer.Trainer` that its yaml does not contain."""
+"""Arguments of `vae_exp.training.settings.TrainerSettings` that its yaml does not contain."""
 
 
 def unknown(prefix: str, key: str, allowed: Iterable[str]) -> str:

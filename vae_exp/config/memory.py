@@ -67,8 +67,8 @@ def needed(config: DictConfig) -> tuple[float, float]:
 
 def _kept(model: Model, images: int) -> int:
     """Count the bytes that the loss keeps for its gradient. Without an encoder, count those of the images' latents."""
-    if not model.amortized:  # the E step needs values, which `meta` does not have
-        model.prepare(images)
+    if model.e_step is not None:  # it needs values, which `meta` does not have
+        model.e_step.begin(images)
         return sum(buffer.nbytes for buffer in model.buffers())
     of_parameters = {id(parameter.untyped_storage()) for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}

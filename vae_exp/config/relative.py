@@ -7,16 +7,16 @@ from omegaconf import DictConfig, OmegaConf
 KEYS = ("paths.data", "paths.cache", "dataset.source.root", "start_from")
 
 
-def make_absolute(config: DictConfig, typed_in: Path) -> None:
+def make_absolute(config: DictConfig, folder: Path) -> None:
     """Make the paths of a config absolute if the job runs in another folder (`hydra.job.chdir=true`).
 
     Args:
-        config: Its paths are replaced.
-        typed_in: The folder that relative paths refer to.
+        config: The config; its paths are replaced.
+        folder: The folder that relative paths refer to.
     """
-    if Path.cwd() == typed_in:
+    if Path.cwd() == folder:
         return
     for key in KEYS:
         value = OmegaConf.select(config, key)
         if isinstance(value, str) and not value.startswith("~"):
-            OmegaConf.update(config, key, str(typed_in / value))
+            OmegaConf.update(config, key, str(folder / value))

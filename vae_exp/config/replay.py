@@ -5,13 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override
-from hydra.errors import HydraException
-
+from vae_exp.config.overrides import Override, key_of, parse, parse_possible
 from vae_exp.config.stored import Damaged, leaves, printable, read_yaml
 from vae_exp.config.trust import Trust, packages_of, targets
-from vae_exp.errors import RunError
+from vae_exp.errors import ConfigError, RunError
 
 VALUES = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
 """Top-level keys that are values. Any other override without a dot in its key chooses a part."""
@@ -33,14 +30,14 @@ SETTINGS = {
 NAME = r"\w[\w.+-]*"
 REFERENCE = r"\$\{[\w.]+\}"
 STAGE = r"\{\w+\}$"
-"""How a stage's override names the directory of an earlier stage."""
+"""A regular expression for a reference to an earlier stage's directory: the name of the stage in braces."""
 
 
-def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False) -> None:
+def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool = False) -> None:
     """Refuse stored overrides that could run code, write outside the directory or read files outside it.
 
     Args:
-        words: The stored overrides.
+        overrides: The stored overrides.
         trust: Which `_target_`s they may name.
         where: The file that contains them.
         sweep: Whether they belong to a sweep, which may also set how its jobs are launched.
@@ -48,69 +45,51 @@ def check_words(words: list[str], trust: Trust, where: str, sweep: bool = False)
     Raises:
         RunError: An override does more than choose a packaged part or set a value.
     """
-    for word in words:
-        override = _parsed(word, where, sweep)
+    for text in overrides:
+        override = _parsed(text, where, sweep)
         key = override.key_or_group
         if override.package is not None:
-            raise _refused(word, where, "puts a part in another place")
+            raise _refused(text, where, "puts a part in another place")
         if re.split(r"[./]", key)[0] in ("resume", "trust"):
-            raise _refused(word, where, "is for the command line")
+            raise _refused(text, where, "is for the command line")
         if re.split(r"[./]", key)[0] == "hydra":
-            _check_setting(word, override, where, sweep)
-        for value in _values(override):
+            _check_setting(override, where, sweep)
+        for value in override.values:
             if ("." not in key and key not in VALUES) or key in CHOICES:
-                _check_choice(word, value, where)
+                _check_choice(text, value, where)
             trust.check(_nested(key, value), where)
             if key.partition(".")[0] == "stages":
-                own = [re.sub(STAGE, "null", text) for _, text in leaves(value) if isinstance(text, str)]
-                check_words(own, trust, f"stages in {where}")
+                own = [re.sub(STAGE, "null", inner) for _, inner in leaves(value) if isinstance(inner, str)]
+                check_replayed(own, trust, f"stages in {where}")
             if key.startswith("hydra.sweeper.params"):
-                check_words(_of_params(key, value), trust, where)
+                check_replayed(_of_params(key, value), trust, where)
 
 
-def named_by(words: list[str], config_dirs: list[Path]) -> frozenset[str]:
+def named_by(overrides: list[str], config_dirs: list[Path]) -> frozenset[str]:
     """Return the `_target_`s that a command line names, in its overrides and in its config directories."""
-    names = [targets(node) for word in words for node in _nodes(word)]
+    parsed = parse_possible(overrides)
+    names = [targets(_nested(override.key_or_group, value)) for override in parsed for value in override.values]
     for file in (file for folder in config_dirs for file in folder.rglob("*.yaml")):
         with suppress(Damaged):  # Hydra reports it
             names.append(targets(read_yaml(file)))
     return frozenset().union(*names)
 
 
-def trust_words(words: list[str]) -> list[str]:
+def trust_override(overrides: list[str]) -> list[str]:
     """Return the `trust=` that the user must add to `resume=` to replay these overrides; [] if none is needed."""
-    packages = packages_of(named_by(words, []))
+    packages = packages_of(named_by(overrides, []))
     return [f"trust={packages[0] if len(packages) == 1 else '[' + ','.join(packages) + ']'}"] if packages else []
 
 
-def _nodes(word: str) -> list[Any]:
-    """Return the config nodes that an override adds, one for each of its values; [] if the text is not an override."""
-    with suppress(HydraException, RecursionError):
-        override = OverridesParser.create().parse_override(word)
-        return [_nested(override.key_or_group, value) for value in _values(override)]
-    return []
-
-
-def _parsed(word: str, where: str, sweep: bool) -> Override:
-    sets_subdir = sweep and word.lstrip("+").startswith("hydra.sweep.subdir=")
-    if "${" in (re.sub(REFERENCE, "", word) if sets_subdir else word):
-        raise _refused(word, where, "is an interpolation")
+def _parsed(text: str, where: str, sweep: bool) -> Override:
     try:
-        override: Override = OverridesParser.create().parse_override(word)
-    except (HydraException, RecursionError) as error:
-        raise _refused(word, where, "is no override") from error
+        override = parse(text)
+    except ConfigError as error:
+        raise _refused(text, where, "is an interpolation" if "${" in text else "is no override") from error
+    sets_subdir = sweep and override.key == "hydra.sweep.subdir" and not override.deletes
+    if "${" in (re.sub(REFERENCE, "", text) if sets_subdir else text):
+        raise _refused(text, where, "is an interpolation")
     return override
-
-
-def _values(override: Override) -> list[Any]:
-    """Return the values that an override sets: for a sweep each of its choices, but not the numbers of a range."""
-    if not override.is_sweep_override():
-        return [override.value()]
-    sweep = override.value()
-    if not isinstance(sweep, ChoiceSweep):
-        return []
-    parser = OverridesParser.create()
-    return [parser.parse_override(f"x={text}").value() for text in override.sweep_string_iterator()]
 
 
 def _nested(key: str, value: Any) -> Any:
@@ -119,23 +98,23 @@ def _nested(key: str, value: Any) -> Any:
     return value
 
 
-def _check_choice(word: str, value: Any, where: str) -> None:
+def _check_choice(text: str, value: Any, where: str) -> None:
     names = value if isinstance(value, list) else [value]
     if not all(name is None or re.fullmatch(NAME, str(name)) for name in names):
-        raise _refused(word, where, "names no part of ours")
+        raise _refused(text, where, "names no part of ours")
 
 
-def _check_setting(word: str, override: Override, where: str, sweep: bool) -> None:
+def _check_setting(override: Override, where: str, sweep: bool) -> None:
     group, _, name = override.key_or_group.rpartition(".")
     allowed = override.key_or_group in CHOICES or name in SETTINGS.get(group, "").split()
     deeper = override.key_or_group.startswith(("hydra.sweeper.params.", "hydra.sweeper.sampler."))
-    address = override.input_line == "hydra.launcher.address=auto"
+    address = override.text == "hydra.launcher.address=auto"
     if not sweep or not (allowed or deeper or address):
-        raise _refused(word, where, "changes how the program runs")
+        raise _refused(override.text, where, "changes how the program runs")
     if group.startswith("hydra.launcher"):
-        for value in _values(override):
+        for value in override.values:
             if not re.fullmatch(r"[\w.:+-]*", str(value)):
-                raise _refused(word, where, "changes how the program runs")
+                raise _refused(override.text, where, "changes how the program runs")
 
 
 def _of_params(key: str, value: Any) -> list[str]:
@@ -146,9 +125,9 @@ def _of_params(key: str, value: Any) -> list[str]:
     return [f"{name}={value}"] if name else []
 
 
-def _refused(word: str, where: str, reason: str) -> RunError:
-    key = printable(word.partition("=")[0].lstrip("+~"))
+def _refused(text: str, where: str, reason: str) -> RunError:
+    key = printable(key_of(text))
     return RunError(
-        f"{key}: {printable(word)} in {printable(where)} is refused: a stored word may choose packaged parts and set "
+        f"{key}: {printable(text)} in {printable(where)} is refused: a stored word may choose packaged parts and set "
         f"values, this one {reason}. If you trust it, type it yourself"
     )

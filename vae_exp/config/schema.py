@@ -16,11 +16,11 @@ from vae_exp.errors import ConfigError, unknown_key
 
 
 class Node:
-    """In an annotation: a config node with a `_target_`, from which a part is built."""
+    """The annotation of a key that holds a config node with a `_target_`, from which a part is built."""
 
 
 class Nodes:
-    """In an annotation: several such nodes by name. null leaves a node out."""
+    """The annotation of a key that holds several nodes, each under its own name; null removes a node."""
 
 
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
@@ -156,7 +156,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
 
 
 def _has_signature(build: Callable[..., Any]) -> bool:
-    """Whether the arguments of a callable are known. They may not be for a type in C, such as datetime.timedelta."""
+    """Tell whether the arguments of a callable are known. Those of C types, such as datetime.timedelta, may not be."""
     try:
         inspect.signature(build)
     except ValueError:

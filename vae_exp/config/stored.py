@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import get_yaml_loader
+from omegaconf._utils import get_yaml_loader  # OmegaConf.create has no libyaml: twice the time
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.config.formats import renamed, renamed_word
+from vae_exp.config.formats import renamed, renamed_override
 from vae_exp.errors import RunError
 
 WANDB_LINK = "debug-core.log"
@@ -77,16 +77,16 @@ def _plain(text: str) -> Any:
     return renamed(values)
 
 
-def read_words(path: Path) -> list[str]:
+def read_overrides(path: Path) -> list[str]:
     """Read the overrides in an `overrides.yaml`.
 
     Raises:
         Damaged: The file is not a list of texts.
     """
-    words = read_yaml(path)
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    overrides = read_yaml(path)
+    if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
         raise Damaged(f"{path}: cannot be read: it is no list of overrides")
-    return [renamed_word(word) for word in words]
+    return [renamed_override(override) for override in overrides]
 
 
 def read_config(path: Path) -> DictConfig:
@@ -135,8 +135,8 @@ def check_files(directory: Path) -> None:
         RunError: A link leads out of the directory, or an entry is neither a file nor a folder.
     """
     root = Path(os.path.realpath(directory))
-    for folder, folders, files in os.walk(directory):
-        for entry in (Path(folder) / name for name in [*folders, *files]):
+    for parent, folders, files in os.walk(directory):
+        for entry in (Path(parent) / name for name in [*folders, *files]):
             link = entry.name != WANDB_LINK and entry.is_symlink()
             if link and not Path(os.path.realpath(entry)).is_relative_to(root):
                 raise RunError(f"{printable(entry)}: is a link that leads out of {directory}: put in what it leads to")

@@ -1,54 +1,106 @@
 """The interface of sources of images, and the types of their images."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vae_exp.errors import ConfigError
 
+Values = Literal["levels", "unit", "real"]
+"""The values that a pixel can have: 256 levels (uint8, 0 to 255), or floats in [0, 1], or any floats."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a source knows of its images before they are read.
+
+    Args:
+        shape: (C, H, W) of an image. A row of a table with D columns is an image of the shape (1, 1, D).
+        class_names: The names of the classes, in the order of the labels; empty if the images have no labels.
+        values: The values that a pixel can have.
+        sizes: The number of images of each split; a split is left out if its size is not known yet.
+    """
+
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...] = ()
+    values: Values = "levels"
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes; 0 if the images have no labels."""
+        return len(self.class_names)
+
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels (N, C, H, W) uint8 and labels (N,) int64, −1 where unknown."""
+    """Pixels (N, C, H, W), uint8 with 256 levels or float32, and labels (N,) int64, −1 where unknown."""
 
     pixels: Tensor
     labels: Tensor
+    on_disk: bool = False
+    """Whether the pixels are a memory-mapped file."""
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, index: Tensor | slice) -> "Images":
         if isinstance(index, slice):
-            return Images(self.pixels[index], self.labels[index])
+            return replace(self, pixels=self.pixels[index], labels=self.labels[index])
         # index_select is faster than indexing
         return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
 
-    def to(self, device: torch.device) -> "Images":
-        """Copy the images to a device."""
-        return Images(self.pixels.to(device), self.labels.to(device))
+    @property
+    def device(self) -> torch.device:
+        """The device that holds the pixels."""
+        return self.pixels.device
+
+    def select(self, index: Tensor | slice) -> "Images":
+        """Return some of the images."""
+        return self[index]
+
+    def ahead(self, indices: Iterable[Tensor | slice]) -> Iterator["Images"]:
+        """Yield the images of each index; they are in memory already."""
+        return map(self.__getitem__, indices)
+
+    def with_labels(self, labels: Tensor) -> "Images":
+        """Return the same images with other labels (N,)."""
+        return replace(self, labels=labels)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Images":
+        """Copy the images to the memory of a device.
+
+        Args:
+            device: The device.
+            non_blocking: Whether to return before the copy is done, if the pixels lie in pinned memory.
+        """
+        pixels = self.pixels.to(device, non_blocking=non_blocking, copy=self.on_disk)
+        return Images(pixels, self.labels.to(device, non_blocking=non_blocking))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The training images and the test images."""
+    """The training images, the test images, and the validation images if the source has some of its own."""
 
     train: Images
     test: Images
+    validation: Images | None = None
 
 
 class Source(ABC):
-    """A source of images. It reads nothing before `load`.
+    """A source of images. It reads nothing when it is built."""
 
-    Attributes:
-        shape: (C, H, W) of an image.
-        classes: Number of classes; 0 if the images have no labels.
-    """
+    @abstractmethod
+    def describe(self) -> Info:
+        """Say what the images are. This reads headers and names of files at most, and no pixels.
 
-    shape: ClassVar[tuple[int, int, int]]
-    classes: ClassVar[int]
+        Raises:
+            DataError: The files are missing or damaged. The message says where they belong.
+        """
 
     @abstractmethod
     def load(self) -> Splits:

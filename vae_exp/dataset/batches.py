@@ -1,7 +1,9 @@
-"""Batches of images in the device's memory, made without per-image Python code or worker processes."""
+"""Batches of images, made without per-image Python code or worker processes."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import tee
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,14 +11,34 @@ from torch import Tensor
 
 from vae_exp.dataset.base import Images, shuffled
 from vae_exp.dataset.binarization import dynamic
+from vae_exp.dataset.host import HostImages
 from vae_exp.dataset.serving import ALIKE, Serving
 from vae_exp.dataset.shard import WHOLE, Shard
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
 
-TrainingBatch = tuple[Tensor, Tensor, Tensor, Tensor | None]
-"""Images, labels, positions in the training set (B,) int64, and weights (B,), or None if all weights are equal."""
+
+class TrainingBatch(NamedTuple):
+    """A batch of training images, or one process's shard of it.
+
+    Attributes:
+        x: Images (B, C, H, W) float32 in [0, 1].
+        y: Labels (B,) int64.
+        indices: The positions of the images in the training set, (B,) int64.
+        weights: The weights of the images, (B,), or None if all weights are equal.
+        size: The number of images in the whole batch.
+        stop: The position in the stream after the batch, or the budget, if it ends inside the batch.
+        complete: Whether the budget includes the whole batch. If not, a larger budget serves the batch again.
+    """
+
+    x: Tensor
+    y: Tensor
+    indices: Tensor
+    weights: Tensor | None
+    size: int
+    stop: int
+    complete: bool
 
 
 class Passes:
@@ -53,27 +75,27 @@ class TrainingStream:
     grouped into executions of several batches, and each batch is made when it is requested.
 
     With `serving.labelled`, there are separate passes over images with and without a label, and every batch starts
-    with this number of labelled images. `importance` then computes the weight of each image from the labels of the
-    whole batch.
+    with this number of labelled images. Then `importance` computes the weight of each image from the labels of
+    the whole batch.
 
     Undivided batches are always served whole, even if `start` or `stop` lies inside them.
 
     Args:
         images: All training images.
-        binarize: Maps uint8 pixels to floats in [0, 1].
+        binarize: Maps pixels in memory to x.
         batch_size: Images per batch.
         start: How many images were served before; a resumed run continues here.
         stop: The budget, in images.
         seed: The seed of the shuffles.
         batches_per_execution: The largest number of batches in an execution.
         goals: Sorted positions. An execution must end with the batch that reaches one of them.
-        serving: How the model wants its batches.
+        serving: The form in which the model needs its batches.
         shard: The part of each batch that this process serves; other processes serve the rest.
     """
 
     def __init__(
         self,
-        images: Images,
+        images: Images | HostImages,
         binarize: Callable[[Tensor], Tensor],
         batch_size: int,
         start: int,
@@ -98,16 +120,32 @@ class TrainingStream:
         self._others = Passes((~known).nonzero()[:, 0], seed)
         self._labelled_share = len(self._labelled.index) / len(images)
 
+    @property
+    def on_device(self) -> bool:
+        """Whether all images lie on the device that trains, so that `serve` can read many at once."""
+        return isinstance(self.images, Images)
+
     def __iter__(self) -> Iterator["Execution"]:
         spans = _executions(*self._span, self.batch_size, self._batches_per_execution, self._goals)
         return (Execution(self, start, stop) for start, stop in spans)
 
-    def batch(self, position: int, count: int) -> TrainingBatch:
-        """Return the batch of `count` images from this position on, or this process's shard of it."""
-        whole = self._index(position, self.batch_size if self.serving.undivided else count)
-        index = self.shard.select(whole)
-        images = self.images[index]
-        return self.binarize(images.pixels), images.labels, index, self._weights(whole)
+    def batches(self, spans: Iterable[tuple[int, int]]) -> Iterator[TrainingBatch]:
+        """Yield the batches at these positions, or this process's shards of them.
+
+        Args:
+            spans: The position of the first image of each batch, and how many of its images the budget includes. An
+                undivided batch is whole even if these are fewer.
+        """
+        chosen, also_chosen = tee(self._chosen(position, count) for position, count in spans)
+        read = self.images.ahead(self.shard.select(whole) for whole, *_ in chosen)
+        for images, (whole, stop, complete) in zip(read, also_chosen, strict=True):
+            x, index = self.binarize(images.pixels), self.shard.select(whole)
+            yield TrainingBatch(x, images.labels, index, self._weights(whole), len(whole), stop, complete)
+
+    def _chosen(self, position: int, count: int) -> tuple[Tensor, int, bool]:
+        """Return the images of a batch, the position after it, and whether the budget includes all of it."""
+        size = self.batch_size if self.serving.undivided else count
+        return self._index(position, size), position + count, count == size
 
     def serve(self, index: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Read the images `index` (K, B) of K whole batches at once; yield each batch's images, labels and weights."""
@@ -128,7 +166,8 @@ class TrainingStream:
         """Compute the weights of this shard's images of a batch."""
         if not self.serving.labelled:
             return None
-        return self.shard.select(importance(self.images.labels[whole], self._labelled_share))
+        weights = importance(self.images.labels[whole], self._labelled_share)
+        return self.shard.select(weights).to(self.images.device)
 
     def _index(self, position: int, count: int) -> Tensor:
         """Return the images at `count` positions of the stream, from this position on."""
@@ -160,10 +199,14 @@ class Execution:
         self._stream, self._position, self._stop = stream, start, stop
 
     def __iter__(self) -> Iterator[TrainingBatch]:
-        while self._position < self._stop:
-            position, count = self._position, min(self._stream.batch_size, self._stop - self._position)
-            self._position += count
-            yield self._stream.batch(position, count)
+        for batch in self._stream.batches(self._spans()):
+            self._position = batch.stop
+            yield batch
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """Yield the position of each batch that has not been served, and its number of images."""
+        for position in range(self._position, self._stop, self._stream.batch_size):
+            yield position, min(self._stream.batch_size, self._stop - position)
 
     def blocks(self, batches: int) -> Iterator[Tensor]:
         """Yield the images (K, B) of K = `batches` whole batches at a time, while at least K batches are left."""
@@ -209,13 +252,17 @@ class EvaluationBatches:
 
     Args:
         images: The images of the split.
-        binarize: Maps uint8 pixels to floats in [0, 1].
+        binarize: Maps pixels in memory to x.
         batch_size: Images per batch; the last batch may be smaller.
-        levels: Number of values that a pixel can have.
+        levels: Number of values that a pixel can have; None for floats.
     """
 
     def __init__(
-        self, images: Images, binarize: Callable[[Tensor], Tensor], batch_size: int, levels: int = 256
+        self,
+        images: Images | HostImages,
+        binarize: Callable[[Tensor], Tensor],
+        batch_size: int,
+        levels: int | None = 256,
     ) -> None:
         self.images = images
         self.binarize = binarize
@@ -226,6 +273,6 @@ class EvaluationBatches:
         return math.ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.images), self.batch_size):
-            images = self.images[start : start + self.batch_size]
+        starts = range(0, len(self.images), self.batch_size)
+        for images in self.images.ahead(slice(start, start + self.batch_size) for start in starts):
             yield self.binarize(images.pixels), images.labels

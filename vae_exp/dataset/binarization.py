@@ -1,4 +1,4 @@
-"""Maps from uint8 pixels to x in [0, 1]."""
+"""Maps from the pixels in memory to x: uint8 pixels to x in [0, 1]; floats are x already, unless they are binarized."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,17 +13,17 @@ Binarization = Literal["none", "threshold", "dynamic", "static"]
 
 
 def grey(pixels: Tensor) -> Tensor:
-    """Return x = pixel/255."""
-    return pixels.float() / 255
+    """Return x = pixel/255, or x = pixel for floats."""
+    return pixels if pixels.is_floating_point() else pixels.float() / 255
 
 
 def threshold(pixels: Tensor) -> Tensor:
     """Return x = 1 for pixels of at least half the full brightness, else x = 0."""
-    return (pixels > 127).float()
+    return (grey(pixels) > 0.5).float()
 
 
 def dynamic(pixels: Tensor) -> Tensor:
-    """Draw x ~ Bernoulli(pixel/255) at every call."""
+    """Draw x ~ Bernoulli(grey(pixel)) at every call."""
     return torch.bernoulli(grey(pixels))
 
 
@@ -37,6 +37,6 @@ BINARIZE: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def binarize_once(images: Images, seed: int) -> Images:
-    """Draw binary images with pixels 0 or 255; the probability of 255 is pixel/255."""
+    """Draw binary images with pixels 0 or 255; the probability of 255 is the grey value."""
     drawn = torch.bernoulli(grey(images.pixels), generator=torch.Generator().manual_seed(seed))
     return replace(images, pixels=(255 * drawn).to(torch.uint8))

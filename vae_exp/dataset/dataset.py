@@ -1,18 +1,27 @@
-"""A dataset: the images of a source, divided into splits, in the memory of the training device."""
+"""A dataset: the images of a source, divided into splits, in the memory of the training device or elsewhere."""
+
+import logging
+from collections.abc import Callable
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Source, balanced, shuffled
+from vae_exp.dataset.base import Images, Source, Splits, balanced, shuffled
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
+from vae_exp.dataset.host import HostImages
+from vae_exp.dataset.placement import PLACES, Placement, choose
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
+AnyImages = Images | HostImages
+
 
 class Dataset:
-    """Train, validation and test images, uint8 in memory.
+    """Train, validation and test images in memory, as uint8 or floats.
 
     The training seed has no effect on the choice of the validation images, of the `train_size` training images and of
     the images that keep their label.
@@ -28,9 +37,14 @@ class Dataset:
         labels: Number of training images that keep their label, the same number of each class; None for all. The
             labels of all other training images become −1 before anything can use them. Images held out for validation
             keep their labels.
+        placement: Where the images lie during the training: `device`, in the memory of the device that trains; `host`,
+            in host memory; `disk`, in a memory-mapped file, for images larger than memory; `auto`, the first of these
+            with enough free memory. The numbers do not depend on it.
 
     Raises:
-        ConfigError: The dataset has no labels, or `labels` is not a multiple of the number of classes.
+        ConfigError: The dataset has no labels, `labels` is not a multiple of the number of classes, or real values are
+            to be binarized.
+        DataError: The files of the source are missing or damaged.
     """
 
     def __init__(
@@ -42,10 +56,14 @@ class Dataset:
         validation_size: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
         labels: PositiveInt | None = None,
+        placement: Placement = "auto",
     ) -> None:
-        if labels is not None:
-            _check_labels(labels, source.classes)
         self.source = source
+        self.info = source.describe()
+        if labels is not None:
+            _check_labels(labels, self.info.classes)
+        if binarization != "none" and self.info.values == "real":
+            raise ConfigError(f"dataset.binarization={binarization}: the values are real numbers. Allowed: none")
         self.batch_size = batch_size
         self.binarization = binarization
         self.binarized = binarization != "none"
@@ -56,24 +74,28 @@ class Dataset:
         self.validation_size = validation_size
         self.split_seed = split_seed
         self.labels = labels
-        self.splits: dict[str, Images] = {}
+        self.placement = placement
+        self.splits: dict[str, AnyImages] = {}
 
     def load(self, device: torch.device) -> None:
-        """Read the images and put the splits `train`, `validation` (if there is one) and `test` on the device.
+        """Read the images and put the splits `train`, `validation` (if there is one) and `test` in their place.
+
+        Args:
+            device: The device that computes. If the images lie elsewhere, it gets each batch when it is needed.
 
         Raises:
             DataError: The images are missing, damaged or cannot be downloaded.
             ConfigError: The configuration needs more images or labels than there are.
         """
         loaded = self.source.load()
-        train, validation = self._divide(loaded.train)
+        wrap = self._wrapping(loaded, device)
+        train, validation = self._divide(wrap(loaded.train), loaded.validation and wrap(loaded.validation))
         if self.labels is not None:
-            train = _few_labels(train, balanced(train.labels, self.labels, self.source.classes, self.split_seed))
-        splits = {"train": train, "validation": validation, "test": loaded.test}
-        if self.static:
-            splits = {
-                name: binarize_once(images, self.split_seed + i) for i, (name, images) in enumerate(splits.items())
-            }
+            train = _few_labels(train, balanced(train.labels, self.labels, self.info.classes, self.split_seed))
+        splits = {"train": train, "validation": validation, "test": wrap(loaded.test)}
+        for i, (name, images) in enumerate(splits.items()):
+            if self.static and isinstance(images, Images):
+                splits[name] = binarize_once(images, self.split_seed + i)
         self.splits = {name: images.to(device) for name, images in splits.items() if len(images)}
 
     @property
@@ -88,9 +110,43 @@ class Dataset:
 
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Return batches with every image of a split once, or only with the first `images` ones."""
-        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size, 2 if self.binarized else 256)
+        return EvaluationBatches(self.splits[split].select(slice(images)), self.binarize, batch_size, self.levels)
 
-    def _divide(self, images: Images) -> tuple[Images, Images]:
+    @property
+    def levels(self) -> int | None:
+        """The number of values that a pixel can have; None if it is a float."""
+        if self.binarized:
+            return 2
+        return 256 if self.info.values == "levels" else None
+
+    def _wrapping(self, loaded: Splits, device: torch.device) -> Callable[[Images], AnyImages]:
+        """Choose where the images lie, and return the function that wraps a split of the source accordingly."""
+        on_disk = loaded.train.on_disk
+        size = sum(images.pixels.nbytes for images in (loaded.train, loaded.validation, loaded.test) if images)
+        if self.placement == "disk" and not on_disk:
+            raise ConfigError(
+                "dataset.placement=disk: this dataset is not an array on disk. Allowed: auto, device, host"
+            )
+        placement = choose(self.placement, size, device, on_disk)
+        if placement == "device":
+            return lambda images: images
+        if self.static:
+            raise ConfigError(
+                f"dataset.binarization=static: draws all images once, in memory, but their placement is {placement}. "
+                "Allowed: none, threshold, dynamic"
+            )
+        log.info("The images stay %s; each batch is copied when it is needed", PLACES[placement])
+        return lambda images: HostImages(
+            images.pixels.clone() if on_disk and placement == "host" else images.pixels, images.labels, device
+        )
+
+    def _divide(self, images: AnyImages, validation: AnyImages | None) -> tuple[AnyImages, AnyImages]:
+        """Choose the training images and hold out validation images, unless the source has some of its own."""
+        if validation is not None and self.validation_size:
+            raise ConfigError(
+                f"dataset.validation_size={self.validation_size}: the source has {len(validation)} validation images "
+                "of its own. Leave it out"
+            )
         available = len(images) - self.validation_size
         if available < 1:
             raise ConfigError(
@@ -106,11 +162,13 @@ class Dataset:
                     else ""
                 )
             )
+        own = images.select(slice(0)) if validation is None else validation
         if size == len(images):
-            return images, images[:0]
+            return images, own
         order = shuffled(len(images), self.split_seed)
         # the validation images come first, so that they do not depend on train_size
-        return images[order[self.validation_size :][:size]], images[order[: self.validation_size]]
+        held_out = images.select(order[: self.validation_size]) if self.validation_size else own
+        return images.select(order[self.validation_size :][:size]), held_out
 
 
 def _check_labels(labels: int, classes: int) -> None:
@@ -120,7 +178,7 @@ def _check_labels(labels: int, classes: int) -> None:
         raise ConfigError(f"dataset.labels={labels}: is not allowed: a multiple of the {classes} classes is needed")
 
 
-def _few_labels(images: Images, chosen: Tensor) -> Images:
+def _few_labels(images: AnyImages, chosen: Tensor) -> AnyImages:
     labels = torch.full_like(images.labels, -1)
     labels[chosen] = images.labels[chosen]
-    return Images(images.pixels, labels)
+    return images.with_labels(labels)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from torchvision import datasets
 
-from vae_exp.dataset.base import Source, Splits
+from vae_exp.dataset.base import Info, Source, Splits
 from vae_exp.dataset.idx import load_idx
+
+CLASSES = tuple(datasets.FashionMNIST.classes)
 
 
 class FashionMNIST(Source):
@@ -15,11 +17,12 @@ class FashionMNIST(Source):
         root: The folder that holds `FashionMNIST/raw`; missing files are downloaded into it.
     """
 
-    shape = (1, 28, 28)
-    classes = 10
-
     def __init__(self, root: str) -> None:
         self.root = Path(root).expanduser()
+
+    def describe(self) -> Info:
+        """Say what the images are. This reads nothing."""
+        return Info((1, 28, 28), CLASSES, sizes={"train": 60_000, "test": 10_000})
 
     def load(self) -> Splits:
         """Read both official splits.

@@ -11,7 +11,7 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Source, Splits, shuffled
+from vae_exp.dataset.base import Images, Info, Source, Splits, shuffled
 from vae_exp.errors import DataError
 
 FILE = "frey_rawface.mat"
@@ -31,11 +31,12 @@ class FreyFace(Source):
         root: The folder that holds `frey_rawface.mat`.
     """
 
-    shape = (1, 28, 20)
-    classes = 0
-
     def __init__(self, root: str) -> None:
         self.root = Path(root).expanduser()
+
+    def describe(self) -> Info:
+        """Say what the images are. This reads nothing."""
+        return Info((1, 28, 20), sizes={"train": TRAIN_SIZE, "test": 1965 - TRAIN_SIZE})
 
     def load(self) -> Splits:
         """Read all frames and split them.

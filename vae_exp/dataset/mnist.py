@@ -9,13 +9,14 @@ from typing import ClassVar
 from torchvision import datasets
 from torchvision.datasets.utils import check_md5
 
-from vae_exp.dataset.base import Source, Splits
+from vae_exp.dataset.base import Info, Source, Splits
 from vae_exp.dataset.idx import load_idx
 from vae_exp.errors import DataError
 
 log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "mnist_files"
+CLASSES = tuple("0123456789")
 UNPACKED_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -27,7 +28,7 @@ UNPACKED_MD5 = {
 class PackagedMNIST(datasets.MNIST):  # type: ignore[misc]
     """torchvision's MNIST, which verifies and unpacks xz files that are already in its raw folder."""
 
-    mirrors: ClassVar[list[str]] = ["packaged/"]  # never used: the files are there already
+    mirrors: ClassVar[list[str]] = ["packaged/"]  # never used, because the files are already there
     resources: ClassVar[list[tuple[str, str]]] = [
         ("train-images-idx3-ubyte.xz", "5f781408c463b99be7b6c0b01c967cfc"),
         ("train-labels-idx1-ubyte.xz", "b0ab8f333f58c4d389a671c9d6800ec3"),
@@ -43,11 +44,12 @@ class MNIST(Source):
         root: The cache folder. The files are unpacked into it once; many jobs may start at the same time.
     """
 
-    shape = (1, 28, 28)
-    classes = 10
-
     def __init__(self, root: str) -> None:
         self.root = Path(root).expanduser()
+
+    def describe(self) -> Info:
+        """Say what the images are. This reads nothing."""
+        return Info((1, 28, 28), CLASSES, sizes={"train": 60_000, "test": 10_000})
 
     def load(self) -> Splits:
         """Read both official splits.

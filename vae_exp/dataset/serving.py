@@ -1,16 +1,16 @@
-"""How a model wants its training images served."""
+"""The form in which a model needs its training batches."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How batches are to be served.
+    """The form in which a model needs its training batches.
 
     Args:
-        full: Whether a batch is all training images.
-        repeats: How often a batch is served before the next one; each time counts as a training sample.
-        labelled: How many images of a batch have a label, where some have none; 0 draws from all images alike.
+        full: Whether every batch contains all training images.
+        repeats: Number of times that each batch is served. Each image counts as a training sample each time.
+        labelled: Number of images with a label in each batch. 0 draws from all images, with or without a label.
     """
 
     full: bool = False
@@ -19,12 +19,12 @@ class Serving:
 
     @property
     def undivided(self) -> bool:
-        """Whether a part of a batch is of no use: it is all images, or it is served several times."""
+        """Whether the model needs whole batches: they contain all images, or are served several times."""
         return self.full or self.repeats > 1
 
 
 ALIKE = Serving()
-"""Batches of `batch_size` images, served once, drawn from all images alike."""
+"""Batches of `batch_size` images, drawn from all images and served once."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Counts:
 
     Args:
         images: All training images, N.
-        labelled: Those with a label, N_l.
+        labelled: Training images with a label, N_l.
     """
 
     images: int

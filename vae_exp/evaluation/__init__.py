@@ -1,4 +1,4 @@
-"""Numbers of a model: bounds, log p(x), what its code is good for. Imports from `architecture` and below."""
+"""Measure a model: its bound, log p(x) and the quality of its code. Imports from `architecture` and below."""
 
 from vae_exp.evaluation.bounds import evaluate
 

@@ -16,7 +16,7 @@ OF_LABELLED = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
 
 ENCODED = 10_000
-"""Only the first images of a split, this many, decide which latents are active: encoding all would take long."""
+"""Only the first images of a split are encoded to count the active latents, because encoding all takes too long."""
 
 
 @torch.no_grad()
@@ -44,7 +44,7 @@ def evaluate(
     Raises:
         UserError: `marginal_likelihood` is set, but the model has no prior or too many latents.
     """
-    device = batches.images.pixels.device
+    device = batches.images.device
     training = architecture.training
     architecture.eval()
     sums: dict[str, torch.Tensor] = {}

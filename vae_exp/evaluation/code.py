@@ -1,4 +1,4 @@
-"""Numbers of a model's code on the images of a split."""
+"""Measure the quality of a model's codes on the images of a split."""
 
 from typing import Any
 
@@ -27,13 +27,13 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
     """Evaluate the codes of a split's images: reconstructions, labels, principal components, sensitivity.
 
     Args:
-        model: In evaluation mode.
-        data: The loaded data; codes of its training images are needed for labels and principal components.
+        model: The model, in evaluation mode.
+        data: The loaded data. Its training images are needed to classify codes and for principal components.
         examples: Images (B, C, H, W) and labels (B,) of the split.
-        split: Its name.
+        split: The name of the split.
 
     Returns:
-        Numbers by name; None where one has no meaning for this model.
+        Metrics by name; None for a metric that has no meaning for this model.
     """
     x, y = examples
     visible = _visible(model, y)
@@ -42,9 +42,9 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
     results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
     if isinstance(model, Autoencoder):
         results["squared_error"] = _squared_error(model, codes, x, visible)
-        seen = model.corrupt(x)
-        if seen is not x:
-            codes_of_corrupted = _encode(model, seen, visible)
+        corrupted = model.corrupt(x)
+        if corrupted is not x:
+            codes_of_corrupted = _encode(model, corrupted, visible)
             results["squared_error_of_corrupted"] = _squared_error(model, codes_of_corrupted, x, visible)
     labelled = y >= 0
     if isinstance(model, Classifies) and labelled.any():
@@ -56,9 +56,7 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
     # only for the first images: without a closed form it needs one backward pass per latent
     sensitivity = jacobian_norm(autoencoder, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
     results["jacobian_norm"] = sensitivity
-    if data.source.classes and (
-        isinstance(model, Classifies) or not model.classes
-    ):  # else the code depends on the label
+    if data.info.classes and (isinstance(model, Classifies) or not model.classes):  # else the code depends on the label
         results |= _accuracies(model, data, (codes, y), split)
     return results
 
@@ -91,13 +89,16 @@ def _beside_principal_components(columns: Tensor, x: Tensor, data: Dataset) -> d
     }
 
 
-def _accuracies(model: Model, data: Dataset, asked: tuple[Tensor, Tensor], split: str) -> dict[str, float]:
-    """Predict the labels of codes from the codes of the training images; empty if either have no labels."""
+def _accuracies(model: Model, data: Dataset, coded: tuple[Tensor, Tensor], split: str) -> dict[str, float]:
+    """Predict the labels of the codes (N, D) of a split with labels (N,) from the codes of the training images.
+
+    The result is empty if one of the two splits has no labels.
+    """
     most = None if model.amortized else FEW_IMAGES
     batches = data.evaluation_batches("train", AT_ONCE, most)
     pairs = [(_encode(model.autoencoder, x, _visible(model, y)), y) for x, y in batches]
     fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    codes, y = asked
+    codes, y = coded
     has_label, labelled, among = labels >= 0, y >= 0, split == "train"
     compared = fitted[has_label], labels[has_label], codes[labelled], y[labelled]
     if has_label.sum() <= among or not labelled.any():

@@ -41,8 +41,8 @@ def principal_components(images: Tensor, k: int) -> PrincipalComponents:
     x = images.flatten(1).double()
     mean = x.mean(0)
     centred = x - mean
-    variances, directions = torch.linalg.eigh(centred.T @ centred / len(x))
-    return PrincipalComponents(mean, directions.flip(1)[:, :k], variances.flip(0))
+    variances, eigenvectors = torch.linalg.eigh(centred.T @ centred / len(x))
+    return PrincipalComponents(mean, eigenvectors.flip(1)[:, :k], variances.flip(0))
 
 
 def principal_angles(a: Tensor, b: Tensor) -> Tensor:

@@ -21,7 +21,10 @@ def over_images(values: Tensor) -> dict[str, Any]:
 
 
 def over_draws(estimates: Sequence[Estimate]) -> dict[str, Any]:
-    """Return the same, with the standard error of the mean over the draws. The draws of each image are independent."""
+    """Return the result of `over_images`, and the standard error of the mean over the draws.
+
+    Each image has its own, independent draws.
+    """
     errors = torch.cat([estimate.error for estimate in estimates]).double()
     error = _or_none((errors.square().sum().sqrt() / len(errors)).item())
     return over_images(torch.cat([estimate.value for estimate in estimates])) | {"error_over_draws": error}

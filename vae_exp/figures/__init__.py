@@ -1,1 +1,1 @@
-"""Pictures of tensors, and the published curves. Imports from the floors below: architectures and data sets."""
+"""Draw figures of models and of their metrics; the published curves. Imports from `architecture` and below."""

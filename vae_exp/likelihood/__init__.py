@@ -1,7 +1,17 @@
 """Likelihoods p(x|z): decoder features in, distributions out. Imports only from `errors` and from this floor."""
 
-from vae_exp.likelihood.base import Likelihood, exact, unvalidated
+from vae_exp.likelihood.base import Likelihood, check_support, exact, is_validated, unvalidated
 from vae_exp.likelihood.bernoulli import Bernoulli, GreyBernoulli
 from vae_exp.likelihood.gaussian import Gaussian, PulledUp
 
-__all__ = ["Bernoulli", "Gaussian", "GreyBernoulli", "Likelihood", "PulledUp", "exact", "unvalidated"]
+__all__ = [
+    "Bernoulli",
+    "Gaussian",
+    "GreyBernoulli",
+    "Likelihood",
+    "PulledUp",
+    "check_support",
+    "exact",
+    "is_validated",
+    "unvalidated",
+]

@@ -3,9 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Bernoulli, Distribution
+
+_validated = True
 
 
 class Likelihood(nn.Module, ABC):
@@ -15,6 +19,7 @@ class Likelihood(nn.Module, ABC):
         parameters_per_pixel: How many feature maps the decoder gives per image channel.
         density: Whether pixels are continuous. Then p(x|z) is a density, otherwise a probability.
         binary: Whether pixels are 0 or 1. A grey pixel then stands for the probability of 1.
+        support: The pixels that it can explain: `unit`, those in [0, 1], or `real`, all numbers.
         unbounded: Whether log p(x|z) has no upper limit if pixels take few values. This is so for a density of
             continuous pixels with a learned width.
     """
@@ -22,6 +27,7 @@ class Likelihood(nn.Module, ABC):
     parameters_per_pixel: int
     density: bool = False
     binary: bool = False
+    support: Literal["unit", "real"] = "unit"
     unbounded: bool = False
 
     @abstractmethod
@@ -36,12 +42,40 @@ class Likelihood(nn.Module, ABC):
 @contextmanager
 def unvalidated() -> Iterator[None]:
     """Turn off the argument checks of distributions: uint8 images cannot leave [0, 1], and the checks cost time."""
-    before = Distribution._validate_args
+    global _validated
+    before, torch_before = _validated, _torch_validates()
+    _validated = False
     Distribution.set_default_validate_args(False)
     try:
         yield
     finally:
-        Distribution.set_default_validate_args(before)
+        _validated = before
+        Distribution.set_default_validate_args(torch_before)
+
+
+def is_validated() -> bool:
+    """Tell whether arguments are checked, as they are outside of `unvalidated`."""
+    return _validated
+
+
+def _torch_validates() -> bool:
+    """Tell whether PyTorch checks arguments by default. It has a function to set this, but none to read it."""
+    try:
+        Bernoulli(probs=torch.tensor(2.0, device="cpu"))
+    except ValueError:
+        return True
+    return False
+
+
+def check_support(p: Distribution, value: Tensor) -> None:
+    """Check a value before its log density is computed, in our own distributions, as PyTorch does in its own.
+
+    Raises:
+        ValueError: The distribution checks its arguments, and the value lies outside its support.
+    """
+    # nothing public says whether one distribution checks its arguments
+    if p._validate_args:
+        p._validate_sample(value)
 
 
 @contextmanager

@@ -3,17 +3,16 @@
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, constraints
-from torch.types import _size
 
-from vae_exp.likelihood.base import Likelihood
+from vae_exp.likelihood.base import Likelihood, check_support
 
 SMALL = 0.25
 """Below this |h| power series are used: the closed forms subtract nearly equal numbers there."""
 
-ONE_DRAW = torch.Size()
-"""The sample shape of a single draw."""
+Shape = Size | list[int] | tuple[int, ...]
+"""The shape of a batch or of a set of draws."""
 
 
 class ContinuousBernoulliDensity(Distribution):
@@ -37,7 +36,7 @@ class ContinuousBernoulliDensity(Distribution):
         self.logits = logits
         super().__init__(logits.shape, validate_args=validate_args)
 
-    def expand(self, batch_shape: _size, _instance: object = None) -> "ContinuousBernoulliDensity":
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "ContinuousBernoulliDensity":
         """Return the same distribution with a larger batch shape."""
         return ContinuousBernoulliDensity(self.logits.expand(batch_shape), validate_args=False)
 
@@ -47,8 +46,7 @@ class ContinuousBernoulliDensity(Distribution):
         Raises:
             ValueError: A value lies outside [0, 1].
         """
-        if self._validate_args:
-            self._validate_sample(value)
+        check_support(self, value)
         return self.logits * (value - 0.5) - _log_sinhc(self.logits / 2)
 
     @property
@@ -60,10 +58,9 @@ class ContinuousBernoulliDensity(Distribution):
         series = small * (1 / 3 - s * (1 / 45 - s * (2 / 945 - s * (1 / 4725 - s * (2 / 93555)))))
         return 0.5 + 0.5 * torch.where(h.abs() < SMALL, series, 1 / large.tanh() - 1 / large)
 
-    def rsample(self, sample_shape: _size = ONE_DRAW) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw by the inverse of the distribution function, which is differentiable in the logits."""
-        shape = self._extended_shape(sample_shape)
-        u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
+        u = torch.rand((*sample_shape, *self.logits.shape), dtype=self.logits.dtype, device=self.logits.device)
         size = self.logits.abs().clamp(min=1e-6)  # below it the distribution is uniform, up to rounding
         x = 1 + (u + (1 - u) * (-size).exp()).log() / size
         return torch.where(self.logits < 0, 1 - x, x).clamp(0, 1)

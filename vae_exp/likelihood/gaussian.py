@@ -97,6 +97,7 @@ class Gaussian(Likelihood):
         if variance != "learned" and std < min_std:
             raise ConfigError(f"likelihood.std={std:g}: lies below the floor of σ, likelihood.min_std={min_std:g}")
         self.unbounded = variance != "fixed"
+        self.support = "real" if mean == "identity" else "unit"
         self.min_std = min_std
         self.mean: Callable[[Tensor], Tensor] = MEANS[mean]
         log_variance = torch.tensor(2 * math.log(std))

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 SMALLEST_PRODUCT = 2**23
 """oneDNN is faster from this number of multiplications on (measured at the sizes of the experiments)."""
 
-AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+# the public way, Tensor.to_mkldnn, copies both matrices; PyTorch's own compiler calls this operator
+ONEDNN: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+AVAILABLE = torch.backends.mkldnn.is_available() and ONEDNN is not None
 
 _fast = False
 
@@ -117,7 +119,7 @@ def is_large(x: Tensor, weight: Tensor) -> bool:
 
 def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute x Wᵀ + b, (B, n), for x (B, m), weight (n, m) and bias (n,) with any strides."""
-    y: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
+    y: Tensor = ONEDNN.default(x, weight, bias, "none", [], "")
     return y
 
 
@@ -133,7 +135,7 @@ class Product(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Compute those of ∂x = ∂y W, ∂W = ∂yᵀ x and ∂b = Σ ∂y that are needed."""
+        """Compute ∂x = ∂y W, ∂W = ∂yᵀ x and ∂b = Σ ∂y, each only if it is needed, else None."""
         x, weight = ctx.saved_tensors
         dx = by_onednn(dy, weight.t()) if ctx.needs_input_grad[0] else None
         dW = by_onednn(dy.t(), x.t()) if ctx.needs_input_grad[1] else None

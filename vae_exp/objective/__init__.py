@@ -1,6 +1,6 @@
 """How variational models are trained: estimators of the bound, Monte Carlo EM. Imports from `prior` and below."""
 
-from vae_exp.objective.base import Decode, Encode, Objective, Terms
+from vae_exp.objective.base import ChangesDecoder, Decode, Encode, HasEStep, Objective, Terms
 from vae_exp.objective.full_vb import FullVB
 from vae_exp.objective.iwae import IWAE
 from vae_exp.objective.mcem import MCEM
@@ -13,9 +13,11 @@ __all__ = [
     "MCEM",
     "SGVBA",
     "SGVBB",
+    "ChangesDecoder",
     "Decode",
     "Encode",
     "FullVB",
+    "HasEStep",
     "Normals",
     "Objective",
     "Terms",

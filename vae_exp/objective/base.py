@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_exp.dataset.serving import Serving
 from vae_exp.prior.normal import DiagonalNormal, Normals, kl_of_normals
 
 Terms = dict[str, Tensor]
@@ -23,24 +23,11 @@ Decode = Callable[[Tensor], Distribution]
 class Objective(nn.Module, ABC):
     """A training objective of a variational model: computes the terms of its loss.
 
-    Args:
-        samples: Number of latents per image, L.
-
     Attributes:
         terms: The names of the terms. If `kl` is one of them, it is multiplied by the model's β.
-        amortized: Whether the objective trains an encoder.
-        online: Whether it trains on minibatches. If not, every batch holds all training images.
-        evaluations: How many times it evaluates a batch before the next batch.
     """
 
     terms: ClassVar[tuple[str, ...]]
-    amortized: ClassVar[bool] = True
-    online: bool = True
-    evaluations: int = 1
-
-    def __init__(self, samples: PositiveInt = 1) -> None:
-        super().__init__()
-        self.samples = samples
 
     @abstractmethod
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
@@ -53,14 +40,32 @@ class Objective(nn.Module, ABC):
             decode: Maps latents to p(x|z).
         """
 
-    def adopt(self, decoder: nn.Module) -> None:
-        """Change the decoder before training, if the objective needs it. The default does nothing."""
+    def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+        """Compute `nll` and `kl`, each (B,), by estimator B with one latent per image. The bound is −(nll + kl)."""
+        return estimator_b(x, encode, p, decode, samples=1)
 
+
+class HasEStep(ABC):
+    """An objective that finds the latents of the training images itself, in E steps. It trains no encoder.
+
+    Attributes:
+        serving: How training batches are to be served.
+    """
+
+    serving: Serving
+
+    @abstractmethod
     def begin(self, images: int, p: Normals) -> None:
-        """Prepare for a training set of `images` images, before training starts. The default does nothing."""
+        """Prepare for a training set of `images` images, before training starts.
 
+        Args:
+            images: The number of training images.
+            p: The prior p(z), event (latent_dim,).
+        """
+
+    @abstractmethod
     def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Callable[[Tensor, Tensor], Distribution]) -> bool:
-        """Do the E step that precedes an update on the batch x. The default does nothing and returns True.
+        """Do the E step, if this evaluation of the batch x belongs to it.
 
         Args:
             x: Images (B, C, H, W).
@@ -71,11 +76,14 @@ class Objective(nn.Module, ABC):
         Returns:
             Whether the weights are updated after this evaluation of the batch.
         """
-        return True
 
-    def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
-        """Compute `nll` and `kl`, each (B,), by estimator B with one latent per image. The bound is −(nll + kl)."""
-        return estimator_b(x, encode, p, decode, samples=1)
+
+class ChangesDecoder(ABC):
+    """An objective that needs a decoder of another kind, such as one with random weights."""
+
+    @abstractmethod
+    def adopt(self, decoder: nn.Module) -> None:
+        """Change the decoder, before training starts."""
 
 
 def estimator_b(x: Tensor, encode: Encode, p: Normals, decode: Decode, samples: int) -> Terms:

@@ -6,11 +6,11 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from vae_exp.network.bayesian import kl_of_weights, make_gaussian
-from vae_exp.objective.base import Decode, Encode, Objective, Terms, estimator_b
+from vae_exp.objective.base import ChangesDecoder, Decode, Encode, Objective, Terms, estimator_b
 from vae_exp.prior.normal import Normals
 
 
-class FullVB(Objective):
+class FullVB(Objective, ChangesDecoder):
     """The bound on log p(X) if the decoder's weights are latents too (arXiv 1312.6114, appendix F).
 
     It is estimator B with weights w ~ q(w), drawn once per minibatch, minus KL(q(w)‖p(w)) in closed form, where
@@ -27,7 +27,8 @@ class FullVB(Objective):
     def __init__(
         self, samples: PositiveInt = 1, precision: PositiveFloat = 1.0, weight_std: PositiveFloat = 0.01
     ) -> None:
-        super().__init__(samples)
+        super().__init__()
+        self.samples = samples
         self.precision = precision
         self.weight_std = weight_std
 

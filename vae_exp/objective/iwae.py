@@ -19,7 +19,8 @@ class IWAE(Objective):
     terms = ("iwae",)
 
     def __init__(self, samples: PositiveInt = 5) -> None:
-        super().__init__(samples)
+        super().__init__()
+        self.samples = samples
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """Compute `iwae` = −L_k, (B,) in nats per image."""

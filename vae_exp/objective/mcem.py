@@ -9,15 +9,16 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_exp.dataset.serving import Serving
 from vae_exp.hmc import GAIN, Chains, hmc
-from vae_exp.objective.base import Decode, Encode, Objective, Terms
+from vae_exp.objective.base import Decode, Encode, HasEStep, Objective, Terms
 from vae_exp.prior.normal import Normals
 
 MOVED_AT_ONCE = 500
 """Number of images whose latents an E step moves together: few enough for their data to fit in the CPU's cache."""
 
 
-class MCEM(Objective):
+class MCEM(Objective, HasEStep):
     """Monte Carlo EM, without an encoder (Wei and Tanner 1990; arXiv 1312.6114, appendix E).
 
     Every training image keeps its latents from one E step to the next. The first latents are draws from the prior. The
@@ -34,7 +35,6 @@ class MCEM(Objective):
     """
 
     terms = ("nll",)
-    amortized = False
     z: Tensor
     step_size: Tensor
     batch: Tensor
@@ -47,12 +47,13 @@ class MCEM(Objective):
         acceptance: Annotated[float, Interval(gt=0, lt=1)] = 0.9,
         online: bool = False,
     ) -> None:
-        super().__init__(samples)
+        super().__init__()
+        self.samples = samples
         self.updates = updates
         self.leapfrog_steps = leapfrog_steps
         self.acceptance = acceptance
-        self.online = online
         self.evaluations = self.evaluations_left = leapfrog_steps + updates
+        self.serving = Serving(full=not online, repeats=self.evaluations)
         # not persistent: the number of images is not known when a model is loaded
         self.register_buffer("z", torch.empty(0), persistent=False)
         self.register_buffer("step_size", torch.tensor(0.1), persistent=False)

@@ -1,5 +1,6 @@
 """The two estimators of Auto-Encoding Variational Bayes (arXiv 1312.6114, section 2.3)."""
 
+from pydantic import PositiveInt
 from torch import Tensor
 
 from vae_exp.objective.base import Decode, Encode, Objective, Terms, estimator_b
@@ -7,9 +8,17 @@ from vae_exp.prior.normal import Normals
 
 
 class SGVBA(Objective):
-    """Estimator A: L = 1/L Σ_l [log p(x|z_l) + log p(z_l) − log q(z_l|x)] (arXiv 1312.6114, eq. 6)."""
+    """Estimator A: L = 1/L Σ_l [log p(x|z_l) + log p(z_l) − log q(z_l|x)] (arXiv 1312.6114, eq. 6).
+
+    Args:
+        samples: Number of latents per image, L.
+    """
 
     terms = ("nll", "kl")
+
+    def __init__(self, samples: PositiveInt = 1) -> None:
+        super().__init__()
+        self.samples = samples
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """Compute `nll` and an estimate of `kl` from samples, each (B,) in nats per image."""
@@ -21,9 +30,17 @@ class SGVBA(Objective):
 
 
 class SGVBB(Objective):
-    """Estimator B: L = 1/L Σ_l log p(x|z_l) − KL(q‖p), the KL in closed form (arXiv 1312.6114, eqs. 7 and 10)."""
+    """Estimator B: L = 1/L Σ_l log p(x|z_l) − KL(q‖p), the KL in closed form (arXiv 1312.6114, eqs. 7 and 10).
+
+    Args:
+        samples: Number of latents per image, L.
+    """
 
     terms = ("nll", "kl")
+
+    def __init__(self, samples: PositiveInt = 1) -> None:
+        super().__init__()
+        self.samples = samples
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """Compute `nll` and `kl` in closed form, each (B,) in nats per image."""

@@ -28,7 +28,8 @@ class WakeSleep(Objective):
     terms = ("wake", "sleep")
 
     def __init__(self, samples: PositiveInt = 1, dream: Literal["sample", "mean"] = "sample") -> None:
-        super().__init__(samples)
+        super().__init__()
+        self.samples = samples
         self.dream = dream
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:

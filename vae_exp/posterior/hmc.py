@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
+from vae_exp.errors import UserError
 from vae_exp.hmc import TARGET, LogDensity, hmc, start_chains, trace
+from vae_exp.posterior.base import Posterior
 from vae_exp.prior.normal import DiagonalNormal
 
 BeginAt = Literal["prior", "encoder"]
@@ -50,16 +52,33 @@ class Joint(NamedTuple):
         return value
 
 
-def fitted_normal(joint: Joint, x: Tensor, y: Tensor | None) -> DiagonalNormal:
-    """Fit q(z|x) without an encoder: a normal with the mean and variances of samples from p(z|x), batch (B,).
+class HMCPosterior(Posterior):
+    """q(z|x) without an encoder: a normal with the mean and the variances of samples from p(z|x) by HMC.
+
+    This takes some thousand times as long as with an encoder.
 
     Args:
-        joint: The model, in evaluation mode.
-        x: Images (B, C, H, W).
-        y: Labels (B,), for a conditional model.
+        joint: Returns p(x, z) of the model, which must be in evaluation mode.
     """
-    z = posterior_samples(joint, x, y)
-    return DiagonalNormal(z.mean(0), 2 * (z.std(0) + SMALLEST_STD).log())
+
+    amortized = False
+
+    def __init__(self, joint: Callable[[], Joint]) -> None:
+        self._joint = joint
+
+    def __call__(self, x: Tensor, c: Tensor) -> DiagonalNormal:
+        """Find q(z|x), batch (B,), event (latent_dim,)."""
+        y = c.argmax(1) if c.shape[1] else None
+        z = posterior_samples(self._joint(), x, y)
+        return DiagonalNormal(z.mean(0), 2 * (z.std(0) + SMALLEST_STD).log())
+
+    def filters(self) -> Tensor:
+        """Refuse: there is no encoder.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError("q(z|x) is found by Hamiltonian Monte Carlo, without an encoder, so there are no filters of it")
 
 
 @torch.no_grad()

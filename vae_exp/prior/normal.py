@@ -7,6 +7,8 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, Normal, constraints
 
+from vae_exp.likelihood import check_support
+
 if TYPE_CHECKING:
     Normals = Independent[Normal]
 else:  # PyTorch's class is generic for type checkers only
@@ -70,8 +72,7 @@ class DiagonalNormal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Compute log q(z) for any z (…, D). For its own draws `rsample_and_log_prob` is more exact."""
-        if self._validate_args:
-            self._validate_sample(value)
+        check_support(self, value)
         standardised = (value - self.loc) * torch.exp(-0.5 * self.log_variance)
         return -0.5 * (standardised.square() + self.log_variance + LOG_2_PI).sum(-1)
 

@@ -31,6 +31,7 @@ RESUME_MAY_CHANGE = (
     "callbacks",
     "logger",
     "name",
+    "dataset.placement",
     "dataset.source.root",
 )
 

@@ -26,7 +26,7 @@ DAMAGE = (OSError, ValueError, RecursionError, SyntaxError, YAMLError, OmegaConf
 """The exceptions that damaged text, JSON, YAML, CSV and pictures raise."""
 
 KINDS: dict[type, str] = {dict: "an object with names and values", list: "a list"}
-"""How messages call the types that a JSON file can hold."""
+"""The names of the types of JSON values, for messages."""
 
 
 @contextmanager

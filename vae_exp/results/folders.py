@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from vae_exp.config.replay import check_words
+from vae_exp.config.replay import check_replayed
 from vae_exp.config.trust import Trust
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import read_json, readable
@@ -60,5 +60,5 @@ def read_values(path: Path, keys: Collection[str], trust: Trust) -> list[Values]
             raise ValueError(f"every job should have {', '.join(keys) or 'nothing'}")
         if not all(isinstance(value, str) for job in jobs for value in job.values()):
             raise ValueError("every value should be text")
-    check_words([f"{key}={value}" for job in jobs for key, value in job.items()], trust, str(path))
+    check_replayed([f"{key}={value}" for job in jobs for key, value in job.items()], trust, str(path))
     return jobs

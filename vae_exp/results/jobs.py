@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_exp.config.stored import folder, read_words
+from vae_exp.config.overrides import values_by_key
+from vae_exp.config.stored import folder, read_overrides
 from vae_exp.errors import RunError
 from vae_exp.figures import published
 from vae_exp.results.files import known
@@ -39,9 +40,12 @@ COMPARED = ("dataset", "dataset.binarization", "likelihood", "given")
 images, if one is a density and the other a probability, or if one is of log p(x) and the other of log p(x|y)."""
 
 GIVEN_LABELS = "log p(x|y)"
-"""The quantity that a model given the labels bounds. Its bound cannot be compared with a bound on log p(x)."""
+"""The quantity that the bound of a model limits if the model is given the labels.
 
-IRRELEVANT_TO_RESULTS = ("callbacks", "hydra", "logger", "name", "paths", "resume", "trust")
+Such a bound cannot be compared with a bound on log p(x).
+"""
+
+IRRELEVANT_TO_RESULTS = ("callbacks", "dataset.placement", "hydra", "logger", "name", "paths", "resume", "trust")
 """Config keys that do not affect the results. They may differ between jobs, e.g. after a resume on another machine."""
 
 RUN_MARKERS = ("results.json", "checkpoints", ".hydra")
@@ -100,7 +104,7 @@ class Job:
 
     @property
     def bounds(self) -> str | None:
-        """The quantity that its bound is a bound on: `log p(x)` or `log p(x|y)`. None if it has no bound."""
+        """The quantity that the bound of the job limits: `log p(x)` or `log p(x|y)`. None if it has no bound."""
         if "bounds" not in self.results and self.results.get("test/bound") is not None:  # a run of an earlier version
             return GIVEN_LABELS if self.results.get("architecture.conditional") else "log p(x)"
         return self.results.get("bounds")
@@ -111,7 +115,7 @@ class Job:
         return f"{name} given y" if name in ("bound", "log_likelihood") and self.bounds == GIVEN_LABELS else name
 
     def has(self, metric: str) -> bool:
-        """Whether the results contain a value of a metric."""
+        """Tell whether the results contain a value of a metric."""
         return self.results.get(metric) is not None
 
     def compared_by(self, metric: str) -> dict[str, str]:
@@ -148,7 +152,7 @@ class Group(list[Job]):
 
 
 def holds_a_run(path: Path) -> bool:
-    """Whether a directory is a run directory, not a sweep directory."""
+    """Tell whether a directory is a run directory, not a sweep directory."""
     return any((path / marker).exists() for marker in RUN_MARKERS)
 
 
@@ -185,18 +189,16 @@ def read_job(path: Path, number: str = "") -> Job:
     rows = known(history, _shown(directory, results).metrics) or []
     if "samples" not in results:  # the job ended before it could write its results
         results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
-    words = typed_for(directory, results)
-    overrides = dict(word.lstrip("+~").partition("=")[::2] for word in words)
-    return Job(number, path, overrides, results, rows)
+    return Job(number, path, values_by_key(typed_for(directory, results)), results, rows)
 
 
 def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """Return the overrides of a run: from its record, or else from its results."""
-    recorded = known(read_words, directory.overrides) if directory.overrides.exists() else None
+    recorded = known(read_overrides, directory.overrides) if directory.overrides.exists() else None
     if recorded is not None:
         return recorded
     stored = results.get("overrides")
-    return [str(word) for word in stored] if isinstance(stored, list) else []
+    return [str(override) for override in stored] if isinstance(stored, list) else []
 
 
 def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:

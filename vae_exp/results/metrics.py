@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class MetricsTable:
         if path.exists():
             write_atomically(path, _csv(self._columns, kept, header=bool(kept)))
 
-    def append(self, row: dict[str, float]) -> None:
+    def append(self, row: Mapping[str, float]) -> None:
         """Add one row."""
         header = not self._columns
         self._columns = self._columns or list(row)
@@ -89,7 +89,7 @@ def format_headline(metrics: Mapping[str, float], split: str) -> str:
     return f"{split}/error {-value:8.2%}" if name == f"-{split}/error" else f"{name} {value:9.2f}"
 
 
-def _csv(columns: list[str], rows: list[dict[str, float]], header: bool) -> str:
+def _csv(columns: list[str], rows: Sequence[Mapping[str, float]], header: bool) -> str:
     text = io.StringIO()
     # a run that was started with an earlier version keeps the columns of its first row
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.config.replay import trust_words
-from vae_exp.config.stored import read_words
+from vae_exp.config.record import Record
+from vae_exp.config.replay import trust_override
+from vae_exp.config.stored import read_overrides
 from vae_exp.errors import RunError
 from vae_exp.lock import alone
 from vae_exp.results.files import known, write_atomically
@@ -38,8 +38,8 @@ class RunDirectory:
     @property
     def go_on(self) -> str:
         """The shell command that resumes the run."""
-        recorded = known(read_words, self.overrides) if self.overrides.exists() else None
-        trust = trust_words(recorded or [])
+        recorded = known(read_overrides, self.overrides) if self.overrides.exists() else None
+        trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *trust])
 
     @property
@@ -87,13 +87,13 @@ class RunDirectory:
         """The page that shows everything in the run directory."""
         return self.path / "report.html"
 
-    def words(self) -> list[str]:
+    def recorded_overrides(self) -> list[str]:
         """Read the overrides that the run was started with.
 
         Raises:
             RunError: The record cannot be read.
         """
-        return read_words(self.overrides)
+        return read_overrides(self.overrides)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -106,7 +106,7 @@ class RunDirectory:
             yield
 
     def is_taken(self) -> bool:
-        """Whether a process is in the run directory now."""
+        """Tell whether a process is in the run directory now."""
         try:
             with self.locked():
                 return False
@@ -141,26 +141,25 @@ class RunDirectory:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
 
     def holds_a_run(self) -> bool:
-        """Whether there is a checkpoint to resume from, the run's own or a stage's."""
+        """Tell whether the run or one of its stages has a checkpoint to resume from."""
         stages = self.path.glob("*/checkpoints/last.ckpt") if self.config.exists() else []
         return self.last_checkpoint.exists() or any(stages)
 
     def holds_results(self) -> bool:
-        """Whether the run was evaluated or has results, with or without a checkpoint."""
+        """Tell whether the run was evaluated or has results, with or without a checkpoint."""
         results = known_results(self.results)
         evaluated = self.metrics.exists() and self.metrics.stat().st_size > 0
         return evaluated or results.get("status") == "completed" or bool(results.get("samples"))
 
     def is_completed(self) -> bool:
-        """Whether the results have the status `completed`."""
+        """Tell whether the results have the status `completed`."""
         return known_results(self.results).get("status") == "completed"
 
-    def write_record(self, config: DictConfig, hydra: DictConfig) -> None:
-        """Write the record of a run: config and overrides with interpolations resolved, and Hydra's own config."""
+    def write_record(self, record: Record, hydra: DictConfig) -> None:
+        """Write what the run was started with: the config, the overrides, and Hydra's own config."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
-        overrides = [_resolved(override, config) for override in overrides_without_resume(hydra)]
-        write_atomically(self.overrides, OmegaConf.to_yaml(overrides))
+        write_atomically(self.config, record.yaml)
+        write_atomically(self.overrides, OmegaConf.to_yaml(list(record.overrides)))
         write_atomically(self.config.with_name("hydra.yaml"), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
@@ -174,24 +173,3 @@ def hint(path: str | Path) -> str:
         return ". It is the directory of a sweep: name one of its jobs"
     outer = (folder for folder in Path(path).parents if RunDirectory(folder).config.exists())
     return "".join(f". Did you mean {folder}?" for folder in islice(outer, 1))
-
-
-def _resolved(override: str, config: DictConfig) -> str:
-    """Resolve the interpolations of an override, because interpolations in a stored override are refused."""
-    key, _, text = override.partition("=")
-    if "${" not in text:
-        return override
-    value = OmegaConf.select(config, key.lstrip("+"))
-    if isinstance(value, str):
-        escaped = value.replace("'", "\\'")
-        return f"{key}='{escaped}'"
-    return f"{key}={value}" if isinstance(value, bool | int | float) else override
-
-
-def overrides_without_resume(hydra: DictConfig) -> list[str]:
-    """Return the overrides of a job without `resume=` and `trust=`."""
-    try:
-        overrides = list(hydra.overrides.task)
-    except OmegaConfBaseException:  # an interpolation without a target; the check of the config reports it
-        overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # type: ignore[assignment]
-    return [override for override in overrides if not override.lstrip("+").startswith(("resume=", "trust="))]

@@ -45,5 +45,5 @@ def trials(directory: SweepDirectory, jobs: list[Job]) -> list[Trial]:
 
 
 def best(ranked: list[Trial]) -> Trial:
-    """The trial with the highest score."""
+    """Return the trial with the highest score."""
     return max(ranked, key=lambda trial: trial.score)

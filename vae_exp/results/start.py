@@ -2,6 +2,7 @@
 
 from omegaconf import DictConfig
 
+from vae_exp.config.record import Record, record_of
 from vae_exp.results.run_directory import RunDirectory
 
 
@@ -26,11 +27,16 @@ class Start:
         self.whole = whole
         self.made = False
 
+    @property
+    def record(self) -> Record:
+        """What the run is started with, after the checks of the config have converted its values."""
+        return record_of(self.config, self.hydra)
+
     def __call__(self) -> None:
         """Write the record and remove the old results. Later calls do nothing."""
         if self.whole is not None:
             self.whole()
         if not self.made:
-            self.directory.write_record(self.config, self.hydra)
+            self.directory.write_record(self.record, self.hydra)
             self.directory.results.unlink(missing_ok=True)
             self.made = True

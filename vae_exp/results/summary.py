@@ -36,7 +36,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is null or a number that can be averaged and drawn."""
+    """Tell whether a value is null or a number that can be averaged and drawn."""
     return value is None or (isinstance(value, int | float) and abs(value) < sys.float_info.max)
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
-from vae_exp.config.replay import trust_words
-from vae_exp.config.stored import Damaged, read_yaml
-from vae_exp.errors import RunError, nearest_first
+from vae_exp.config.overrides import parse_sweep
+from vae_exp.config.replay import trust_override
+from vae_exp.config.stored import Damaged, printable, read_yaml
+from vae_exp.errors import ConfigError, RunError, nearest_first
 from vae_exp.lock import alone
 from vae_exp.results.files import known
 from vae_exp.results.flags import recorded_flags
@@ -33,12 +32,12 @@ class SweepDirectory:
 
     @property
     def proposals(self) -> Path:
-        """For a search: the values of every job that was proposed so far."""
+        """The file with the values of every job that a search has proposed so far."""
         return self.path / "proposals.json"
 
     @property
     def jobs(self) -> Path:
-        """For a grid: the values of every job, kept because some can be random, as in `seed=shuffle(range(3))`."""
+        """The file with the values of every job of a grid. They can be random, as in `seed=shuffle(range(3))`."""
         return self.path / "jobs.json"
 
     @property
@@ -49,8 +48,8 @@ class SweepDirectory:
     @property
     def go_on(self) -> str:
         """The shell command that resumes the sweep."""
-        recorded = known(lambda _: self.words(), self.record) if self.record.exists() else None
-        trust = trust_words(recorded or [])
+        recorded = known(lambda _: self.recorded_overrides(), self.record) if self.record.exists() else None
+        trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}", *trust])
 
     @property
@@ -89,13 +88,13 @@ class SweepDirectory:
             raise Damaged(f"{self.record}: cannot be read: it is no record of a sweep")
         return hydra
 
-    def words(self) -> list[str]:
+    def recorded_overrides(self) -> list[str]:
         """Read the overrides that the sweep was started with.
 
         Raises:
             RunError: The directory contains no sweep, or the record is damaged.
         """
-        return [*self._words("hydra"), *self.task()]
+        return [*self._overrides("hydra"), *self.task()]
 
     def task(self) -> list[str]:
         """Read the overrides of the experiment's config, without those of Hydra's own config.
@@ -103,14 +102,14 @@ class SweepDirectory:
         Raises:
             RunError: The directory contains no sweep, or the record is damaged.
         """
-        return self._words("task")
+        return self._overrides("task")
 
-    def _words(self, group: str) -> list[str]:
+    def _overrides(self, group: str) -> list[str]:
         """Read the overrides of a group: `hydra` or `task`."""
-        words = self.hydra()["overrides"].get(group)
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        overrides = self.hydra()["overrides"].get(group)
+        if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
             raise Damaged(f"{self.record}: cannot be read: hydra.overrides.{group} is no list of words")
-        return words
+        return overrides
 
     def varied(self) -> list[str]:
         """Read the keys that the sweep gives several values, in the order of its overrides.
@@ -118,11 +117,11 @@ class SweepDirectory:
         Raises:
             RunError: The directory contains no sweep, or the record is damaged.
         """
-        hydra = self.hydra()
-        words = [f"{key}={value}" for key, value in (hydra["sweeper"].get("params") or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *self.task()])
-        last = {override.get_key_element(): override for override in parsed}
-        return [key.lstrip("+~") for key, override in last.items() if override.is_sweep_override()]
+        try:
+            overrides = parse_sweep(self.hydra()["sweeper"].get("params"), self.task())
+        except ConfigError as error:
+            raise Damaged(f"{self.record}: cannot be read: {printable(error)}") from error
+        return [override.key for override in overrides if override.is_sweep]
 
     @contextmanager
     def locked(self) -> Iterator[None]:

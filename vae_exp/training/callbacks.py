@@ -1,10 +1,11 @@
 """Build the callbacks of a run. Refuse those of Lightning and of users that cannot work here, and say why."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -29,14 +30,21 @@ from pytorch_lightning.callbacks import (
     WeightAveraging,
 )
 
+from vae_exp.architecture import Model
 from vae_exp.config.assembly import build
 from vae_exp.config.schema import target
+from vae_exp.dataset import Dataset
 from vae_exp.errors import ConfigError, nearest_first
 from vae_exp.results.metrics import MEASURES
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.training.checkpointing import Checkpoint
+from vae_exp.training.drawing import DrawFigures
 from vae_exp.training.evaluation import Evaluate
-from vae_exp.training.stopping import is_users
+from vae_exp.training.loop import COUNTS
+from vae_exp.training.progress import Progress
+from vae_exp.training.stopping import is_from_user
+
+Part = TypeVar("Part")
 
 ONE_EPOCH = "and a run here is one epoch of many evaluations"
 MANY_UPDATES = "and a Lightning step here makes many updates (trainer.steps_per_execution)"
@@ -67,68 +75,82 @@ NEVER_CALLED = (
 )
 
 
-def build_callbacks(config: DictConfig, directory: RunDirectory) -> dict[str, pl.Callback]:
-    """Build the callbacks, by their names in the config, in the order in which they must be called.
+@dataclass(frozen=True)
+class Callbacks:
+    """The entries of `callbacks`: four parts of the training loop, and callbacks of Lightning and of users by name."""
 
-    `Evaluate` comes first, so that every other callback sees the evaluation. `Checkpoint` comes last, so that it saves
-    the state that the others have after the evaluation.
+    evaluate: Evaluate | None
+    checkpoint: Checkpoint | None
+    progress: Progress | None
+    figures: DrawFigures | None
+    foreign: Mapping[str, pl.Callback]
+
+
+def build_callbacks(config: DictConfig, directory: RunDirectory) -> Callbacks:
+    """Build the entries of `callbacks`.
 
     Raises:
         ConfigError: A callback cannot work here. The message names its key.
     """
-    built: dict[str, pl.Callback] = {}
-    for name, node in config.callbacks.items():
-        if node is not None:
-            built[str(name)] = _build(str(name), node, directory)
+    built = {
+        str(name): _build(str(name), node, directory) for name, node in config.callbacks.items() if node is not None
+    }
     if not config.trainer.get("enable_progress_bar", True):
-        built = {name: callback for name, callback in built.items() if not isinstance(callback, ProgressBar)}
-    _check_conflicts(built)
-    for name, callback in built.items():
+        built = {name: part for name, part in built.items() if not isinstance(part, Progress | ProgressBar)}
+    foreign = {name: part for name, part in built.items() if isinstance(part, pl.Callback)}
+    _check_conflicts(built, foreign)
+    for name, callback in foreign.items():
         _check(f"callbacks.{name}", callback, config)
-    order = sorted(built, key=lambda name: isinstance(built[name], Checkpoint) - isinstance(built[name], Evaluate))
-    return {name: built[name] for name in order}
+    return Callbacks(
+        evaluate=_one(built, Evaluate),
+        checkpoint=_one(built, Checkpoint),
+        progress=_one(built, Progress),
+        figures=_one(built, DrawFigures),
+        foreign=foreign,
+    )
 
 
-def check_monitors(
-    config: DictConfig, callbacks: Mapping[str, pl.Callback], names: Callable[[Evaluate], Iterable[str]]
-) -> None:
+def check_monitors(config: DictConfig, callbacks: Callbacks, model: Model, data: Dataset) -> None:
     """Refuse a monitored metric that no evaluation has, and one without a `mode` if its better direction is unknown.
 
     Args:
         config: The config of the run.
-        callbacks: The callbacks by their names in the config.
-        names: Returns the names of the metrics that an evaluation has. It is called only if something is monitored.
+        callbacks: The callbacks.
+        model: The model. If something is monitored, it is evaluated on two images to find the names of its metrics.
+        data: The images.
 
     Raises:
         ConfigError: A monitored metric is unknown, or its `mode` is missing. For an unknown metric the message suggests
             the nearest name.
     """
-    monitored = {name: monitor for name, callback in callbacks.items() if (monitor := _monitor(callback))}
-    evaluate = next((callback for callback in callbacks.values() if isinstance(callback, Evaluate)), None)
-    if not monitored or any(is_users(callback) for callback in callbacks.values()):
+    foreign, evaluate = callbacks.foreign, callbacks.evaluate
+    monitored = {name: monitor for name, callback in foreign.items() if (monitor := _monitor(callback))}
+    if not monitored or any(is_from_user(callback) for callback in foreign.values()):
         return  # a user's callback may log a metric that another callback monitors
-    known = list(names(evaluate)) if evaluate else []
+    known = [*COUNTS, *evaluate.names(model, data)] if evaluate else []
     for name, monitor in monitored.items():
         if monitor not in known:
             raise ConfigError(f"callbacks.{name}.monitor={monitor}: {_suggestion(monitor, known)}")
-        if _mode(monitor) is None and hasattr(callbacks[name], "mode") and "mode" not in config.callbacks[name]:
+        if _mode(monitor) is None and hasattr(foreign[name], "mode") and "mode" not in config.callbacks[name]:
             raise ConfigError(
                 f"callbacks.{name}.mode: a value is needed for {monitor}: +callbacks.{name}.mode=min or max"
             )
 
 
-def others(config: DictConfig) -> dict[str, Any]:
+def foreign_callbacks(config: DictConfig) -> dict[str, Any]:
     """Return the entries of `callbacks` whose classes are not in this package, by name."""
     entries: Any = OmegaConf.to_container(config.callbacks, resolve=True)
     return {name: entry for name, entry in entries.items() if entry and not entry["_target_"].startswith("vae_exp.")}
 
 
-def _build(name: str, node: DictConfig, directory: RunDirectory) -> pl.Callback:
+def _build(name: str, node: DictConfig, directory: RunDirectory) -> Any:
     path = f"callbacks.{name}"
     try:
         callback = build(node, **_defaults(path, node, directory.checkpoints / name))
     except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {_one_line(error)}") from error
+    if isinstance(callback, Evaluate | Checkpoint | Progress | DrawFigures):
+        return callback
     if not isinstance(callback, pl.Callback):
         raise ConfigError(f"{path}._target_: {node['_target_']} is no callback of pytorch_lightning")
     for kind, reason in REFUSED.items():
@@ -166,12 +188,21 @@ def _check_schedule(path: str, node: DictConfig) -> None:
             )
 
 
-def _check_conflicts(callbacks: Mapping[str, pl.Callback]) -> None:
-    bars = [name for name, callback in callbacks.items() if isinstance(callback, ProgressBar)]
+def _one(built: Mapping[str, Any], kind: type[Part]) -> Part | None:
+    """Return the part of this kind, if there is one."""
+    parts = {name: part for name, part in built.items() if isinstance(part, kind)}
+    if len(parts) > 1:
+        first, *_, last = parts
+        raise ConfigError(f"callbacks.{last}: there is {kind.__name__} already: callbacks.{first}=null removes it")
+    return next(iter(parts.values()), None)
+
+
+def _check_conflicts(built: Mapping[str, Any], foreign: Mapping[str, pl.Callback]) -> None:
+    bars = [name for name, part in built.items() if isinstance(part, Progress | ProgressBar)]
     if len(bars) > 1:
         raise ConfigError(f"callbacks.{bars[-1]}: there is a progress bar already: callbacks.{bars[0]}=null removes it")
     keys: dict[str, str] = {}
-    for name, callback in callbacks.items():
+    for name, callback in foreign.items():
         if type(callback).state_dict is pl.Callback.state_dict:
             continue
         other = keys.setdefault(callback.state_key, name)

@@ -1,4 +1,4 @@
-"""Checkpoint files for Lightning: written whole or not at all, with a checksum."""
+"""Read and write checkpoint files for Lightning."""
 
 import io
 import pickle
@@ -17,29 +17,29 @@ from vae_exp.results.files import replacing
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write whole checkpoints or none, and read those alone that are as they were written."""
+    """Write each checkpoint completely or not at all, with a checksum, and read only files with the right checksum."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save a checkpoint."""
         check_states(checkpoint)
-        whole = io.BytesIO()  # writing to a file that cannot grow, torch does not say why
+        whole = io.BytesIO()  # if torch wrote to the file and the disk were full, its error would not say so
         torch.save(checkpoint, whole)
         add_checksum(whole)
         with replacing(Path(path)) as file:
             file.write(whole.getbuffer())
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
-        """Load a checkpoint that `read_checkpoint` has checked before."""
+        """Load a checkpoint that `read_checkpoint` has already checked."""
         checkpoint = loaded(Path(path))[0]
-        written_in = checkpoint[STATE].get("format", 1)
-        return checkpoint | {"state_dict": renamed_weights(checkpoint["state_dict"], written_in)}
+        format_of_file = checkpoint[STATE].get("format", 1)
+        return checkpoint | {"state_dict": renamed_weights(checkpoint["state_dict"], format_of_file)}
 
 
 def check_states(checkpoint: dict[str, Any]) -> None:
-    """Refuse what a callback adds to a checkpoint if it could not be loaded again, which runs no code.
+    """Refuse a checkpoint if a callback adds objects to it that cannot be loaded again: loading runs no code.
 
     Raises:
-        RunError: It holds something else than numbers, texts, tensors, and lists and dicts of these.
+        RunError: A state contains other values than numbers, texts, tensors, and lists and dicts of these.
     """
     ours = ("state_dict", "optimizer_states", "callbacks", STATE)
     added = {key: value for key, value in checkpoint.items() if key not in ours} | checkpoint.get("callbacks", {})
@@ -53,13 +53,13 @@ def check_states(checkpoint: dict[str, Any]) -> None:
 
 
 def _unloadable(value: Any) -> str | None:
-    """The first class in a value that loading without code does not know."""
+    """Name the first class in a value that `torch.load` with `weights_only` refuses; None if it refuses none."""
     file = io.BytesIO()
     torch.save(value, file)
     file.seek(0)
     try:
         torch.load(file, weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        return found[1] if found else "value"
+        class_name = re.search(r"GLOBAL (\S+)", str(error))
+        return class_name[1] if class_name else "value"
     return None

@@ -1,4 +1,4 @@
-"""Names of devices."""
+"""The name of a device."""
 
 import platform
 
@@ -6,5 +6,5 @@ import torch
 
 
 def name_of(device: torch.device) -> str:
-    """The name of a device for the results, such as `cpu (x86_64)`."""
+    """Return the name of a device for the results, such as `cpu (x86_64)`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"

@@ -22,12 +22,13 @@ from vae_exp.dataset.shard import Shard
 from vae_exp.errors import RunError
 
 CONFIG = "config.yaml"
+"""The file that contains the config for the other processes."""
 
 PATIENCE = timedelta(days=1)
-"""How long the others wait for the process that evaluates."""
+"""The longest time that the other processes wait while the first one evaluates."""
 
 OVER = "over"
-"""The file by which the first process tells the others that the run has ended."""
+"""The first process creates this file to tell the others that the run has ended."""
 
 
 def broadcast_weights(shard: Shard, model: nn.Module) -> None:
@@ -41,18 +42,18 @@ def sum_over_shards(shard: Shard, parameters: Iterable[nn.Parameter], means: Ten
     """Combine each process's mean gradients and losses into means over the whole batch.
 
     Args:
-        shard: This process's.
-        parameters: Their gradients are replaced.
-        means: The losses over the shard, (N,).
-        count: Images in the batch.
+        shard: The part of the batch that belongs to this process.
+        parameters: The parameters, whose gradients are replaced.
+        means: The mean losses over the shard, (N,).
+        count: Number of images in the whole batch.
 
     Returns:
-        The losses over the whole batch, (N,).
+        The mean losses over the whole batch, (N,).
     """
     if shard.size == 1:
         return means
     values = [*(p.grad for p in parameters if p.grad is not None), means]
-    # one message: for small networks the number of messages is the cost
+    # one message for all values, because the number of messages determines the cost for small networks
     whole = torch.cat([value.flatten() for value in values]) * shard.weight(count)
     dist.all_reduce(whole)
     for value, summed in zip(values, whole.split([value.numel() for value in values]), strict=True):
@@ -62,23 +63,23 @@ def sum_over_shards(shard: Shard, parameters: Iterable[nn.Parameter], means: Ten
 
 @contextmanager
 def processes(size: int, device: torch.device, directory: Path, config: str, resumed: bool) -> Iterator[Shard]:
-    """Have so many processes train; the others end when this one leaves.
+    """Start the other processes of a run and yield the shard of this one. End the others after the `with` block.
 
     Args:
-        size: How many, with this one.
-        device: Of this one.
+        size: Number of processes, including this one.
+        device: The device of this process.
         directory: The run directory.
-        config: What all of them run, as YAML.
-        resumed: Whether the run goes on from its last checkpoint.
+        config: The config of the run, as YAML.
+        resumed: Whether the run continues from its last checkpoint.
 
     Raises:
-        RunError: One of the others has ended before its time.
+        RunError: Another process has ended too early.
     """
     if size == 1:
         yield Shard()
         return
     threads = torch.get_num_threads()
-    each = max(1, threads // size)
+    threads_per_process = max(1, threads // size)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / CONFIG).write_text(config, encoding="utf-8")
         command = [
@@ -90,18 +91,19 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
             folder,
             str(size),
         ]
-        environment = os.environ | {"OMP_NUM_THREADS": str(each), "MKL_NUM_THREADS": str(each)}
-        # in a session of its own: Ctrl-C is for the process that saves
+        environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads_per_process))
+        # in a new session, so that only this process, which saves, receives Ctrl-C
         others = [
             subprocess.Popen([*command, str(rank)], env=environment, start_new_session=True) for rank in range(1, size)
         ]
         try:
-            torch.set_num_threads(each)
+            torch.set_num_threads(threads_per_process)
             _wait_for_all(others, Path(folder))
             meet(Shard(0, size), device, folder)
             yield Shard(0, size)
-        except RuntimeError as error:
-            _complain(others, error)
+        except RuntimeError:
+            time.sleep(1.0)  # the connection breaks shortly before the process ends
+            _check_running(others)
             raise
         finally:
             torch.set_num_threads(threads)
@@ -113,31 +115,29 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
 
 
 def _wait_for_all(others: list[subprocess.Popen[bytes]], folder: Path) -> None:
-    """Until every one of them is ready to meet.
+    """Wait until all other processes are ready to join the group.
 
     Raises:
-        RunError: One has ended.
+        RunError: A process has ended.
     """
     while len(list(folder.glob("ready*"))) < len(others):
-        _complain(others)
+        _check_running(others)
         time.sleep(0.05)
 
 
-def _complain(others: list[subprocess.Popen[bytes]], error: Exception | None = None) -> None:
-    if error is not None:
-        time.sleep(1.0)  # the connection breaks before the process has ended
+def _check_running(others: list[subprocess.Popen[bytes]]) -> None:
     for rank, other in enumerate(others, 1):
         if other.poll():
             raise RunError(f"trainer=ddp: process {rank + 1} of {len(others) + 1} ended with status {other.returncode}")
 
 
 def meet(shard: Shard, device: torch.device, folder: str) -> None:
-    """Join the group of all processes; waits until all have come.
+    """Join the group of all processes, and wait until all have joined.
 
     Args:
-        shard: Of this process.
-        device: Of this process.
-        folder: Where all of them look for each other.
+        shard: The shard of this process.
+        device: The device of this process.
+        folder: A folder that all processes share. They find each other by a file in it.
     """
     backend = "nccl" if device.type == "cuda" else "gloo"
     path = f"file://{folder}/meeting"

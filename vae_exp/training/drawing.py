@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import pytorch_lightning as pl
 import torch
 from annotated_types import Interval
 from pydantic import PositiveInt
@@ -12,11 +11,11 @@ from vae_exp.figures.portfolio import portfolio
 from vae_exp.results.files import replacing
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.training.evaluation import FEW_IMAGES
-from vae_exp.training.experiment import Experiment, experiment_of
+from vae_exp.training.experiment import Experiment
 
 
-class DrawFigures(pl.Callback):
-    """Draw every figure of the model when training ends. Save the figures and pass them to the loggers.
+class DrawFigures:
+    """Draws every figure of the model when training ends, saves the figures and passes them to the loggers.
 
     Args:
         images: Number of test images that are encoded for the latent scatter.
@@ -26,11 +25,6 @@ class DrawFigures(pl.Callback):
     def __init__(self, images: PositiveInt = 5000, manifold_side: Annotated[int, Interval(gt=0, le=200)] = 20) -> None:
         self.images = images
         self.manifold_side = manifold_side
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the figures of the trained model."""
-        experiment = experiment_of(trainer)
-        self.draw(experiment, RunDirectory(trainer.default_root_dir), trainer.loggers)
 
     def draw(self, experiment: Experiment, directory: RunDirectory, loggers: list[Logger]) -> None:
         """Draw the figures with a fixed seed, and restore the random number generators afterwards."""

@@ -25,7 +25,9 @@ from vae_exp.training.distributed import broadcast_weights
 from vae_exp.training.engine.captured import matmul_precision
 from vae_exp.training.engine.choice import Engine
 from vae_exp.training.losses import WeightedLoss, check_finite
+from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.stopping import stopped_by
+from vae_exp.training.trainer import report_steps
 from vae_exp.training.weight_prior import with_weight_prior
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Experiment(pl.LightningModule):
         weight_prior: Precision of the Gaussian prior on the weights, p(θ) = N(0, I/weight_prior).
         samples: The budget, in training images evaluated.
         seed: The seed of the data stream.
+        settings: How updates are computed, and how often their losses are reported.
         config: The config as YAML. It is kept in checkpoints: a run is only resumed with the same config.
     """
 
@@ -55,6 +58,7 @@ class Experiment(pl.LightningModule):
         weight_prior: float,
         samples: int,
         seed: int,
+        settings: TrainerSettings,
         config: str = "",
     ) -> None:
         super().__init__()
@@ -64,6 +68,7 @@ class Experiment(pl.LightningModule):
         self.weight_prior = weight_prior
         self.samples = samples
         self.seed = seed
+        self.settings = settings
         self.config = config
         self.samples_seen = 0
         self.steps = 0
@@ -112,19 +117,22 @@ class Experiment(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Prepare the architecture and choose an engine."""
+        report_steps(self.trainer, self.steps)
         broadcast_weights(self.shard, self)
         counts = self.data.counts
-        self.architecture.prepare(counts.images)
-        trainer: Any = self.trainer
+        e_step = self.architecture.e_step
+        if e_step is not None:
+            e_step.begin(counts.images)
+        stream = self.train_dataloader()
         self._engine = Engine(
             WeightedLoss(self.architecture, self.architecture.weights(counts)),
-            trainer.optimizers[0],
-            trainer,
+            self.trainer.optimizers[0],
+            self.settings,
             self.shard,
-            self.train_dataloader().serve,
+            stream.serve if stream.on_device else None,
             batch_size=self._batch_size(),
             updates=self.samples // self._batch_size(),
-            has_e_step=not self.architecture.amortized,
+            e_step=e_step,
         )
 
     def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
@@ -137,9 +145,9 @@ class Experiment(pl.LightningModule):
             Diverged: A loss is not finite.
         """
         began, seen = time.perf_counter(), self.samples_seen
-        trainer: Any = self.trainer
-        with matmul_precision(trainer.float32_matmul_precision):
+        with matmul_precision(self.settings.float32_matmul_precision):
             losses = list(self._updates(batches))
+        report_steps(self.trainer, self.steps)
         engine = self._engine
         assert engine is not None
         self.computation = engine.computation()
@@ -163,15 +171,12 @@ class Experiment(pl.LightningModule):
             yield losses
             if self._stop_requested:
                 return
-        batch_size = self._batch_size()
-        for x, y, index, counts in batches:
-            size, count = self._sizes(batch_size)
-            whole = not self.architecture.serving.undivided or (self.samples_seen + count) % batch_size == 0
-            if whole and self.architecture.e_step(x, y, index):
-                losses = engine.update(x, y, counts, size)
+        for batch in batches:
+            update = engine.update(batch)
+            self.samples_seen = batch.stop
+            if update is not None:
                 self.steps += 1
-                yield losses[None]
-            self.samples_seen += count
+                yield update[None]
             if self._stop_requested:
                 return
 
@@ -180,7 +185,7 @@ class Experiment(pl.LightningModule):
         groups = with_weight_prior(self.architecture, self.weight_prior / self.data.counts.images)
         return self.optimizer(groups)
 
-    def log_row(self, row: dict[str, float]) -> None:
+    def log_row(self, row: Mapping[str, float]) -> None:
         """Log metrics to every logger, against the number of images seen."""
         for logger in self.loggers:
             logger.log_metrics({"samples": self.samples_seen, **row}, step=self.steps)
@@ -246,9 +251,9 @@ class Experiment(pl.LightningModule):
         """Let executions end at these sample counts, so that the model can be evaluated there."""
         self.goals = goals
 
-    def evaluated(self, row: dict[str, float]) -> None:
+    def evaluated(self, row: Mapping[str, float]) -> None:
         """Keep the latest evaluation, for checkpoints and results."""
-        self.metrics = row
+        self.metrics = dict(row)
 
     def stop(self) -> None:
         """End after the current update."""
@@ -256,17 +261,6 @@ class Experiment(pl.LightningModule):
 
     def _stopped_by(self) -> str | None:
         return stopped_by(self.trainer) if self.samples_seen < self.samples else None
-
-    def _sizes(self, batch_size: int) -> tuple[int, int]:
-        """Return the size of the next batch, and how many of its images have not been counted yet.
-
-        If the budget ends inside an undivided batch, the images up to there are counted but there is no update. The
-        update follows if a larger budget brings the rest of the batch.
-        """
-        left = self.samples - self.samples_seen
-        if not self.architecture.serving.undivided:
-            return min(batch_size, left), min(batch_size, left)
-        return batch_size, min(batch_size - self.samples_seen % batch_size, left)
 
     def _batch_size(self) -> int:
         return self.data.training_batch_size(self.architecture.serving)
@@ -288,7 +282,7 @@ class Experiment(pl.LightningModule):
             Diverged: A loss is not finite.
         """
         check_finite(names, losses, self.steps - len(losses) + 1, self.advice())
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        every = self.settings.log_every_n_steps
         if self.steps // every > (self.steps - len(losses)) // every:
             means = dict(zip(names, losses.mean(0).tolist(), strict=True))
             norm = get_total_norm([p.grad for p in self.architecture.parameters() if p.grad is not None])

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import LambdaCallback
@@ -17,7 +16,6 @@ from pytorch_lightning.loggers import Logger
 
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import (
-    build,
     build_architecture,
     build_data,
     build_later,
@@ -36,14 +34,15 @@ from vae_exp.network.linear import fast_linear
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.start import Start
 from vae_exp.training.callbacks import build_callbacks, check_monitors
-from vae_exp.training.checkpoint_io import AtomicCheckpointIO
 from vae_exp.training.distributed import processes
 from vae_exp.training.drawing import DrawFigures
 from vae_exp.training.experiment import Experiment
+from vae_exp.training.loop import Loop
 from vae_exp.training.resume import is_trained
+from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.signals import StopOnSignal
 from vae_exp.training.stages import start_from
-from vae_exp.training.trainer import Trainer
+from vae_exp.training.trainer import build_trainer
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +72,7 @@ def build_experiment(config: DictConfig, anew: bool) -> Experiment:
         weight_prior=config.weight_prior,
         samples=config.samples,
         seed=config.seed,
+        settings=build_part(config.trainer, "trainer", TrainerSettings),
         config=OmegaConf.to_yaml(config, resolve=True),
     )
 
@@ -94,26 +94,30 @@ def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None)
         UserError: A part of the config cannot work in this run, or the training diverges.
     """
     config, directory, data = start.config, start.directory, experiment.data
+    settings = experiment.settings
     callbacks = build_callbacks(config, directory)
     call_start = LambdaCallback(on_train_start=lambda *_: start())
-    trainer = build_trainer(config, directory, [call_start, *callbacks.values(), StopOnSignal()])
-    _check_shards(experiment.architecture, data, trainer.processes)
+    loop = Loop(callbacks.evaluate, callbacks.checkpoint, callbacks.progress, callbacks.figures)
+    trainer = build_trainer(settings, directory.path, [call_start, *callbacks.foreign.values(), loop, StopOnSignal()])
+    _check_shards(experiment.architecture, data, settings.processes)
     data.load(trainer.strategy.root_device)
     check_labels(experiment.architecture, data)
-    experiment.place(trainer.strategy.root_device, trainer.processes)
-    check_monitors(config, callbacks, lambda evaluate: evaluate.names(experiment))
+    experiment.place(trainer.strategy.root_device, settings.processes)
+    if callbacks.evaluate is not None:
+        callbacks.evaluate.check(experiment.architecture)
+        experiment.end_executions_at(callbacks.evaluate.points(experiment.samples))
+    check_monitors(config, callbacks, experiment.architecture, data)
     log.info(_description(experiment))
     if config.get("logger"):
-        resolved = OmegaConf.to_container(config, resolve=True)
         nodes = [config.logger] if "_target_" in config.logger else [node for node in config.logger.values() if node]
-        run_arguments: dict[str, Any] = {"directory": directory.path, "config": resolved}
+        run_arguments: dict[str, Any] = {"directory": directory.path, "config": dict(start.record.values)}
         trainer.loggers = [build_part(node, "logger", Logger, **run_arguments) for node in nodes]
     if checkpoint is not None and is_trained(checkpoint, config):
         start()
-        _finish(directory, experiment, checkpoint, trainer)
+        _finish(directory, experiment, checkpoint, trainer, callbacks.figures)
     else:
         device, resumed = trainer.strategy.root_device, checkpoint is not None
-        with processes(trainer.processes, device, directory.path, experiment.config, resumed) as shard:
+        with processes(settings.processes, device, directory.path, experiment.config, resumed) as shard:
             experiment.join(shard)
             _fit(directory, experiment, resumed, trainer)
 
@@ -135,7 +139,7 @@ def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tup
     config = read_config(record)
     experiment = build_experiment(config, anew=not resumed)
     experiment.join(shard)
-    trainer = build_trainer(config, directory, [], shard.rank)
+    trainer = build_trainer(experiment.settings, path, [], shard.rank)
     experiment.data.load(trainer.strategy.root_device)
     return trainer.strategy.root_device, partial(_fit, directory, experiment, resumed, trainer)
 
@@ -154,15 +158,15 @@ def _finish(
     experiment: Experiment,
     checkpoint: dict[str, Any],
     trainer: pl.Trainer,
+    figures: DrawFigures | None,
 ) -> None:
     """Draw the figures and close the loggers of a run that was killed after its last update."""
     experiment.on_load_checkpoint(checkpoint)
     experiment.load_state_dict(checkpoint["state_dict"])
     for logger in trainer.loggers:  # the pictures are logged at this step
         logger.log_metrics({"samples": experiment.samples_seen}, step=experiment.steps)
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, DrawFigures):
-            callback.draw(experiment, directory, trainer.loggers)
+    if figures is not None:
+        figures.draw(experiment, directory, trainer.loggers)
     for logger in trainer.loggers:
         logger.finalize("success")
 
@@ -171,10 +175,10 @@ def _fit(
     directory: RunDirectory,
     experiment: Experiment,
     resumed: bool,
-    trainer: Trainer,
+    trainer: pl.Trainer,
 ) -> None:
     # unvalidated: our message for a loss that is not finite is better than that of the distributions
-    with warnings.catch_warnings(), unvalidated(), fast_linear(trainer.fast_linear):
+    with warnings.catch_warnings(), unvalidated(), fast_linear(experiment.settings.fast_linear):
         # Lightning 2.6 warns about torch 2.15. Its advice does not apply: the logging interval is in Lightning's steps,
         # and srun is not needed
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
@@ -190,24 +194,11 @@ def _fit(
             raise ConfigError(f"callbacks: {' '.join(str(error).split())}") from error
 
 
-def build_trainer(config: DictConfig, directory: RunDirectory, callbacks: list[pl.Callback], rank: int = 0) -> Trainer:
-    """Build the trainer of one process of a run."""
-    trainer: Trainer = build(
-        config.trainer,
-        rank=rank,
-        callbacks=callbacks,
-        default_root_dir=directory.path,
-        # in a scheduler's job too, Lightning must see a single process, whatever the number of the job's tasks
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
-    )
-    return trainer
-
-
 def _description(experiment: Experiment) -> str:
     data = experiment.data
     parameters = sum(p.numel() for p in experiment.architecture.parameters())
     sizes = ", ".join(f"{len(images):,} {split}" for split, images in data.splits.items())
     labelled = ""
     if data.labels is not None:
-        labelled = f", {data.labels:,} of the former labelled ({data.labels // data.source.classes:,} of each class)"
+        labelled = f", {data.labels:,} of the former labelled ({data.labels // data.info.classes:,} of each class)"
     return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{labelled}"

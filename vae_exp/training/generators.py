@@ -21,5 +21,5 @@ def restore(states: Mapping[str, Any]) -> None:
 
 
 def seed(*numbers: int) -> None:
-    """Seed all generators with one seed that is computed from all these numbers."""
+    """Seed all generators with one seed, which is computed from `numbers`."""
     torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))

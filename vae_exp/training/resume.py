@@ -9,7 +9,7 @@ from vae_exp.errors import RunError
 from vae_exp.results.checkpoint import STATE, check_same_config, read_checkpoint
 from vae_exp.results.metrics import history
 from vae_exp.results.run_directory import RunDirectory
-from vae_exp.training.callbacks import others
+from vae_exp.training.callbacks import foreign_callbacks
 
 
 def checkpoint_to_resume(config: DictConfig, directory: RunDirectory) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def is_trained(checkpoint: dict[str, Any], config: DictConfig) -> bool:
     if state.get("stopped_by") is None:
         return bool(state["samples_seen"] == config.samples)
     stored = OmegaConf.create(state["config"])
-    return bool(stored.samples == config.samples) and others(stored) == others(config)
+    return bool(stored.samples == config.samples) and foreign_callbacks(stored) == foreign_callbacks(config)
 
 
 def why_it_is_trained(checkpoint: dict[str, Any]) -> str:

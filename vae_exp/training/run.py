@@ -8,21 +8,20 @@ from typing import Any
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_exp.config.assembly import (
-    check_config,
-)
+from vae_exp.config.assembly import check_config
 from vae_exp.config.memory import readable_shortage
 from vae_exp.config.overrides import check_overrides
+from vae_exp.config.record import overrides_without_resume
 from vae_exp.errors import Diverged, Interrupted
 from vae_exp.results.checkpoint import STATE, check_weights
 from vae_exp.results.metrics import format_headline, headline
 from vae_exp.results.report import try_report
-from vae_exp.results.run_directory import RunDirectory, overrides_without_resume
+from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.start import Start
 from vae_exp.results.summary import known_results
 from vae_exp.training.fit import build_experiment, fit
-from vae_exp.training.loggers import finish
-from vae_exp.training.record import results_of
+from vae_exp.training.loggers.wandb import finish
+from vae_exp.training.results import results_of
 from vae_exp.training.resume import checkpoint_to_resume, is_trained, why_it_is_trained
 from vae_exp.training.stages import configs_of
 
@@ -109,8 +108,8 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
         finally:
             if start.made or status == "completed":
                 stage_results = known_results(RunDirectory(directory.path / name).results)
-                own = {"status": status, "error": error, "stage": name, "overrides": overrides_without_resume(hydra)}
-                directory.write_results((stage_results or results_of(config, hydra, None, status, error)) | own)
+                own = {"status": status, "error": error, "stage": name, "overrides": list(start.record.overrides)}
+                directory.write_results((stage_results or results_of(start.record, None, status, error)) | own)
                 try_report(directory.path)
     return value
 
@@ -134,7 +133,7 @@ def _train(start: Start, checkpoint: dict[str, Any] | None) -> float:
     finally:
         try:
             if start.made or checkpoint is None:
-                directory.write_results(results_of(config, hydra, experiment, status, error))
+                directory.write_results(results_of(start.record, experiment, status, error))
                 try_report(directory.path)
         finally:
             finish(exit_code=int(status != "completed"))

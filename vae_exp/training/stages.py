@@ -11,13 +11,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import check_memory
-from vae_exp.config.overrides import key_of
+from vae_exp.config.overrides import Override, parse, quoted
+from vae_exp.config.record import overrides_without_resume
 from vae_exp.config.relative import make_absolute
 from vae_exp.config.stored import folder
 from vae_exp.config.trust import Trust, check_directory
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.results.checkpoint import STATE, read_checkpoint
-from vae_exp.results.run_directory import RunDirectory, hint, overrides_without_resume
+from vae_exp.results.run_directory import RunDirectory, hint
 
 log = logging.getLogger(__name__)
 
@@ -65,16 +66,15 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
 
 def _composed(stage: list[str], config: DictConfig, command_line: list[str]) -> tuple[DictConfig, DictConfig]:
     """Compose a stage's config and Hydra's own config from the overrides of the stage and of the command line."""
-    stage = [
-        override
-        for override in stage
-        if key_of(override) != "samples" or not any(key_of(other) == "samples" for other in command_line)
-    ]
-    command_line = [override for override in command_line if key_of(override) not in {key_of(other) for other in stage}]
-    choices = [override for override in command_line if not _is_value(override, config)]
+    typed = [parse(text) for text in command_line]
+    budget = [override for override in typed if override.key == "samples"]
+    own = [override for override in map(parse, stage) if override.key != "samples" or not budget]
+    typed = [override for override in typed if override.key not in {other.key for other in own}]
+    stage = [override.text for override in own]
+    choices = [override.text for override in typed if not _is_value(override, config)]
     base = compose("config", [*choices, *stage, "stages=null"])
     # an override whose key this stage's parts lack is meant for another stage
-    values = [override for override in command_line if override not in choices and _holds(base, key_of(override))]
+    values = [override.text for override in typed if _is_value(override, config) and _holds(base, override.key)]
     composed = compose("config", [*choices, *values, *stage, "stages=null"], return_hydra_config=True)
     stage_hydra = composed.hydra
     with open_dict(composed):
@@ -85,8 +85,7 @@ def _composed(stage: list[str], config: DictConfig, command_line: list[str]) -> 
 def _insert_directories(override: str, directories: dict[str, Path]) -> str:
     """Replace `{stage}` in an override by the directory of that stage."""
     for name, path in directories.items():
-        escaped = str(path).replace("'", "\\'")
-        override = override.replace(f"{{{name}}}", f"'{escaped}'")
+        override = override.replace(f"{{{name}}}", quoted(str(path)))
     unknown = re.search(r"=\{(\w+)\}$", override)
     if unknown:
         earlier = ", ".join(directories) or "none"
@@ -94,11 +93,10 @@ def _insert_directories(override: str, directories: dict[str, Path]) -> str:
     return override
 
 
-def _is_value(override: str, config: DictConfig) -> bool:
+def _is_value(override: Override, config: DictConfig) -> bool:
     """Return whether an override sets a value; otherwise it chooses an option of a group."""
-    key = key_of(override)
-    chooses = override.startswith(("+", "~")) or "/" in key or "@" in key
-    return not chooses and not isinstance(OmegaConf.select(config, key), DictConfig)
+    chooses = override.sign or "/" in override.key_or_group or override.package is not None
+    return not chooses and not isinstance(OmegaConf.select(config, override.key), DictConfig)
 
 
 def _holds(config: DictConfig, key: str) -> bool:

@@ -13,23 +13,22 @@ def stopped_by(trainer: pl.Trainer) -> str | None:
         return None
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     reasons = [reason for callback in callbacks if (reason := _reason(callback))]
-    user_callbacks = {type(callback).__name__ for callback in callbacks if is_users(callback)}
+    user_callbacks = {type(callback).__name__ for callback in callbacks if is_from_user(callback)}
     return "; ".join(reasons) or f"{' or '.join(sorted(user_callbacks)) or 'a callback'}: trainer.should_stop was set"
 
 
-def is_users(callback: pl.Callback) -> bool:
+def is_from_user(callback: pl.Callback) -> bool:
     """Return whether the callback's class belongs to the user: it is neither in this package nor in Lightning."""
     return not type(callback).__module__.startswith(("vae_exp.", "pytorch_lightning."))
 
 
-def begin_again(callbacks: list[pl.Callback], checkpoint: dict[str, Any]) -> None:
+def reset_patience(callbacks: list[pl.Callback], states: dict[str, Any]) -> None:
     """Let a stopped run continue: use the patience of the current config, and reset the wait count if it is exhausted.
 
     Args:
         callbacks: All callbacks of the run.
-        checkpoint: The checkpoint from which their states will be loaded. It is changed in place.
+        states: The states that will be loaded, by key. They are changed in place.
     """
-    states = checkpoint.get("callbacks", {})
     for callback in callbacks:
         if isinstance(callback, EarlyStopping) and callback.state_key in states:
             state = states[callback.state_key]

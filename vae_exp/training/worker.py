@@ -1,4 +1,7 @@
-"""`python -m vae_exp.training.worker`: a process that trains beside the one that the user started."""
+"""`python -m vae_exp.training.worker`: one of the processes that help to train a run on several devices.
+
+The process that the user started also starts these (`training/distributed.py`).
+"""
 
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ from vae_exp.training.fit import prepare_worker
 
 
 def main() -> None:
-    """Train beside the process that the user started."""
+    """Train on this process's shard of every batch until the run ends."""
     directory, resumed, folder, size, rank = sys.argv[1:]
     shard = Shard(int(rank), int(size))
     try:

@@ -75,7 +75,7 @@ def test_every_place_takes_our_own_parts_alone(hostile, refused, place, bite):
         ("network", "vae_exp.network.mlp.MLP"),
         ("optimizer", "vae_exp.optimizer.optim.SGD"),
         ("dataset.source", "vae_exp.dataset.Dataset"),
-        ("callbacks.new", "vae_exp.training.trainer.Trainer"),
+        ("callbacks.new", "vae_exp.training.settings.TrainerSettings"),
         ("likelihood", ["vae_exp.likelihood.Bernoulli"]),
         ("likelihood", 3),
     ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
 from vae_exp.results.jobs import Job, leagues, varied
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
@@ -17,7 +18,7 @@ from vae_exp.results.sweep_directory import SweepDirectory
 if TYPE_CHECKING:
     from vae_exp.figures.curves import Panel
 
-OF_HYDRA = ("hydra.mode=", "hydra.sweep.dir=")
+OF_HYDRA = ("hydra.mode", "hydra.sweep.dir")
 """Overrides that the shown command leaves out: Hydra adds the first, and the second is the sweep's directory."""
 
 PICTURES = ("figure2.png", "figure3.png", "search.png", *curves.PICTURES)
@@ -26,7 +27,8 @@ PICTURES = ("figure2.png", "figure3.png", "search.png", *curves.PICTURES)
 def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """Make the page of a sweep: its settings, curves, pictures and every job."""
     record = SweepDirectory(path).recorded()
-    words = [word for word in SweepDirectory(path).words() if not word.startswith(OF_HYDRA)] if record else []
+    overrides = SweepDirectory(path).recorded_overrides() if record else []
+    shown = [override for override in overrides if key_of(override) not in OF_HYDRA]
     settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
     columns, rows = tables.summary(jobs)
     settings = Table.filled("Settings", columns, rows, tables.unit(jobs))
@@ -34,7 +36,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     return Page(
         title=tables.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
-        command=command("python -m vae_exp -m", [*SweepDirectory(path).flags, *words]) if words else "",
+        command=command("python -m vae_exp -m", [*SweepDirectory(path).flags, *shown]) if shown else "",
         facts={**_best(path, jobs), "jobs": len(jobs), **counts},
         summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
         charts=charts(path, jobs),

@@ -1,1 +1,1 @@
-"""How updates are computed: eager, compiled, captured. Imports no Lightning."""
+"""Compute updates: eagerly, by a compiled program, or captured as a CUDA graph. Does not import Lightning."""

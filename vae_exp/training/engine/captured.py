@@ -1,4 +1,4 @@
-"""How updates are computed: one after another, or many at a time as one CUDA graph."""
+"""Updates of the parameters, one by one or many at a time as one CUDA graph."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -18,21 +18,21 @@ from vae_exp.training.engine.gradients import Gradients
 log = logging.getLogger(__name__)
 
 UPDATES_PER_GRAPH = 50
-"""Updates that one CUDA graph makes: its launch costs the processor less than they take."""
+"""Updates in one CUDA graph. The CPU then needs less time to launch the graph than the GPU needs to run it."""
 
 GRAPHS_PER_EXECUTION = 20
-"""Graphs between two waits for the device."""
+"""Number of graphs that are launched before the CPU waits for the GPU."""
 
 
 class Update:
-    """One update: the gradient, its sum over processes, its clipping, the optimizer.
+    """Do one update: compute the gradient, sum it over processes, clip it, and call the optimizer.
 
     Args:
-        gradients: Images and labels to the loss; leaves its gradient in the parameters.
+        gradients: Computes the loss of a batch, and stores its gradient in the parameters.
         parameters: The parameters of the model; those that require a gradient are trained.
         optimizer: Updates the parameters.
         shard: The part of every batch that this process trains on.
-        largest_gradient_norm: To which the gradient is clipped; None leaves it alone.
+        largest_gradient_norm: Clip the gradient to this norm; None does not clip it.
         compiled: Whether the optimizer's step is compiled.
     """
 
@@ -51,7 +51,7 @@ class Update:
         self._largest_gradient_norm = largest_gradient_norm
         self._step: Callable[[], Any] = torch.compile(optimizer.step, dynamic=False) if compiled else optimizer.step
         self.names: list[str] = []
-        """Of the losses."""
+        """The names of the losses."""
 
     def __call__(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
         """Update on a batch, or on this process's shard of it.
@@ -75,21 +75,21 @@ class Update:
 
 
 class Captured:
-    """Many updates as one CUDA graph, replayed on other images: the device waits for no Python between them.
+    """Run blocks of K updates as one CUDA graph, so that the device does not wait for Python between the updates.
 
-    The first block of updates runs as itself, so that every kernel and buffer is there; the second is captured. The
-    random numbers are those that the updates would draw one by one: a graph takes them from the device's generator and
-    moves it on. So a run may be saved and resumed between any two blocks.
+    The first block runs without a graph and creates every kernel and buffer. The second block is captured as a graph,
+    which is then replayed with other images. A graph draws the same random numbers as single updates: it uses and
+    advances the device's generator. So a run can be saved and resumed between any two blocks.
 
     Args:
         update: One update.
-        serve: Which images (K, B) to images, labels and counts of K batches.
-        optimizer: Of the update.
-        capture: A function, and where it leaves its result, to what runs its kernels again.
-        required: Whether to end, not to go on without a graph, where it cannot be made.
+        serve: Maps the positions (K, B) of images in the training set to images, labels and weights of K batches.
+        optimizer: The optimizer that `update` calls.
+        capture: Captures a function and returns a function that replays its kernels, such as `cuda_graph`.
+        required: Whether to raise an error if the graph cannot be made. If not, train without it then.
 
     Attributes:
-        failed: Whether it could not be made.
+        failed: Whether the graph could not be made.
     """
 
     def __init__(
@@ -109,31 +109,31 @@ class Captured:
         """Update on K batches, one after another.
 
         Args:
-            index: Which training images they are, (K, B) int64.
+            index: The positions of the images in the training set, (K, B) int64.
 
         Returns:
-            The losses of each, (K, 1 + terms).
+            The losses of each batch, (K, 1 + terms), nats per image.
 
         Raises:
-            ConfigError: The graph is required and cannot be made.
+            ConfigError: The graph is required, but cannot be made.
         """
         if self._index is None:
             self._index = index.clone()
             make_capturable(self._optimizer)
-            return aside(self._run, index.device)
+            return run_on_side_stream(self._run, index.device)
         self._index.copy_(index)
-        steps = self._steps_in_memory()
+        steps = self._steps_on_cpu()
         before = [step.clone() for step in steps]
         if self._replay is None and not self.failed:
             self._make()
         if self._replay is None:
-            for step, then in zip(steps, before, strict=True):
-                step.copy_(then)
+            for step, old in zip(steps, before, strict=True):
+                step.copy_(old)
             return self._run()
         losses = self._replay()
-        # what the optimizer counts on the processor was not counted by the device
-        for step, then in zip(steps, before, strict=True):
-            step.copy_(then + len(index))
+        # a replay does not advance the optimizer's counters on the CPU
+        for step, old in zip(steps, before, strict=True):
+            step.copy_(old + len(index))
         for parameter, gradient in zip(self._update.parameters, self._gradients, strict=True):
             parameter.grad = gradient
         return losses.clone()
@@ -153,13 +153,14 @@ class Captured:
         assert self._index is not None
         return torch.stack([self._update(x, y, counts, len(x)) for x, y, counts in self._serve(self._index)])
 
-    def _steps_in_memory(self) -> list[Tensor]:
+    def _steps_on_cpu(self) -> list[Tensor]:
+        """Return the optimizer's step counters that are on the CPU."""
         steps = [state["step"] for state in self._optimizer.state.values() if "step" in state]
         return [step for step in steps if step.device.type == "cpu"]
 
 
-def aside(function: Callable[[], Tensor], device: torch.device) -> Tensor:
-    """What a function returns that on a GPU runs on another stream, as what is captured afterwards has to."""
+def run_on_side_stream(function: Callable[[], Tensor], device: torch.device) -> Tensor:
+    """Call a function, on a GPU in another stream, and return its result. A function must run so before its capture."""
     if device.type != "cuda":
         return function()
     stream = torch.cuda.Stream(device)
@@ -171,7 +172,7 @@ def aside(function: Callable[[], Tensor], device: torch.device) -> Tensor:
 
 
 def cuda_graph(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """A function that launches kernels, to a function that launches all of them at once on the same memory."""
+    """Capture a function as a CUDA graph. Return a function that launches all its kernels on the same memory."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         result = function()
@@ -185,7 +186,7 @@ def cuda_graph(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Let matrix products of float32 be as precise as torch.set_float32_matmul_precision has it, for a while."""
+    """Set the precision of float32 matrix products in this context: a value of torch.set_float32_matmul_precision."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:
@@ -195,7 +196,7 @@ def matmul_precision(precision: str) -> Iterator[None]:
 
 
 def make_capturable(optimizer: Optimizer) -> None:
-    """Let an optimizer keep on the device what its steps change, where it can."""
+    """Let an optimizer keep its step counters on the GPU, if it can: a CUDA graph cannot change values on the CPU."""
     for group in optimizer.param_groups:
         if "capturable" in group and all(p.is_cuda for p in group["params"]):
             group["capturable"] = True
@@ -206,7 +207,7 @@ def make_capturable(optimizer: Optimizer) -> None:
 
 
 def why_not_captured(device: torch.device, amortized: bool, processes: int, optimizer: Optimizer) -> str:
-    """What keeps updates from being captured; empty where nothing does."""
+    """Return the reason why updates cannot be captured; empty if they can."""
     if device.type != "cuda":
         return f"CUDA graphs are for GPUs, and this run is on {device.type}"
     if processes > 1:
@@ -219,5 +220,5 @@ def why_not_captured(device: torch.device, amortized: bool, processes: int, opti
 
 
 def refuse(reason: str) -> ConfigError:
-    """The error where captured updates are asked for and cannot be had."""
+    """Return the error for a run that requires captured updates, but cannot capture them."""
     return ConfigError(f"trainer.engine=captured: {reason}. trainer.engine=auto takes what there is")

@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vae_exp.dataset.batches import Execution
+from vae_exp.architecture import EStep
+from vae_exp.dataset.batches import Execution, TrainingBatch
 from vae_exp.dataset.shard import Shard
 from vae_exp.network.linear import product_library
 from vae_exp.training.engine import gradients
@@ -19,6 +20,7 @@ from vae_exp.training.engine.captured import (
     refuse,
     why_not_captured,
 )
+from vae_exp.training.settings import TrainerSettings
 
 
 class Engine:
@@ -27,12 +29,12 @@ class Engine:
     Args:
         model: The module whose call gives the loss.
         optimizer: Updates the parameters.
-        settings: The trainer: `engine`, `compiles`, `precision` and others.
+        settings: What the user chose: `engine`, `compiles`, `precision` and others.
         shard: The part of every batch that this process trains on.
-        serve: Reads the images of whole batches on the device.
+        serve: Reads the images of whole batches on the device; None if they do not all lie there.
         batch_size: Images per batch.
         updates: The number of updates in the budget.
-        has_e_step: Whether an E step comes before an update, which cannot be captured.
+        e_step: The E step that comes before updates, which cannot be captured; None if there is none.
 
     Raises:
         ConfigError: Captured updates are required and cannot be had.
@@ -42,17 +44,20 @@ class Engine:
         self,
         model: nn.Module,
         optimizer: Optimizer,
-        settings: Any,
+        settings: TrainerSettings,
         shard: Shard,
-        serve: Callable[[Tensor], Iterator[tuple[Tensor, Tensor, Tensor | None]]],
+        serve: Callable[[Tensor], Iterator[tuple[Tensor, Tensor, Tensor | None]]] | None,
         batch_size: int,
         updates: int,
-        has_e_step: bool,
+        e_step: EStep | None,
     ) -> None:
         device = next(model.parameters()).device
         self._batch_size = batch_size
+        self._e_step = e_step
         self._asked: int | None = settings.steps_per_execution
-        reason = why_not_captured(device, not has_e_step, shard.size, optimizer)
+        reason = why_not_captured(device, e_step is None, shard.size, optimizer)
+        if serve is None:
+            reason = reason or "the images do not all lie on the device (dataset.placement)"
         required = settings.engine == "captured"
         if reason and required:
             raise refuse(reason)
@@ -61,29 +66,29 @@ class Engine:
         self._gradients: gradients.Eager | gradients.Compiled = eager
         if compiled:
             self._gradients = gradients.Compiled(model, required=bool(settings.compiles))
-        clip, parameters = settings.largest_gradient_norm, list(model.parameters())
+        clip, parameters = settings.gradient_clip_val, list(model.parameters())
         on_gpu = compiled and device.type == "cuda"  # on a CPU the optimizer is a single kernel anyway
         self._update = Update(self._gradients, parameters, optimizer, shard, clip, on_gpu)
         # a batch of another size would need a compilation of its own
         self._update_on_rest = Update(eager, parameters, optimizer, shard, clip)
         self._captured: Captured | None = None
-        if not reason and settings.engine in ("auto", "captured"):
+        if serve is not None and not reason and settings.engine in ("auto", "captured"):
             self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
         self._product = _products(model, batch_size, settings)
 
-    def update(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
-        """Update on a batch, or on this process's shard of it.
-
-        Args:
-            x: Images (B, C, H, W).
-            y: Labels (B,).
-            counts: The weight of each image, (B,); None for 1 each.
-            size: Images in the whole batch.
+    def update(self, batch: TrainingBatch) -> Tensor | None:
+        """Update on a batch, or on this process's shard of it, after the E step, if there is one.
 
         Returns:
-            The loss and its terms, (1 + terms,), in nats per image.
+            The loss and its terms, (1 + terms,), in nats per image. None if the weights are not updated: this
+            evaluation of the batch belongs to the E step, or the budget ends inside the batch.
         """
-        return (self._update if size == self._batch_size else self._update_on_rest)(x, y, counts, size)
+        if not batch.complete:
+            return None
+        if self._e_step is not None and not self._e_step(batch.x, batch.y, batch.indices):
+            return None
+        update = self._update if batch.size == self._batch_size else self._update_on_rest
+        return update(batch.x, batch.y, batch.weights, batch.size)
 
     def blocks(self, batches: Execution) -> Iterator[tuple[int, Tensor]]:
         """Update on as many whole blocks as there are, if updates are captured.
@@ -113,7 +118,7 @@ class Engine:
         return {"compiled": kernels != "eager", "engine": engine, "product": self._product}
 
 
-def _products(model: nn.Module, batch_size: int, settings: Any) -> str:
+def _products(model: nn.Module, batch_size: int, settings: TrainerSettings) -> str:
     """Name the library that computes matrix products, and their precision if it is not the highest."""
     if settings.precision != "32-true":
         product = "bfloat16"

@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from vae_exp.architecture import Generative
-from vae_exp.config.flatten import flat
-from vae_exp.config.formats import FORMAT
-from vae_exp.results.run_directory import overrides_without_resume
+from vae_exp.config.record import Record
 from vae_exp.training.experiment import Experiment
 
 IDENTITY = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
@@ -23,14 +19,11 @@ PARTS = (*IDENTITY, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 
 
-def results_of(
-    config: DictConfig, hydra: DictConfig, experiment: Experiment | None, status: str, error: str | None
-) -> dict[str, Any]:
+def results_of(record: Record, experiment: Experiment | None, status: str, error: str | None) -> dict[str, Any]:
     """Collect the results as one flat object: config, status, latest metrics and their sample count, device, versions.
 
     Args:
-        config: The config of the run.
-        hydra: Hydra's own config of the job.
+        record: What the run was started with.
         experiment: The experiment; None if the run failed before it was built.
         status: How the run ended: `completed`, `failed`, `diverged` or `interrupted`.
         error: The reason if the run is not completed.
@@ -39,13 +32,10 @@ def results_of(
     model = experiment.architecture if experiment else None
     for name in ("step", "epoch", "seconds"):
         metrics.pop(name, None)
-    try:
-        values = flat(config)
-    except OmegaConfBaseException:  # the run failed because its config cannot be resolved
-        values = {}
-    results: dict[str, Any] = {"format": FORMAT, "status": status, "error": error, "name": values.get("name")}
-    results["overrides"] = overrides_without_resume(hydra)
-    results |= {group: hydra.runtime.choices.get(group) for group in IDENTITY}
+    values = record.flat
+    results: dict[str, Any] = {"format": record.format, "status": status, "error": error, "name": values.get("name")}
+    results["overrides"] = list(record.overrides)
+    results |= {group: record.choices.get(group) for group in IDENTITY}
     results |= {
         "latent_dim": values.get("architecture.latent_dim"),
         "seed": values.get("seed"),

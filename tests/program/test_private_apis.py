@@ -1,0 +1,199 @@
+"""What other libraries keep private and this one uses: a test per use, which fails first if an upgrade moves it."""
+
+import ast
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.profiler import profile
+from torch.utils.tensorboard import SummaryWriter
+
+from vae_exp.cli.config_dir import flags_first
+from vae_exp.config.memory import readable_shortage
+from vae_exp.config.stored import LOADER, Damaged, parse
+from vae_exp.errors import ConfigError, RunError
+from vae_exp.likelihood import unvalidated
+from vae_exp.likelihood.continuous_bernoulli import ContinuousBernoulliDensity
+from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
+from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.training import loggers
+from vae_exp.training.checkpoint_io import check_states
+from vae_exp.training.engine import gradients
+
+ROOT = Path(__file__).parents[2]
+USED = {
+    "scripts/benchmark_peers.py": {"_exit"},  # Python documents os._exit
+    "scripts/wandb_workspace.py": {"_to_model"},
+    "vae_exp/cli/config_dir.py": {"hydra._internal.utils.get_args_parser"},
+    "vae_exp/config/stored.py": {"omegaconf._utils.get_yaml_loader"},
+    "vae_exp/likelihood/base.py": {"_validate_args", "_validate_sample"},
+    "vae_exp/network/linear.py": {"_linear_pointwise"},
+    "vae_exp/training/engine/gradients.py": {"torch._inductor.custom_graph_pass.CustomGraphPass"},
+}
+"""Private names of other libraries by the only file that uses them."""
+
+
+@contextmanager
+def uses(private: str, user: str) -> Iterator[None]:
+    """Say what an upgrade may have moved if the test fails."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"{user} uses {private}: has an upgrade moved or changed it?")
+        raise
+
+
+@uses("hydra/_internal/utils.py: get_args_parser", "vae_exp/cli/config_dir.py")
+def test_hydras_parser_knows_its_flags():
+    assert flags_first(["seed=3", "-m", "--config-dir", "mine"]) == ["-m", "--config-dir", "mine", "seed=3"]
+    with pytest.raises(ConfigError, match="--sed=3: no such flag"):
+        flags_first(["--sed=3"])
+
+
+@uses("omegaconf/_utils.py: get_yaml_loader", "vae_exp/config/stored.py")
+def test_omegaconfs_loader_has_its_rules_with_the_fast_parser():
+    found = parse("{number: 1e3, date: 2026-01-02, text: '1e3'}", Path("config.yaml"))
+    assert found == {"number": 1000.0, "date": "2026-01-02", "text": "1e3"}
+    with pytest.raises(Damaged, match="duplicate key"):
+        parse("a: 1\na: 2", Path("config.yaml"))
+    assert "CSafeLoader" in {kind.__name__ for kind in LOADER.__mro__}
+
+
+@uses("torch.distributions.Distribution: _validate_args, _validate_sample", "vae_exp/likelihood/base.py")
+@pytest.mark.parametrize(
+    ("make", "outside"),
+    [
+        (lambda: ContinuousBernoulliDensity(torch.zeros(2)), torch.tensor([0.5, 1.5])),
+        (lambda: DiagonalNormal(torch.zeros(2), torch.zeros(2)), torch.tensor([0.5, torch.nan])),
+    ],
+)
+def test_distributions_of_our_own_are_checked_as_pytorchs_are(make, outside):
+    with pytest.raises(ValueError, match="support"):
+        make().log_prob(outside)
+    with unvalidated():
+        assert make().log_prob(outside).numel()
+
+
+@uses("torch.ops.mkldnn._linear_pointwise", "vae_exp/network/linear.py")
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+def test_onednns_operator_takes_matrices_with_any_strides():
+    x, weight, bias = torch.randn(7, 5).t(), torch.randn(7, 3).t(), torch.randn(3)
+    for row in (bias, None):
+        torch.testing.assert_close(by_onednn(x, weight, row), F.linear(x, weight, row))
+
+
+class OneLayer(torch.nn.Module):
+    """A model with one matrix product."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.layer = Linear(784, units)
+
+    def forward(self, x, y, counts=None):
+        loss = self.layer(x.flatten(1)).square().mean()
+        return loss, {"nll": loss}
+
+
+@uses("torch/_inductor/custom_graph_pass.py: CustomGraphPass", "vae_exp/training/engine/gradients.py")
+@pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
+def test_a_compiled_program_takes_its_large_products_from_onednn():
+    def operators(units, fast):
+        with fast_linear(fast), unvalidated():  # torch.compile leaves the checks of distributions turned off
+            found = gradients.Compiled(OneLayer(units), required=True)
+            with profile() as record:
+                found(torch.rand(100, 1, 28, 28), torch.zeros(100))
+        return [event.key for event in record.key_averages() if event.key.startswith("vae_exp::")]
+
+    assert operators(120, fast=True) == ["vae_exp::product"]
+    assert not operators(120, fast=False)
+    assert not operators(20, fast=True)  # too small to gain
+
+
+@uses("pytorch_lightning.utilities.rank_zero_only: rank", "vae_exp/training/loggers/__init__.py")
+def test_lightning_writes_what_the_process_of_rank_0_logs(tmp_path, monkeypatch):
+    logger = loggers.TensorBoard(tmp_path, {})
+    assert isinstance(logger.experiment, SummaryWriter)
+    logger.finalize("success")
+    monkeypatch.setattr(loggers.rank_zero_only, "rank", 1)
+    assert not isinstance(loggers.TensorBoard(tmp_path, {}).experiment, SummaryWriter)
+
+
+@uses("wandb_workspaces.workspaces.Workspace: _to_model", "scripts/wandb_workspace.py")
+@pytest.mark.skipif(find_spec("wandb_workspaces") is None, reason="the extra workspace is not installed")
+@pytest.mark.filterwarnings("ignore:Pydantic V1 style `@validator`:pydantic.PydanticDeprecatedSince20")
+def test_a_dashboard_can_be_had_without_an_account():
+    script = runpy.run_path(str(ROOT / "scripts" / "wandb_workspace.py"))
+    sent = json.loads(script["specification"](script["dashboard"]("team", "shelf", "Books")))
+    assert sent["section"]["panelBankConfig"]["sections"]
+
+
+@uses("the wording of Hydra's errors", "vae_exp/cli/explain.py")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["seed=1,2"], "seed=1,2: several values need a sweep (-m)"),
+        (["sede=1"], "sede: no such key. Did you mean seed?"),
+        (["~name"], "name: a value is needed: leave ~name out"),
+        (["~sede"], "sede: no such key. Did you mean seed?"),
+        (["architecture=3"], "architecture=3: a part cannot be 3"),
+        (["-m", "--cfg", "job"], "Only one of --run, --multirun, --cfg"),
+    ],
+)
+def test_hydras_messages_are_understood(run, words, message):
+    outcome = run(*words)
+    assert outcome.status == 1
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@uses("the wording of torch.load's error for a class", "vae_exp/training/checkpoint_io.py")
+def test_pytorch_names_the_class_that_a_checkpoint_may_not_hold():
+    with pytest.raises(RunError, match="callbacks: mine saves a pathlib"):
+        check_states({"callbacks": {"mine": Path("here")}})
+
+
+@uses("the wording of PyTorch's error for a lack of memory", "vae_exp/config/memory.py")
+def test_pytorch_says_that_memory_is_short():
+    with pytest.raises(RunError, match="Out of memory"), readable_shortage():
+        torch.empty(2**60, dtype=torch.uint8)
+
+
+def names(tree: ast.AST) -> Iterator[str]:
+    """Everything that is imported, with its module, and every attribute."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name):
+                yield name
+            case ast.Import(names=imported):
+                yield from (alias.name for alias in imported)
+            case ast.ImportFrom(module=module, names=imported):
+                yield from (f"{module}.{alias.name}" for alias in imported)
+            case ast.Call(func=ast.Name(id="getattr" | "hasattr" | "setattr"), args=[_, ast.Constant(value=name), *_]):
+                yield name
+
+
+def own(tree: ast.AST) -> Iterator[str]:
+    """The names that a module gives to functions, classes, variables, and attributes of its classes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store()):
+                yield name
+
+
+def test_nothing_else_is_private_to_another_library():
+    files = [path for folder in ("vae_exp", "hydra_plugins", "scripts") for path in (ROOT / folder).rglob("*.py")]
+    trees = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    ours = {name for tree in trees.values() for name in own(tree)}
+    private = re.compile(r"(^|\.)_(?!_)")
+    found = {path: {name for name in names(tree) if private.search(name)} - ours for path, tree in trees.items()}
+    assert {path: used for path, used in found.items() if used} == USED
