@@ -32,6 +32,8 @@ RESUME_MAY_CHANGE = (
     "logger",
     "name",
     "dataset.source.root",
+    "dataset.source.path",
+    "dataset.source.cache",
 )
 
 

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_exp.architecture import Generative
 from vae_exp.config.flatten import flat
 from vae_exp.config.formats import FORMAT
+from vae_exp.dataset import Info
 from vae_exp.results.run_directory import overrides_without_resume
 from vae_exp.training.experiment import Experiment
 
@@ -63,6 +64,7 @@ def results_of(
         "train_seconds": experiment.clock.seconds if experiment else 0.0,
         "device": experiment.trained_on if experiment else None,
         **(experiment.computation if experiment else {}),
+        **(_images(experiment.data.info) if experiment else {}),
         "threads": torch.get_num_threads(),
         "git_revision": _git_revision(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -70,6 +72,11 @@ def results_of(
     }
     results |= {f"version/{package}": version(package) for package in PACKAGES}
     return results | {key: value for key, value in values.items() if key.split(".")[0] in PARTS}
+
+
+def _images(info: Info) -> dict[str, Any]:
+    """Say what the images are, so that the model can be built again where they are not."""
+    return {"shape": list(info.shape), "classes": list(info.class_names)}
 
 
 def _git_revision() -> str | None:
