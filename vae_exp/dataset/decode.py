@@ -25,7 +25,7 @@ VERSION = 1
 """Raise this number whenever the decoded pixels change, so that no older cache is used."""
 
 PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
+GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L")
 TURNED = (5, 6, 7, 8)
 """The EXIF orientations that exchange height and width."""
 
@@ -136,7 +136,10 @@ def _pillow_warnings() -> Iterator[None]:
 def _opened(path: Path) -> Iterator[Image.Image]:
     if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
         raise ValueError("it is no regular file")
-    with Image.open(path, formats=PILLOW_FORMATS) as image:
+    # Pillow 13 turns an uncompressed TIFF wrongly if it gets a name and not an open file
+    with path.open("rb") as file, Image.open(file, formats=PILLOW_FORMATS) as image:
+        if image.mode in ("I", "F"):
+            raise ValueError("its pixels have 32 bits, of an unknown range: save them with 8 or 16 bits")
         yield image
 
 
@@ -155,8 +158,6 @@ def _is_grey(image: Image.Image) -> bool:
 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
     """Convert an image of any mode to the mode `L` or `RGB`."""
-    if image.mode in ("I", "F"):
-        raise ValueError("its pixels have 32 bits, of an unknown range: save them with 8 or 16 bits")
     if image.mode.startswith("I;16"):
         wide = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))

@@ -17,6 +17,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = "PNG, JPEG, BMP, TIFF and WebP"
 ALLOWED = "Images lie in the folder itself or in one folder per class; train, validation and test may lie above"
 
+Level = tuple[list[str], list[str]]
+"""The sorted names of the folders and of the image files in a folder."""
+
 LIKE_SPLITS = {"training": "train", "valid": "validation", "dev": "validation", "testing": "test"}
 """Names that people give to splits, and the names that are read here."""
 
@@ -71,7 +74,9 @@ def find_images(root: Path) -> Tree:
     _check_names(scan, folders)
     if splits:
         _check_splits(scan, splits, [name for name in folders if name not in splits], images)
-    files = [file for name in splits for file in scan.group(splits[name], name)] if splits else scan.group("")
+        files = [file for name in splits for file in scan.group(splits[name], scan.level(name), name)]
+    else:
+        files = scan.group("", (folders, images))
     tree = Tree(tuple(sorted(files, key=lambda file: file.name)), tuple(scan.ignored), tuple(scan.empty))
     _check_filled(scan, tree, splits)
     _check_classes(scan, tree)
@@ -107,7 +112,7 @@ class _Scan:
         """Return an error about the folder."""
         return DataError(f"dataset.source.path={self.root}: {message}")
 
-    def level(self, *parts: str) -> tuple[list[str], list[str]]:
+    def level(self, *parts: str) -> Level:
         """Return the sorted names of the folders and of the image files in a folder."""
         self._check_no_loop(parts)
         try:
@@ -122,9 +127,9 @@ class _Scan:
         self.ignored += ["/".join((*parts, name)) for name in sorted(kinds.keys() - {*folders, *images})]
         return folders, images
 
-    def group(self, split: str, *parts: str) -> list[File]:
-        """Return the images in a folder, or in the class folders in it."""
-        folders, images = self.level(*parts)
+    def group(self, split: str, level: Level, *parts: str) -> list[File]:
+        """Return the images of a split: those in its folder, or in the class folders in it."""
+        folders, images = level
         files = [File("/".join((*parts, image)), split) for image in images]
         for label in folders:
             inner, own = self.level(*parts, label)
