@@ -139,7 +139,7 @@ def test_figures_show_the_names_of_the_classes(kind):
     model = VAE(SHAPE, 3, objective=SGVBB(), conditional=kind == "cvae", **parts).eval()
     batch = torch.rand(20, *SHAPE), torch.arange(20) % 2
     names = ["a$1$ and $2", "_hidden", "a name that is too long for a figure"]
-    figures = dict(portfolio(model, batch, "title", 4, names))
+    figures = dict(portfolio(model, batch, "title", 4, class_names=names))
     shown = [r"a\$1\$ and \$2", "_hidden", "a name that is too long…"]
     legend = figures["latent_scatter"].axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == shown[:2]

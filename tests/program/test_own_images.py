@@ -1,15 +1,18 @@
 """A folder of the user's own images through the command line, from the files to a loaded run."""
 
-import random
+import runpy
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
 
 from vae_exp import load_run
+from vae_exp.errors import RunError
+from vae_exp.results.summary import read_results
 
-KINDS = ("disc", "square", "triangle")
+SHAPES = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "shapes.py"))
+KINDS = SHAPES["KINDS"]
 QUICK = [
     "samples=40",
     "dataset.batch_size=20",
@@ -20,26 +23,10 @@ QUICK = [
 TWO = "architecture.latent_dim=2"
 
 
-def picture(kind, draw_from, side=16):
-    """A shape of a random colour, place and size."""
-    image = Image.new("RGB", (side, side), tuple(draw_from.randrange(60) for _ in range(3)))
-    radius = draw_from.randrange(side // 6, side // 3)
-    x, y = (draw_from.randrange(radius, side - radius) for _ in range(2))
-    corners = [(x, y - radius), (x - radius, y + radius), (x + radius, y + radius)]
-    box, pen = (x - radius, y - radius, x + radius, y + radius), ImageDraw.Draw(image)
-    shapes = {"disc": lambda fill: pen.ellipse(box, fill), "square": lambda fill: pen.rectangle(box, fill)}
-    shapes.get(kind, lambda fill: pen.polygon(corners, fill))(tuple(draw_from.randrange(90, 256) for _ in range(3)))
-    return image
-
-
 @pytest.fixture
 def shapes(tmp_path):
     """A folder of sixty colour images in three class folders, and the overrides that choose it."""
-    folder = tmp_path / "shapes"
-    for i in range(60):
-        path = folder / KINDS[i % 3] / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture(KINDS[i % 3], random.Random(i)).save(path)
+    SHAPES["draw"](tmp_path / "shapes", 60, side=16)
     return ["dataset=folder", "dataset.source.path=shapes", f"paths.cache={tmp_path / 'cache'}"]
 
 
@@ -58,7 +45,7 @@ def shapes(tmp_path):
 def test_a_folder_becomes_a_run_that_can_be_loaded_without_it(run, shapes, parts, figures, tmp_path, monkeypatch):
     outcome = run(*shapes, *parts, *QUICK)
     assert outcome.status == 0, outcome.err
-    assert "shapes: 6 test, 54 train images, 3 classes (disc, square, triangle)" in outcome.out + outcome.err
+    assert "shapes: 6 test, 54 train images, 3 classes (circle, square, triangle)" in outcome.out + outcome.err
     assert (outcome.results["shape"], outcome.results["classes"]) == ([3, 16, 16], list(KINDS))
     assert {path.stem for path in (outcome.directory / "figures").iterdir()} == figures
     shutil.rmtree(tmp_path / "shapes")
@@ -67,7 +54,16 @@ def test_a_folder_becomes_a_run_that_can_be_loaded_without_it(run, shapes, parts
     monkeypatch.chdir(tmp_path / "elsewhere")
     loaded = load_run(outcome.directory)
     assert loaded.metrics["classes"] == list(KINDS)
+    assert loaded.model.shape == (3, 16, 16)
     assert loaded.model.sample(2, torch.tensor([0, 2]) if loaded.model.classes else None).shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("damage", ["[3, 16]", "[3, 16, 0]", '"x"', "null"])
+def test_a_damaged_description_of_the_images_is_refused(tmp_path, damage):
+    path = tmp_path / "results.json"
+    path.write_text(f'{{"status": "completed", "samples": 1, "shape": {damage}, "classes": []}}')
+    with pytest.raises(RunError, match=r"results\.json: cannot be read: its shape or classes are damaged"):
+        read_results(path)
 
 
 def test_a_run_goes_on_with_a_folder_and_a_cache_that_were_moved(run, shapes, tmp_path):
@@ -99,7 +95,7 @@ def test_a_run_goes_on_with_a_folder_and_a_cache_that_were_moved(run, shapes, tm
         (["dataset.source.path=shapes", "dataset.source.test_fraction=1"], ["dataset.source.test_fraction=1"]),
         (["dataset.source.path=shapes", "dataset.labels=10"], ["dataset.labels=10", "multiple of the 3 classes"]),
         (["dataset.source.path=shapes", "dataset.labels=57"], ["dataset.labels=57: needs 19", "has only 18"]),
-        (["dataset.source.path=shapes/disc", "architecture=m2"], ["architecture=m2", "label"]),
+        (["dataset.source.path=shapes/circle", "architecture=m2"], ["architecture=m2", "label"]),
         (["dataset.source.path=shapes", "dataset.source.size=[99999,99999]"], ["needs about", "of memory"]),
     ],
     ids=str,

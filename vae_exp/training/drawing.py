@@ -35,7 +35,7 @@ class DrawFigures:
         names = experiment.data.info.class_names
         with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)
-            for name, figure in portfolio(model, (x, y), title, self.manifold_side, names):
+            for name, figure in portfolio(model, (x, y), title, self.manifold_side, class_names=names):
                 path = directory.figures / f"{name}.png"
                 with replacing(path) as file:
                     figure.savefig(file, dpi=150, bbox_inches="tight")
