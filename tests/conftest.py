@@ -19,7 +19,7 @@ import pytest
 import torch
 from hydra._internal.hydra import Hydra
 from hypothesis import settings
-from images import FREY_FACE, write_idx
+from images import FREY_FACE, write_idx, write_image
 from wandb_server import Server
 from xdist.scheduler import LoadScopeScheduling
 
@@ -88,6 +88,8 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_idx(root / name / "raw" / f"{split}-labels-idx1-ubyte", torch.arange(n) % 10)
     if (FREY_FACE / "frey_rawface.mat").exists():
         (root / "frey_rawface.mat").symlink_to(FREY_FACE / "frey_rawface.mat")
+    for i in range(30):
+        write_image(root / "images" / str(i % 10) / f"{i}.png", pixels[i])
     return root
 
 

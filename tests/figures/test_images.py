@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -129,3 +131,21 @@ def test_every_model_gets_the_figures_that_it_has(kind, latent_dim):
         np.testing.assert_allclose(offsets, model.encode(x, y).detach(), rtol=1e-5)
         legend = figures["latent_scatter"].axes[0].get_legend()
         assert [text.get_text() for text in legend.get_texts()] == [f"$\\mathdefault{{{i}}}$" for i in range(10)]
+
+
+@pytest.mark.parametrize("kind", ["cvae", "vae"])
+def test_figures_show_the_names_of_the_classes(kind):
+    parts = {"network": MLP([8]), "likelihood": Bernoulli(), "latent_dim": 2}
+    model = VAE(SHAPE, 3, objective=SGVBB(), conditional=kind == "cvae", **parts).eval()
+    batch = torch.rand(20, *SHAPE), torch.arange(20) % 2
+    names = ["a$1$ and $2", "_hidden", "a name that is too long for a figure"]
+    figures = dict(portfolio(model, batch, "title", 4, class_names=names))
+    shown = [r"a\$1\$ and \$2", "_hidden", "a name that is too long…"]
+    legend = figures["latent_scatter"].axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == shown[:2]
+    if kind == "cvae":
+        assert [label.get_text() for label in figures["samples"].axes[0].get_yticklabels()] == shown
+        assert [label.get_text() for label in figures["analogies"].axes[0].get_xticklabels()] == ["input", *shown]
+        assert [axes.get_title() for axes in figures["manifold"].axes] == shown
+    for figure in figures.values():
+        figure.savefig(io.BytesIO())

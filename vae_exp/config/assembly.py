@@ -13,7 +13,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 import vae_exp.config.resolvers  # noqa: F401 (registers them)
 from vae_exp.architecture import Autoencoder, Model
 from vae_exp.config.schema import Node, Nodes, check, target
-from vae_exp.dataset import Dataset
+from vae_exp.dataset import Dataset, Info
+from vae_exp.dataset.base import Recorded
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network
@@ -84,9 +85,15 @@ def build_later(node: DictConfig) -> Callable[..., Any]:
     return later
 
 
-def build_data(config: DictConfig) -> Dataset:
-    """Build the dataset. No image is read yet."""
-    data: Dataset = build_part(config.dataset, "dataset", Dataset)
+def build_data(config: DictConfig, info: Info | None = None) -> Dataset:
+    """Build the dataset. No image is read yet.
+
+    Args:
+        config: The config of the run.
+        info: What the images are, if that is known. The files are then not looked at, and cannot be loaded.
+    """
+    known = {} if info is None else {"source": Recorded(info)}
+    data: Dataset = build_part(config.dataset, "dataset", Dataset, **known)
     return data
 
 

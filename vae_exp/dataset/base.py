@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vae_exp.errors import ConfigError
+from vae_exp.errors import ConfigError, DataError
 
 Values = Literal["levels", "unit", "real"]
 """The values that a pixel can have: 256 levels (uint8, 0 to 255), or floats in [0, 1], or any floats."""
@@ -109,6 +109,29 @@ class Source(ABC):
         Raises:
             DataError: The files are missing, truncated or not the expected ones. The message says where they belong.
         """
+
+
+class Recorded(Source):
+    """Images that a run was trained on, and that are not needed any more.
+
+    Args:
+        info: What the images were.
+    """
+
+    def __init__(self, info: Info) -> None:
+        self.info = info
+
+    def describe(self) -> Info:
+        """Return what the images were."""
+        return self.info
+
+    def load(self) -> Splits:
+        """Refuse to read images.
+
+        Raises:
+            DataError: Always: only the description is known.
+        """
+        raise DataError("dataset: these images are only described, and cannot be read")
 
 
 def balanced(labels: Tensor, n: int, classes: int, seed: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Load a finished run as an object."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import readable_shortage
 from vae_exp.config.stored import folder, printable, read_config
 from vae_exp.config.trust import Packages, Trust, check_directory, trusted
+from vae_exp.dataset import Info
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.checkpoint import check_weights, read_checkpoint
 from vae_exp.results.metrics import history
@@ -68,7 +70,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         if results["status"] != "completed":
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
         return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
-    model = _built(config, directory.config)
+    model = _built(config, _images(results), directory.config)
     _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
     return Run(
         directory.path,
@@ -79,15 +81,23 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
     )
 
 
-def _built(config: DictConfig, path: Path) -> Model:
+def _built(config: DictConfig, info: Info | None, path: Path) -> Model:
     """Build the model that a stored config describes, with its initial weights."""
     try:
         check_config(config)
         # drawing the initial weights must not change the caller's random numbers
         with readable_shortage(), torch.random.fork_rng(devices=[]):
-            return build_architecture(config, build_data(config))
+            return build_architecture(config, build_data(config, info))
     except ConfigError as error:
         raise RunError(f"{path}: {printable(error)}") from error
+
+
+def _images(results: Mapping[str, Any]) -> Info | None:
+    """Return what the images of a run were, as its results say; None if an earlier version wrote them."""
+    if "shape" not in results:
+        return None
+    channels, height, width = results["shape"]
+    return Info((channels, height, width), tuple(results["classes"]))
 
 
 def _load_weights(model: Model, path: Path) -> None:
