@@ -383,6 +383,20 @@ class TestCache:
             assert "(it is none of PNG, JPEG, BMP, TIFF and WebP) and is left out" in caplog.text
             assert torch.cat([splits.train.labels, splits.test.labels]).bincount().tolist() == [9, 9]
 
+    def test_a_file_that_was_unreadable_for_a_while_comes_back(self, root, source, monkeypatch):
+        draw(root, *numbered("", 5))
+        pillows = Image.open
+
+        def failing(file, **arguments):
+            if file.name.endswith("02.png"):
+                raise PermissionError(13, "Permission denied")
+            return pillows(file, **arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Image, "open", failing)
+            assert sum(len(images) for images in (source().load().train, source().load().test)) == 4
+        assert sum(len(images) for images in (source().load().train, source().load().test)) == 5
+
     def test_many_jobs_decode_once(self, root, source, tmp_path):
         draw(root, *numbered("", 30), size=(32, 32))
         context = multiprocessing.get_context("fork")

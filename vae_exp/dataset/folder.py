@@ -142,7 +142,7 @@ class Folder(Source):
     def _entry(self, tree: Tree) -> Entry:
         """Return the decoded images, which one of several jobs decodes while the others wait."""
         home = self._home(self._key(tree))
-        entry = find(home)
+        entry = self._valid(home)
         if entry is not None:
             return entry
         shape = self._shape(tree)
@@ -150,11 +150,20 @@ class Folder(Source):
         images = self._decode([file.name for file in tree.files], shape, left_out)
         try:
             with locked(home.with_suffix(".lock"), wait=True):
-                return find(home) or write(home, images, shape, left_out)
+                return self._valid(home) or write(home, images, shape, left_out)
         except OSError as error:
             raise DataError(
                 f"paths.cache={self.cache}: the decoded images cannot be written there ({error}); choose another folder"
             ) from error
+
+    def _valid(self, home: Path) -> Entry | None:
+        """Return an entry whose unreadable files are still so; a repaired permission does not change the key."""
+        entry = find(home)
+        if entry is None or not entry.left_out:
+            return entry
+        read = partial(read_pixels, channels=entry.shape[1], size=self.size)
+        results = in_parallel(read, [self.root / name for name in entry.left_out], "Trying unreadable files")
+        return entry if all(isinstance(result, Unreadable) for result in list(results)) else None
 
     def _decode(self, names: Sequence[str], shape: Shape, left_out: dict[str, str]) -> Iterator[Pixels]:
         """Yield the decoded images, and add those that cannot be read to `left_out`."""

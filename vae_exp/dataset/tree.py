@@ -140,7 +140,8 @@ class _Scan:
                 raise self.error(f"{loose} lies beside the class folder {classed}: does it have a class? {ALLOWED}")
             if not own:
                 self.empty.append("/".join((*parts, label)))
-            files += [File("/".join((*parts, label, image)), split, printable(label)) for image in own]
+            shown = printable(label)
+            files += [File("/".join((*parts, label, image)), split, shown) for image in own]
         return files
 
     def _too_deep(self, parts: Sequence[str], alone: bool) -> DataError:
