@@ -29,7 +29,11 @@ QUICK = [
     "callbacks.evaluate.images=20",
 ]
 # the default sizes would make two steps of so many networks long
-NETWORK = {"mlp": ["network.hidden_sizes=[8]"], "conv": ["network.channels=[4,6]", "network.strides=[1,2]"]}
+NETWORK = {
+    "mlp": ["network.hidden_sizes=[8]"],
+    "conv": ["network.channels=[4,6]", "network.strides=[1,2]"],
+    "resnet": ["network.channels=2", "network.max_channels=4", "network.groups=2", "network.hidden_size=8"],
+}
 
 SIZES = {"stacked": ["architecture.sizes=[5,3]"]}
 LIKELIHOODS = {("stacked", "gaussian"): ["likelihood.variance=fixed"]}
@@ -106,7 +110,8 @@ def test_every_yaml_composes_and_builds(group, choice, small_data):
         pytest.param(*parts, marks=needs_frey_face if parts[0] == "frey_face" else [])
         for parts in product(*map(choices, ("dataset", "architecture", "likelihood", "network")))
         if not (parts[0] == "frey_face" and parts[1] in OF_LABELS)
-        and parts[1:4:2] not in (("m1_m2", "conv"), ("stacked", "conv"))  # these are fully connected
+        and not (parts[1] in ("m1_m2", "stacked") and parts[3] != "mlp")  # these are fully connected
+        and (parts[3] != "resnet" or parts[0] + parts[2] == "mnistbernoulli")  # it differs from conv in its layers only
         and parts[0] not in ("celeba", "cifar10", "omniglot", "svhn")  # tests/dataset/test_torchvision_sets.py
         # the other data are of MNIST's shape
         and (parts[0] in ("mnist", "frey_face") or parts[2:] == ("bernoulli", "mlp"))
