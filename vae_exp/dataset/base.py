@@ -59,11 +59,20 @@ class Images:
 
 @dataclass(frozen=True)
 class Splits:
-    """The training images, the test images, and the validation images if the source has some of its own."""
+    """The images of each split.
+
+    Args:
+        train: The training images.
+        test: The test images.
+        validation: The validation images, if the source has some of its own.
+        standardise: Whether the dataset is to standardise all pixels by the training images. Floats may be float64
+            until then.
+    """
 
     train: Images
     test: Images
     validation: Images | None = None
+    standardise: bool = False
 
 
 class Source(ABC):

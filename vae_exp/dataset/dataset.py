@@ -8,6 +8,7 @@ from vae_exp.dataset.base import Images, Source, balanced, shuffled
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
 from vae_exp.dataset.serving import Counts, Serving
+from vae_exp.dataset.standardisation import Standardisation, fit_standardisation
 from vae_exp.errors import ConfigError
 
 
@@ -62,6 +63,8 @@ class Dataset:
         self.split_seed = split_seed
         self.labels = labels
         self.splits: dict[str, Images] = {}
+        self.standardisation: Standardisation | None = None
+        """How the loaded pixels were standardised; None if they were not."""
 
     def load(self, device: torch.device) -> None:
         """Read the images and put the splits `train`, `validation` (if there is one) and `test` on the device.
@@ -75,6 +78,9 @@ class Dataset:
         if self.labels is not None:
             train = _few_labels(train, balanced(train.labels, self.labels, self.info.classes, self.split_seed))
         splits = {"train": train, "validation": validation, "test": loaded.test}
+        if loaded.standardise:
+            self.standardisation = fit_standardisation(train)
+            splits = {name: self.standardisation.apply(images) for name, images in splits.items()}
         if self.static:
             splits = {
                 name: binarize_once(images, self.split_seed + i) for i, (name, images) in enumerate(splits.items())
@@ -93,7 +99,15 @@ class Dataset:
 
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Return batches with every image of a split once, or only with the first `images` ones."""
-        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size, self.levels)
+        return EvaluationBatches(self.splits[split][:images], self.binarize, batch_size, self.levels, self.log_jacobian)
+
+    @property
+    def log_jacobian(self) -> float:
+        """What log p(x) of the pixels in their original units is above log p of the standardised ones, nats per image.
+
+        It is 0 if the pixels are not standardised.
+        """
+        return 0.0 if self.standardisation is None else self.standardisation.log_jacobian
 
     @property
     def levels(self) -> int | None:

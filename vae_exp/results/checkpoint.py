@@ -32,6 +32,7 @@ RESUME_MAY_CHANGE = (
     "logger",
     "name",
     "dataset.source.root",
+    "dataset.source.path",
 )
 
 

@@ -193,6 +193,7 @@ class Experiment(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the progress of the run and the states of the generators."""
         checkpoint.pop("loops", None)
+        standardisation = self.data.standardisation
         checkpoint[STATE] = {
             "format": FORMAT,
             "config": self.config,
@@ -202,6 +203,7 @@ class Experiment(pl.LightningModule):
             "metrics": self.metrics,
             "stopped_by": self._stopped_by(),
             "computation": self.computation,
+            "standardisation": standardisation and standardisation.state(),
             **generators.state(),
         }
 

@@ -59,6 +59,7 @@ def results_of(
         "train/bound": None,  # remains None if the architecture has no bound, or before the first evaluation
         "test/bound": None,
         "bounds": model.bounds if isinstance(model, Generative) else None,
+        **_jacobian(experiment),
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "train_seconds": experiment.clock.seconds if experiment else 0.0,
         "device": experiment.trained_on if experiment else None,
@@ -70,6 +71,13 @@ def results_of(
     }
     results |= {f"version/{package}": version(package) for package in PACKAGES}
     return results | {key: value for key, value in values.items() if key.split(".")[0] in PARTS}
+
+
+def _jacobian(experiment: Experiment | None) -> dict[str, float]:
+    """Return the constant that the log densities contain because the pixels were standardised; none if they are not."""
+    if experiment is None or experiment.data.standardisation is None:
+        return {}
+    return {"jacobian": experiment.data.log_jacobian}
 
 
 def _git_revision() -> str | None:
