@@ -52,8 +52,8 @@ def evaluate(
     """Estimate log p(x) of a run's model and evaluate its code. Write the results to `evaluation_<split>.json`.
 
     If the code has a prior, log p(x) is estimated, in nats per image. If the pixels are standardised, it is a density
-    of the original pixels, and `jacobian` is the constant that this adds. For grey images under a Bernoulli, the results
-    also contain the `ceiling` that no value of log p(x) can exceed.
+    of the original pixels, and `jacobian` is the constant that this adds. For grey images under a Bernoulli, the
+    results also contain the `ceiling` that no value of log p(x) can exceed.
 
     For every model the results contain the squared error of its reconstructions and the mean ‖∂code/∂x‖_F of the first
     100 images; for a denoising model also the squared error of the reconstructions of corrupted images.

@@ -14,7 +14,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.subplots()
     known = bool((y >= 0).all())
-    points = axes.scatter(z[:, 0], z[:, 1], s=3, c=y if known else None, cmap="tab10", linewidths=0)
+    points = axes.scatter(z[:, 0], z[:, 1], s=3, c=y if known else None, cmap="tab10" if known else None, linewidths=0)
     if known:
         handles, names = points.legend_elements(num=np.unique(y).tolist())
         axes.legend(handles, names, title="label", loc="center left", bbox_to_anchor=(1, 0.5))
