@@ -2,9 +2,9 @@
 
     python scripts/tables.py [seeds]
 
-Each seed draws its own test rows, a fifth of the table. The Gaussian is the maximum likelihood one of the training rows.
-The digits are whole numbers from 0 to 16; uniform noise makes them continuous, x = (d + u)/17, because the density of
-whole numbers has no upper limit.
+Each seed draws its own test rows, a fifth of the table. The Gaussian is fitted to the training rows by maximum
+likelihood. The digits are whole numbers from 0 to 16; uniform noise makes them continuous, x = (d + u)/17, because the
+density of whole numbers has no upper limit.
 """
 
 import json

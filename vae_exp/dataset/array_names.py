@@ -94,12 +94,12 @@ def _candidates(words: tuple[str, ...], split: str) -> Iterator[str]:
 
 
 def _only(headers: Mapping[str, Header], path: Path) -> str:
-    """Return the only array that can hold images: it has a second axis.
+    """Return the only array, or the only one that can hold images because it has a second axis.
 
     Raises:
         ConfigError: There is none, or there are several.
     """
-    able = [name for name, header in headers.items() if header.item]
+    able = [name for name, header in headers.items() if header.item] if len(headers) > 1 else [*headers]
     if len(able) == 1:
         return able[0]
     described = shortened([f"{name} {header}" for name, header in headers.items()])

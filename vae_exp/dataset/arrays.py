@@ -174,7 +174,10 @@ class Arrays(Source):
 
     def _labels(self, names: dict[str, Names]) -> tuple[tuple[str, ...], dict[str, Tensor]]:
         """Return the names of the classes, and the labels of every split that has some."""
-        return number_labels({split: self._array(n.labels) for split, n in names.items() if n.labels is not None})
+        places = {split: self._place(n.labels) for split, n in names.items() if n.labels is not None}
+        arrays = {self._place(n.labels): self._array(n.labels) for n in names.values() if n.labels is not None}
+        classes, labels = number_labels(arrays)
+        return classes, {split: labels[place] for split, place in places.items()}
 
     def _sizes(self, headers: dict[str, Header], names: dict[str, Names]) -> dict[str, int]:
         """Return the size of every split; none if only reading the values can tell."""

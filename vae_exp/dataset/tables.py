@@ -4,7 +4,7 @@ import csv
 import itertools
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -126,31 +126,40 @@ class Csv(Table):
         return self._headers(None, np.dtype(np.float64))
 
     def read(self, name: str) -> Array:
-        """Read the numbers (N, D), or the labels (N,) as texts."""
-        if name == LABELS:
-            return self._read([self.label or 0], str)[:, 0]
-        return self._read(self.numbers, np.float64)
+        """Return the numbers (N, D), or the labels (N,) as texts."""
+        return self._arrays[name]
 
-    def _read(self, columns: Sequence[int], dtype: type[Any]) -> Array:
-        """Read some columns, (N, columns)."""
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        """Read the file once. NumPy's reader is fast, and refuses lines with more or fewer fields than the others."""
+        numbers: dict[str, int] = {}  # of the texts in the column of the labels
+        converters: dict[int | str, Callable[[str], Any]] = {}
+        if self.label is not None:
+            converters[self.label] = lambda text: numbers.setdefault(text, len(numbers))
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*input contained no data.*")  # refused later, as any file
-                array: Array = np.loadtxt(
+                rows: Array = np.loadtxt(
                     self.path,
-                    dtype=dtype,
                     comments=None,
                     delimiter=self._delimiter,
                     quotechar='"',
+                    converters=converters,
                     skiprows=int(self._has_header),
-                    usecols=columns,
                     ndmin=2,
                     encoding="utf-8-sig",
                 )
         except (ValueError, IndexError) as error:
             self._explain()
             raise DataError(f"{self.path}: cannot be read ({error})") from error
-        return array
+        if not rows.size:
+            raise DataError(f"{self.path}: has no rows: it is empty")
+        if rows.shape[1] != len(self.columns):
+            self._explain()
+        if self.label is None:
+            return {ROWS: rows}
+        texts = np.array([*numbers])
+        return {ROWS: rows[:, self.numbers], LABELS: texts[rows[:, self.label].astype(np.int64)]}
 
     def _explain(self) -> None:
         """Raise an error for the first line that is not as the first one.
