@@ -46,7 +46,8 @@ def sample(
     from vae_exp.figures.rows import is_row, strips
     from vae_exp.results.load import load_run
 
-    model = load_run(run, trust=trust).model
+    loaded = load_run(run, trust=trust)
+    model = loaded.model
     if not isinstance(model, Generative):
         raise ConfigError(f"run={run}: {type(model).__name__} has no prior: there is nothing to sample from")
     if label is not None and label >= model.classes:
@@ -57,6 +58,8 @@ def sample(
     torch.manual_seed(seed)
     y = None if label is None else torch.full((n,), label)
     images, title = model.sample(n, y), f"{n} samples from the prior"
+    if loaded.standardisation is not None:
+        images = loaded.standardisation.invert(images)
     if is_row(model.shape):
         figure = strips({"samples": images}, images, title)
     else:

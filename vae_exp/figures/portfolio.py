@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from vae_exp.architecture import Autoencoder, Generative, Model
 from vae_exp.dataset.batches import Batch
+from vae_exp.dataset.standardisation import Standardisation
 from vae_exp.figures.images import analogies, brightness, filters, reconstructions, samples
 from vae_exp.figures.latent import gaussian_grid, latent_scatter, linear_grid, manifold, quantile_grid
 from vae_exp.figures.rows import is_row, strips
@@ -16,7 +17,9 @@ Brightness = Callable[[torch.Tensor], torch.Tensor]
 
 
 @torch.no_grad()
-def portfolio(model: Model, batch: Batch, title: str, manifold_side: int = 20) -> Iterator[Drawn]:
+def portfolio(
+    model: Model, batch: Batch, title: str, manifold_side: int = 20, standardisation: Standardisation | None = None
+) -> Iterator[Drawn]:
     """Draw every figure that applies to the model; yield each with its name.
 
     Args:
@@ -24,9 +27,10 @@ def portfolio(model: Model, batch: Batch, title: str, manifold_side: int = 20) -
         batch: Test images and labels. The first ones are reconstructed, and all of them are encoded.
         title: The name of the model, for the titles of the figures.
         manifold_side: Images per side of a manifold; half as many for each class of a conditional model.
+        standardisation: How the pixels were standardised; images are drawn in their original units.
     """
     x, y = batch
-    bright = brightness(x)
+    bright = _bright(x, standardisation)
     rows = is_row(x.shape[1:])
     yield from _rows(model, batch, title) if rows else _images(model, batch, bright, title)
     if model.autoencoder.latent_dim == 2:
@@ -34,6 +38,14 @@ def portfolio(model: Model, batch: Batch, title: str, manifold_side: int = 20) -
         yield "latent_scatter", latent_scatter(codes, y, f"codes of the test images · {title}")
         if not rows:
             yield _manifold(model.autoencoder, codes, bright, title, manifold_side)
+
+
+def _bright(x: torch.Tensor, standardisation: Standardisation | None) -> Brightness:
+    """Return the map of the model's pixels to brightness."""
+    if standardisation is None:
+        return brightness(x)
+    of_original = brightness(standardisation.invert(x))
+    return lambda images: of_original(standardisation.invert(images))
 
 
 def _images(model: Model, batch: Batch, bright: Brightness, title: str) -> Iterator[Drawn]:

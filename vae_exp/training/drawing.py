@@ -34,7 +34,8 @@ class DrawFigures:
         title = f"{directory.name}, $N_z$ = {model.autoencoder.latent_dim}, {experiment.samples_seen:,} samples"
         with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)
-            for name, figure in portfolio(model, (x, y), title, self.manifold_side):
+            pictures = portfolio(model, (x, y), title, self.manifold_side, experiment.data.standardisation)
+            for name, figure in pictures:
                 path = directory.figures / f"{name}.png"
                 with replacing(path) as file:
                     figure.savefig(file, dpi=150, bbox_inches="tight")
