@@ -14,6 +14,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other, and threads that wait spin
 
+import numpy as np
 import omegaconf
 import pytest
 import torch
@@ -74,7 +75,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `paths.data` with a few images of FashionMNIST's and KMNIST's format, and Frey Face where it is at hand."""
+    """A `paths.data`: few images in the formats of FashionMNIST and KMNIST, arrays, Frey Face if it is at hand."""
     root = tmp_path_factory.mktemp("data")
     generator = torch.Generator().manual_seed(0)
     for name in ("FashionMNIST", "KMNIST"):
@@ -84,6 +85,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_idx(root / name / "raw" / f"{split}-labels-idx1-ubyte", torch.arange(n) % 10)
     if (FREY_FACE / "frey_rawface.mat").exists():
         (root / "frey_rawface.mat").symlink_to(FREY_FACE / "frey_rawface.mat")
+    np.savez(root / "images.npz", images=pixels.byte().numpy(), labels=np.arange(len(pixels)) % 10)
     return root
 
 

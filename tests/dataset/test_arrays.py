@@ -180,6 +180,14 @@ class TestValues:
     def test_of_all_splits_decide(self, tmp_path):
         assert loaded(npz(tmp_path, x=BYTES / 255, x_test=BYTES * 1.0))[0].values == "real"
 
+    def test_of_integers_that_are_0_or_1_are_doubted(self, tmp_path, caplog):
+        path = npz(tmp_path, x=BYTES % 2)
+        assert loaded(path)[1].train.pixels.max() == 1
+        assert "dataset.source.values=unit" in caplog.text
+        caplog.clear()
+        info, splits = loaded(path, values="unit")
+        assert (info.values, splits.train.pixels.max().item(), caplog.text) == ("unit", 1.0, "")
+
     def test_are_read_once(self, tmp_path):
         source = Arrays(str(text(tmp_path, "a,b\n1,2\n3,4\n")))
         assert source.describe().values == "real"
@@ -328,4 +336,4 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch, package, suffix, extra)
 
 def test_arguments_that_cannot_be_are_refused_before_the_file_is_opened(tmp_path):
     with pytest.raises(ConfigError, match="unknown kind"):
-        Arrays(str(tmp_path / "x.doc"))
+        Arrays(str(tmp_path / "x.doc")).describe()

@@ -13,7 +13,7 @@ from images import needs_frey_face
 from omegaconf import OmegaConf, open_dict
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
-from yamls import GROUPS, choices
+from yamls import GROUPS, choices, sources
 
 from vae_exp import load_run
 from vae_exp.config.assembly import build_architecture, build_data, check_config
@@ -87,11 +87,12 @@ def test_the_loss_of_deep_learning_with_python_has_the_beta_that_the_comment_say
 @pytest.mark.parametrize(
     ("group", "choice"), [(group, choice) for group in sorted(GROUPS) for choice in choices(group)]
 )
-def test_every_yaml_composes_and_builds(group, choice):
+def test_every_yaml_composes_and_builds(group, choice, small_data):
     added = "+" if group in ("experiment", "architecture/corruption") else ""
     config = composed(
         *(["architecture=ae"] if group in ("architecture/corruption", "head") else []),
         f"{added}{group}={choice}",
+        *(sources(choice, small_data) if group == "dataset" else []),
     )
     architecture = build_architecture(config, build_data(config))
     if "latent_dim" in config.architecture:
@@ -111,9 +112,10 @@ def test_every_yaml_composes_and_builds(group, choice):
     ],
 )
 @pytest.mark.usefixtures("few_digits")
-def test_every_combination_trains_two_steps(run, dataset, architecture, likelihood, network):
+def test_every_combination_trains_two_steps(run, dataset, architecture, likelihood, network, small_data):
     parts = [f"dataset={dataset}", f"architecture={architecture}", f"likelihood={likelihood}", f"network={network}"]
     size = SIZES.get(architecture, ["architecture.latent_dim=3"])
+    parts += sources(dataset, small_data)
     outcome = run(*parts, *NETWORK[network], *QUICK, *size, *LIKELIHOODS.get((architecture, likelihood), []))
     assert outcome.status == 0, outcome.err
     results = outcome.results

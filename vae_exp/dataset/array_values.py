@@ -116,6 +116,12 @@ def check_values(arrays: Sequence[Named], values: Values) -> None:
             _refuse(array, lambda block: ~_in_unit(block), "outside [0, 1]", "dataset.source.values=real")
 
 
+def is_binary(array: Named) -> bool:
+    """Tell whether the first rows are integers 0 and 1, and no booleans."""
+    _, block = next(array.blocks())
+    return block.dtype.kind != "b" and int(block.max()) <= 1
+
+
 def check_finite(array: Named) -> None:
     """Check that no value is NaN or infinite as float32.
 

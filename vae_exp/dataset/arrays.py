@@ -1,6 +1,7 @@
 """Images and tables from the user's own files."""
 
 import logging
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +19,7 @@ from vae_exp.dataset.array_values import (
     check_header,
     check_values,
     image_shape,
+    is_binary,
     pixels,
     values_by_range,
     values_by_type,
@@ -55,9 +57,6 @@ class Arrays(Source):
         values: The values of the pixels: `levels` (0 to 255, divided by 255), `unit` (floats in [0, 1]) or `real`.
             `auto`: integers are levels; floats are unit if all of them lie in [0, 1], else real.
         standardise: Whether every pixel is standardised by its mean and standard deviation over the training images.
-
-    Raises:
-        ConfigError: The file is of an unknown kind, or an argument has no meaning for it.
     """
 
     def __init__(
@@ -88,7 +87,8 @@ class Arrays(Source):
         self.layout = layout
         self.values = values
         self.standardise = standardise
-        self._file = _reader(self.path, label_column, header)
+        self.label_column = label_column
+        self.header = header
         self._read: dict[str, Array] = {}
         """Arrays that `describe` had to read, until `load` takes them."""
         self._auto: Values | None = None
@@ -100,7 +100,8 @@ class Arrays(Source):
         Raises:
             DataError: The file is missing or damaged, an array cannot hold images, or there are more or fewer labels
                 than images.
-            ConfigError: It is not clear which array holds the images, or which axis the channels.
+            ConfigError: The file is of an unknown kind, an argument has no meaning for it, or it is not clear which
+                array holds the images, or which axis the channels.
         """
         headers = self._headers()
         names = find(headers, self.given, self.path)
@@ -125,8 +126,15 @@ class Arrays(Source):
         names = find(headers, self.given, self.path)
         shape, values, (_, labels) = self._shape(headers, names), self._decide(headers, names), self._labels(names)
         arrays = {split: self._array(split_names.images) for split, split_names in names.items()}
-        check_values([Named(self._place(names[split].images), array) for split, array in arrays.items()], values)
+        named = [Named(self._place(names[split].images), array) for split, array in arrays.items()]
+        if self.values != "auto" or values == "levels":  # otherwise they are checked already
+            check_values(named, values)
+        if self.values == "auto" and values == "levels" and all(map(is_binary, named)):
+            log.warning(
+                "%s: integers are divided by 255, and these are 0 or 1. Say dataset.source.values=unit", self.path
+            )
         self._read = {}  # not kept beside the images
+        del self._file
         log.info("%s: %s; the values are %s", self.path, _in_words(headers, names), values)
         splits = {}
         for split, array in arrays.items():
@@ -141,11 +149,16 @@ class Arrays(Source):
         count = self._drawn(len(images))
         return images[order[count:]], images[order[:count]]
 
+    @cached_property
+    def _file(self) -> ArrayFile:
+        return _reader(self.path, self.label_column, self.header)
+
     def _headers(self) -> dict[str, Header]:
+        file = self._file
         if not self.path.is_file():
             kind = "is no file" if self.path.exists() else "does not exist"
             raise DataError(f"dataset.source.path={self.path}: {kind} ({self.path.absolute()})")
-        return self._file.headers()
+        return file.headers()
 
     def _shape(self, headers: dict[str, Header], names: dict[str, Names]) -> tuple[int, int, int]:
         """Check the headers of all splits and return the shape (C, H, W) of their images."""
