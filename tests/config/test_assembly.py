@@ -5,7 +5,8 @@ from vae_exp.architecture import VAE
 from vae_exp.config.assembly import check_pixels
 from vae_exp.dataset import Dataset, Images, Info, Source, Splits
 from vae_exp.errors import ConfigError
-from vae_exp.likelihood import Bernoulli, ContinuousBernoulli, Gaussian
+from vae_exp.likelihood import Bernoulli, Gaussian
+from vae_exp.likelihood.continuous_bernoulli import ContinuousBernoulli
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 

@@ -193,7 +193,6 @@ class Experiment(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the progress of the run and the states of the generators."""
         checkpoint.pop("loops", None)
-        standardisation = self.data.standardisation
         checkpoint[STATE] = {
             "format": FORMAT,
             "config": self.config,
@@ -203,7 +202,7 @@ class Experiment(pl.LightningModule):
             "metrics": self.metrics,
             "stopped_by": self._stopped_by(),
             "computation": self.computation,
-            "standardisation": standardisation and standardisation.state(),
+            "standardisation": standardised.state() if (standardised := self.data.standardisation) else None,
             **generators.state(),
         }
 
