@@ -12,6 +12,7 @@ from images import write_idx
 from pyarrow import parquet
 
 from vae_exp.dataset import Dataset
+from vae_exp.dataset.array_files import Npy
 from vae_exp.dataset.arrays import Arrays
 from vae_exp.dataset.fashion_mnist import FashionMNIST
 from vae_exp.errors import ConfigError, DataError, UserError
@@ -83,7 +84,7 @@ class TestLayout:
 
     def test_a_large_npy_is_mapped_and_never_changed(self, tmp_path):
         path = npy(tmp_path, BYTES)
-        array = Arrays(str(path))._file.read("array")
+        array = Npy(path).read("array")
         assert isinstance(array, np.memmap)
         before = path.read_bytes()
         array[:] = 0

@@ -57,7 +57,9 @@ def test_it_is_kept_as_plain_tensors(tmp_path):
     assert torch.equal(again.std, standardisation.std)
     assert again.log_jacobian == standardisation.log_jacobian
     assert restored(None, (1, 1, 3)) is None
-    assert restored({"mean": torch.zeros(2), "std": "x"}, (1, 1, 3)) is None
+    fine = torch.ones(1, 1, 3, dtype=torch.float64)
+    for std in ("x", fine[..., :2], fine.float(), -fine, fine.to_sparse()):
+        assert restored({"mean": fine, "std": std}, (1, 1, 3)) is None
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,11 @@ def restored(state: Any, shape: tuple[int, int, int]) -> Standardisation | None:
     if not isinstance(state, Mapping):
         return None
     mean, std = state.get("mean"), state.get("std")
-    if not all(isinstance(value, Tensor) and tuple(value.shape) == shape for value in (mean, std)):
+    if not (_fits(mean, shape) and _fits(std, shape) and bool((std > 0).all())):
         return None
-    assert isinstance(mean, Tensor)
-    assert isinstance(std, Tensor)
-    return Standardisation(mean.to(torch.float64), std.to(torch.float64))
+    return Standardisation(mean, std)
+
+
+def _fits(value: Any, shape: tuple[int, int, int]) -> bool:
+    dense = isinstance(value, Tensor) and value.layout == torch.strided
+    return dense and value.dtype == torch.float64 and tuple(value.shape) == shape
