@@ -14,6 +14,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
 
+import numpy as np
 import omegaconf
 import pytest
 import torch
@@ -78,7 +79,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder for `paths.data`: random images as FashionMNIST and KMNIST, and Frey Face if it is available."""
+    """Make a folder for `paths.data`: FashionMNIST's and KMNIST's formats, image files, arrays, Frey Face."""
     root = tmp_path_factory.mktemp("data")
     generator = torch.Generator().manual_seed(0)
     for name in ("FashionMNIST", "KMNIST"):
@@ -90,6 +91,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "frey_rawface.mat").symlink_to(FREY_FACE / "frey_rawface.mat")
     for i in range(30):
         write_image(root / "images" / str(i % 10) / f"{i}.png", pixels[i])
+    np.savez(root / "images.npz", images=pixels.byte().numpy(), labels=np.arange(len(pixels)) % 10)
     return root
 
 

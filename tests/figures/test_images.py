@@ -7,10 +7,13 @@ import torch
 
 from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
-from vae_exp.figures.images import analogies, filters, image_grid, reconstructions, samples
+from vae_exp.dataset import Images
+from vae_exp.dataset.standardisation import Standardisation
+from vae_exp.figures.images import analogies, brightness, filters, image_grid, reconstructions, samples
 from vae_exp.figures.latent import gaussian_grid, linear_grid, manifold, quantile_grid
 from vae_exp.figures.portfolio import portfolio
-from vae_exp.likelihood import Bernoulli
+from vae_exp.figures.rows import strips
+from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 
@@ -149,3 +152,40 @@ def test_figures_show_the_names_of_the_classes(kind):
         assert [axes.get_title() for axes in figures["manifold"].axes] == shown
     for figure in figures.values():
         figure.savefig(io.BytesIO())
+
+
+class TestRealValues:
+    def test_are_scaled_by_their_range_without_outliers(self):
+        x = torch.linspace(-5, 15, 1001).view(1001, 1, 1, 1).clone()
+        x[0], x[-1] = -1e6, 1e6
+        shown = brightness(x[torch.randperm(1001)])(torch.tensor([-5.0, 5.0, 15.0]))
+        assert shown.tolist() == pytest.approx([0, 0.5, 1], abs=0.1)
+
+    def test_in_the_unit_interval_are_shown_as_they_are(self):
+        x = torch.rand(5, *SHAPE) / 2
+        assert torch.equal(brightness(x)(x), x)
+
+    def test_that_are_standardised_are_shown_in_their_units(self):
+        x = shades(6)
+        standardisation = Standardisation(torch.full(SHAPE, 0.4).double(), torch.full(SHAPE, 0.2).double())
+        model = AE(SHAPE, MLP([4]), Gaussian("fixed", mean="identity"), latent_dim=3).eval()
+        standardised = standardisation.apply(Images(x, torch.zeros(6))).pixels
+        figures = dict(portfolio(model, (standardised, torch.full((6,), -1)), "title", 4, standardisation))
+        shown = drawn(figures["reconstructions"])[3, 3::6][:6]
+        assert shown.tolist() == pytest.approx(x[:, 0, 0, 0].tolist(), abs=1e-5)
+
+
+def test_rows_are_strips_of_standard_deviations():
+    like = torch.arange(12.0).view(4, 1, 1, 3)
+    figure = strips({"input": like, "output": like[:2] + 1e9}, like, "title")
+    assert drawn(figure)[:, 0] == pytest.approx((np.arange(4) - 1.5) / np.arange(4).std())
+    assert drawn(figure, 1).shape == (2, 3)
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["input", "output"]
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_model_of_rows_has_no_figures_that_show_images(conditional):
+    model = VAE((1, 1, 5), 2, MLP([4]), Gaussian(mean="identity"), SGVBB(), 2, conditional=conditional).eval()
+    batch = torch.randn(12, 1, 1, 5), torch.arange(12) % 2
+    figures = dict(portfolio(model, batch, "title"))
+    assert set(figures) == {"reconstructions", "samples", "latent_scatter"}

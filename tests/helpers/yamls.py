@@ -6,7 +6,10 @@ from vae_exp.config.paths import CONFIG_DIR
 
 GROUPS = {str(path.parent.relative_to(CONFIG_DIR)) for path in CONFIG_DIR.rglob("*/*.yaml")}
 
-SOURCES = {"folder": ["dataset.source.path={data}/images", "paths.cache={data}/cache"]}
+SOURCES = {
+    "arrays": ["dataset.source.path={data}/images.npz"],
+    "folder": ["dataset.source.path={data}/images", "paths.cache={data}/cache"],
+}
 """The overrides that name the files of a data set of the user's own, by the name of its yaml."""
 
 

@@ -159,6 +159,12 @@ def build_architecture(config: DictConfig, data: Dataset) -> Model:
 def check_pixels(architecture: Model, data: Dataset) -> None:
     """Check that the likelihood suits the pixels that it is trained on.
 
+    | pixels | Bernoulli, continuous Bernoulli | Gaussian, mean=sigmoid | Gaussian, mean=identity |
+    |---|---|---|---|
+    | levels, unit | yes | yes | yes |
+    | binarized | the Bernoulli only | variance=fixed only | variance=fixed only |
+    | real | no | no | yes |
+
     Raises:
         ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them; or they
             are real numbers, and the likelihood explains only those in [0, 1].
@@ -175,7 +181,8 @@ def check_pixels(architecture: Model, data: Dataset) -> None:
     if data.info.values == "real" and likelihood.support != "real":
         raise ConfigError(
             f"likelihood: the values of this dataset are real numbers, and this {type(likelihood).__name__} explains "
-            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity"
+            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity, or values in [0, 1] "
+            "(dataset.source.standardise=true makes them real)"
         )
 
 

@@ -7,16 +7,15 @@ import math
 import os
 import secrets
 import shutil
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from vae_exp.dataset.base import mapped
 from vae_exp.dataset.decode import Pixels
 
 log = logging.getLogger(__name__)
@@ -42,11 +41,7 @@ class Entry:
 
     def pixels(self) -> Tensor:
         """Map the pixels (N, C, H, W), uint8, into memory. They are read when they are used, and never written."""
-        mapped = np.memmap(self.folder / PIXELS, np.uint8, "r", shape=self.shape)
-        with warnings.catch_warnings():
-            # torch cannot mark a tensor as read-only; nothing writes into the pixels of a source
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            return torch.from_numpy(mapped)
+        return mapped(np.memmap(self.folder / PIXELS, np.uint8, "r", shape=self.shape))
 
 
 def content_key(root: Path, names: Sequence[str], *settings: object) -> str:

@@ -45,7 +45,7 @@ class CIFAR10(Source):
         Raises:
             DataError: The files are missing and cannot be downloaded, or they are damaged.
         """
-        return Splits(*(self._images(train) for train in (True, False)))
+        return Splits(self._images(train=True), self._images(train=False))
 
     def _images(self, train: bool) -> Images:
         part = fetch(partial(datasets.CIFAR10, self.root, train=train), self.root, "CIFAR10")
@@ -73,7 +73,7 @@ class SVHN(Source):
         Raises:
             DataError: The files are missing and cannot be downloaded, or they are damaged.
         """
-        return Splits(*(self._images(split) for split in ("train", "test")))
+        return Splits(self._images("train"), self._images("test"))
 
     def _images(self, split: str) -> Images:
         part = fetch(partial(datasets.SVHN, self.root, split=split), self.root, "SVHN")
@@ -108,7 +108,7 @@ class Omniglot(Source):
         Raises:
             DataError: The files are missing and cannot be downloaded, or they are damaged.
         """
-        return Splits(*(self._images(background) for background in (True, False)))
+        return Splits(self._images(background=True), self._images(background=False))
 
     def _images(self, background: bool) -> Images:
         part = fetch(partial(datasets.Omniglot, self.root, background=background), self.root, "Omniglot")

@@ -1,7 +1,7 @@
 """Figures made of images: reconstructions, samples, filters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +104,18 @@ def collage(pictures: dict[str, Grid], title: str, columns: int = 4) -> Figure:
         axes.set_title(name, fontsize="medium")
         axes.imshow(picture)
     return figure
+
+
+def brightness(x: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the map of pixels to the brightness [0, 1] that shows images like x (N, C, H, W).
+
+    Pixels in [0, 1] are their own brightness. Other real numbers are scaled by their range, without the lowest and the
+    highest half percent, which few outliers would else decide.
+    """
+    if x.min() >= 0 and x.max() <= 1:
+        return lambda images: images
+    low, high = np.quantile(x[:500].detach().float().cpu().numpy(), [0.005, 0.995]).tolist()
+    return lambda images: (images - low) / max(high - low, 1e-12)
 
 
 def image_grid(images: Tensor, columns: int, gap: int = GAP, background: float = 1.0) -> Grid:

@@ -23,7 +23,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, title: str, names: Sequence[st
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.subplots()
     known = bool((y >= 0).all())
-    points = axes.scatter(z[:, 0], z[:, 1], s=3, c=y if known else None, cmap="tab10", linewidths=0)
+    points = axes.scatter(z[:, 0], z[:, 1], s=3, c=y if known else None, cmap="tab10" if known else None, linewidths=0)
     if known:
         shown = np.unique(y).tolist()
         handles, numbers = points.legend_elements(num=shown)

@@ -14,8 +14,9 @@ from vae_exp.config.memory import readable_shortage
 from vae_exp.config.stored import folder, printable, read_config
 from vae_exp.config.trust import Packages, Trust, check_directory, trusted
 from vae_exp.dataset import Info
+from vae_exp.dataset.standardisation import Standardisation, restored
 from vae_exp.errors import ConfigError, RunError
-from vae_exp.results.checkpoint import check_weights, read_checkpoint
+from vae_exp.results.checkpoint import STATE, check_weights, read_checkpoint
 from vae_exp.results.metrics import history
 from vae_exp.results.run_directory import RunDirectory, hint
 from vae_exp.results.summary import read_results
@@ -32,6 +33,8 @@ class Run:
         history: `metrics.csv`: one dict per evaluation.
         model: The architecture with its trained weights, in evaluation mode: `encode(x)`, `decode(z)`,
             `sample(n)`, `bound(x)`.
+        standardisation: How the pixels that the model takes and gives were standardised; None if they were not.
+            `standardisation.apply` and `.invert` convert pixels, and `.log_jacobian` converts log densities.
     """
 
     path: Path
@@ -39,6 +42,7 @@ class Run:
     metrics: dict[str, Any]
     history: list[dict[str, float]]
     model: Model
+    standardisation: Standardisation | None = None
 
 
 def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None) -> Run:
@@ -71,13 +75,14 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
         return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
     model = _built(config, _images(results), directory.config)
-    _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
+    state = _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
     return Run(
         directory.path,
         config,
         results,
         history(directory.metrics),
         model.eval().requires_grad_(False),
+        restored(state.get("standardisation"), model.shape),
     )
 
 
@@ -100,10 +105,13 @@ def _images(results: Mapping[str, Any]) -> Info | None:
     return Info((channels, height, width), tuple(results["classes"]))
 
 
-def _load_weights(model: Model, path: Path) -> None:
+def _load_weights(model: Model, path: Path) -> dict[str, Any]:
+    """Load the weights of a checkpoint; return our own entry in it."""
     checkpoint = read_checkpoint(path)
     prefix = "architecture."
     named = {str(name): value for name, value in checkpoint["state_dict"].items()}
     weights = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
     check_weights(weights, model, path)
     model.load_state_dict(weights)
+    state: dict[str, Any] = checkpoint[STATE]
+    return state

@@ -35,7 +35,9 @@ class DrawFigures:
         names = experiment.data.info.class_names
         with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)
-            for name, figure in portfolio(model, (x, y), title, self.manifold_side, class_names=names):
+            standardisation = experiment.data.standardisation
+            pictures = portfolio(model, (x, y), title, self.manifold_side, standardisation, names)
+            for name, figure in pictures:
                 path = directory.figures / f"{name}.png"
                 with replacing(path) as file:
                     figure.savefig(file, dpi=150, bbox_inches="tight")

@@ -202,6 +202,7 @@ class Experiment(pl.LightningModule):
             "metrics": self.metrics,
             "stopped_by": self._stopped_by(),
             "computation": self.computation,
+            "standardisation": standardised.state() if (standardised := self.data.standardisation) else None,
             **generators.state(),
         }
 

@@ -50,6 +50,7 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
         "train/bound": None,  # remains None if the architecture has no bound, or before the first evaluation
         "test/bound": None,
         "bounds": model.bounds if isinstance(model, Generative) else None,
+        **_jacobian(experiment),
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "train_seconds": experiment.clock.seconds if experiment else 0.0,
         "device": experiment.trained_on if experiment else None,
@@ -67,6 +68,13 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
 def _images(info: Info) -> dict[str, Any]:
     """Say what the images are, so that the model can be built again where they are not."""
     return {"shape": list(info.shape), "classes": list(info.class_names)}
+
+
+def _jacobian(experiment: Experiment | None) -> dict[str, float]:
+    """Return the constant that the log densities contain because the pixels were standardised; none if they are not."""
+    if experiment is None or experiment.data.standardisation is None:
+        return {}
+    return {"jacobian": experiment.data.log_jacobian}
 
 
 def _git_revision() -> str | None:
