@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -5,10 +7,13 @@ import torch
 
 from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
-from vae_exp.figures.images import analogies, filters, image_grid, reconstructions, samples
+from vae_exp.dataset import Images
+from vae_exp.dataset.standardisation import Standardisation
+from vae_exp.figures.images import analogies, brightness, filters, image_grid, reconstructions, samples
 from vae_exp.figures.latent import gaussian_grid, linear_grid, manifold, quantile_grid
 from vae_exp.figures.portfolio import portfolio
-from vae_exp.likelihood import Bernoulli
+from vae_exp.figures.rows import strips
+from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 
@@ -129,3 +134,58 @@ def test_every_model_gets_the_figures_that_it_has(kind, latent_dim):
         np.testing.assert_allclose(offsets, model.encode(x, y).detach(), rtol=1e-5)
         legend = figures["latent_scatter"].axes[0].get_legend()
         assert [text.get_text() for text in legend.get_texts()] == [f"$\\mathdefault{{{i}}}$" for i in range(10)]
+
+
+@pytest.mark.parametrize("kind", ["cvae", "vae"])
+def test_figures_show_the_names_of_the_classes(kind):
+    parts = {"network": MLP([8]), "likelihood": Bernoulli(), "latent_dim": 2}
+    model = VAE(SHAPE, 3, objective=SGVBB(), conditional=kind == "cvae", **parts).eval()
+    batch = torch.rand(20, *SHAPE), torch.arange(20) % 2
+    names = ["a$1$ and $2", "_hidden", "a name that is too long for a figure"]
+    figures = dict(portfolio(model, batch, "title", 4, class_names=names))
+    shown = [r"a\$1\$ and \$2", "_hidden", "a name that is too long…"]
+    legend = figures["latent_scatter"].axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == shown[:2]
+    if kind == "cvae":
+        assert [label.get_text() for label in figures["samples"].axes[0].get_yticklabels()] == shown
+        assert [label.get_text() for label in figures["analogies"].axes[0].get_xticklabels()] == ["input", *shown]
+        assert [axes.get_title() for axes in figures["manifold"].axes] == shown
+    for figure in figures.values():
+        figure.savefig(io.BytesIO())
+
+
+class TestRealValues:
+    def test_are_scaled_by_their_range_without_outliers(self):
+        x = torch.linspace(-5, 15, 1001).view(1001, 1, 1, 1).clone()
+        x[0], x[-1] = -1e6, 1e6
+        shown = brightness(x[torch.randperm(1001)])(torch.tensor([-5.0, 5.0, 15.0]))
+        assert shown.tolist() == pytest.approx([0, 0.5, 1], abs=0.1)
+
+    def test_in_the_unit_interval_are_shown_as_they_are(self):
+        x = torch.rand(5, *SHAPE) / 2
+        assert torch.equal(brightness(x)(x), x)
+
+    def test_that_are_standardised_are_shown_in_their_units(self):
+        x = shades(6)
+        standardisation = Standardisation(torch.full(SHAPE, 0.4).double(), torch.full(SHAPE, 0.2).double())
+        model = AE(SHAPE, MLP([4]), Gaussian("fixed", mean="identity"), latent_dim=3).eval()
+        standardised = standardisation.apply(Images(x, torch.zeros(6))).pixels
+        figures = dict(portfolio(model, (standardised, torch.full((6,), -1)), "title", 4, standardisation))
+        shown = drawn(figures["reconstructions"])[3, 3::6][:6]
+        assert shown.tolist() == pytest.approx(x[:, 0, 0, 0].tolist(), abs=1e-5)
+
+
+def test_rows_are_strips_of_standard_deviations():
+    like = torch.arange(12.0).view(4, 1, 1, 3)
+    figure = strips({"input": like, "output": like[:2] + 1e9}, like, "title")
+    assert drawn(figure)[:, 0] == pytest.approx((np.arange(4) - 1.5) / np.arange(4).std())
+    assert drawn(figure, 1).shape == (2, 3)
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["input", "output"]
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_model_of_rows_has_no_figures_that_show_images(conditional):
+    model = VAE((1, 1, 5), 2, MLP([4]), Gaussian(mean="identity"), SGVBB(), 2, conditional=conditional).eval()
+    batch = torch.randn(12, 1, 1, 5), torch.arange(12) % 2
+    figures = dict(portfolio(model, batch, "title"))
+    assert set(figures) == {"reconstructions", "samples", "latent_scatter"}
