@@ -15,12 +15,13 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
 
+import numpy as np
 import omegaconf
 import pytest
 import torch
 from hydra._internal.hydra import Hydra
 from hypothesis import settings
-from images import FREY_FACE, write_idx
+from images import FREY_FACE, write_idx, write_image
 from wandb_server import Server
 from xdist.scheduler import LoadScopeScheduling
 
@@ -88,7 +89,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder for `paths.data`: random images as FashionMNIST and KMNIST, and Frey Face if it is available."""
+    """Make a folder for `paths.data`: FashionMNIST's and KMNIST's formats, image files, arrays, Frey Face."""
     root = tmp_path_factory.mktemp("data")
     generator = torch.Generator().manual_seed(0)
     for name in ("FashionMNIST", "KMNIST"):
@@ -98,6 +99,9 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_idx(root / name / "raw" / f"{split}-labels-idx1-ubyte", torch.arange(n) % 10)
     if (FREY_FACE / "frey_rawface.mat").exists():
         (root / "frey_rawface.mat").symlink_to(FREY_FACE / "frey_rawface.mat")
+    for i in range(30):
+        write_image(root / "images" / str(i % 10) / f"{i}.png", pixels[i])
+    np.savez(root / "images.npz", images=pixels.byte().numpy(), labels=np.arange(len(pixels)) % 10)
     return root
 
 

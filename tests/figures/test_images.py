@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from vae_exp.figures.images import analogies, filters, image_grid, reconstructions, samples
+from vae_exp.architecture import AE
+from vae_exp.dataset import Images
+from vae_exp.dataset.standardisation import Standardisation
+from vae_exp.figures.images import analogies, brightness, filters, image_grid, reconstructions, samples
+from vae_exp.figures.portfolio import portfolio
+from vae_exp.likelihood import Gaussian
+from vae_exp.network import MLP
 
 SHAPE = (1, 6, 4)
 
@@ -59,3 +65,24 @@ def test_filters_are_grey_at_zero_and_the_largest_come_first():
     assert grid[2, 2] == 0  # the largest magnitude, negative
     assert grid[2, 2 + 6] == 1
     assert grid[3, 3] == grid[2, 2 + 12] == 0.5
+
+
+class TestRealValues:
+    def test_are_scaled_by_their_range_without_outliers(self):
+        x = torch.linspace(-5, 15, 1001).view(1001, 1, 1, 1).clone()
+        x[0], x[-1] = -1e6, 1e6
+        shown = brightness(x[torch.randperm(1001)])(torch.tensor([-5.0, 5.0, 15.0]))
+        assert shown.tolist() == pytest.approx([0, 0.5, 1], abs=0.1)
+
+    def test_in_the_unit_interval_are_shown_as_they_are(self):
+        x = torch.rand(5, *SHAPE) / 2
+        assert torch.equal(brightness(x)(x), x)
+
+    def test_that_are_standardised_are_shown_in_their_units(self):
+        x = shades(6)
+        standardisation = Standardisation(torch.full(SHAPE, 0.4).double(), torch.full(SHAPE, 0.2).double())
+        model = AE(SHAPE, MLP([4]), Gaussian("fixed", mean="identity"), latent_dim=3).eval()
+        standardised = standardisation.apply(Images(x, torch.zeros(6))).pixels
+        figures = dict(portfolio(model, (standardised, torch.full((6,), -1)), "title", 4, standardisation))
+        shown = drawn(figures["reconstructions"])[3, 3::6][:6]
+        assert shown.tolist() == pytest.approx(x[:, 0, 0, 0].tolist(), abs=1e-5)

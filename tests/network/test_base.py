@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.func import jacrev
 
-from vae_exp.network import MLP, Conv
+from vae_exp.network import MLP, Conv, ResNet
 from vae_exp.network.base import squared_jacobian_norm_by_autograd
 
 SHAPES = [(1, 28, 28), (1, 28, 20), (3, 9, 7)]
@@ -21,7 +21,9 @@ def jacobian_norm(encoder, x, c):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("network", [MLP([7, 5]), MLP([]), Conv(), Conv(decoder="upsampling"), Conv([4, 6], [2, 3])])
+@pytest.mark.parametrize(
+    "network", [MLP([7, 5]), MLP([]), Conv(), Conv(decoder="upsampling"), Conv([4, 6], [2, 3]), ResNet(8)]
+)
 def test_encoder_and_decoder_fit_each_other(network, shape):
     x, c = torch.rand(2, *shape), torch.rand(2, 3)
     assert network.encoder(shape, 3, 4)(x, c).shape == (2, 4)

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
-from yamls import GROUPS, choices
+from yamls import GROUPS, choices, sources
 
 from vae_exp.config.assembly import GIVEN, Root, build_part, check_config
 from vae_exp.config.memory import needed
@@ -135,8 +135,8 @@ def complaint(build):
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path):
-    config = composed(f"{group}={choice}", "name=test")
+def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path, small_data):
+    config = composed(f"{group}={choice}", "name=test", *sources(choice, small_data))
     part = config.get(group) or {}
 
     def build(changed):

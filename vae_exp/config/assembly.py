@@ -13,7 +13,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 import vae_exp.config.resolvers  # noqa: F401 (registers them)
 from vae_exp.architecture import Autoencoder, Model
 from vae_exp.config.schema import Node, Nodes, check, target
-from vae_exp.dataset import Dataset
+from vae_exp.dataset import Dataset, Info
+from vae_exp.dataset.base import Recorded
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network
@@ -84,9 +85,15 @@ def build_later(node: DictConfig) -> Callable[..., Any]:
     return later
 
 
-def build_data(config: DictConfig) -> Dataset:
-    """Build the dataset. No image is read yet."""
-    data: Dataset = build_part(config.dataset, "dataset", Dataset)
+def build_data(config: DictConfig, info: Info | None = None) -> Dataset:
+    """Build the dataset. No image is read yet.
+
+    Args:
+        config: The config of the run.
+        info: What the images are, if that is known. The files are then not looked at, and cannot be loaded.
+    """
+    known = {} if info is None else {"source": Recorded(info)}
+    data: Dataset = build_part(config.dataset, "dataset", Dataset, **known)
     return data
 
 
@@ -152,6 +159,12 @@ def build_architecture(config: DictConfig, data: Dataset) -> Model:
 def check_pixels(architecture: Model, data: Dataset) -> None:
     """Check that the likelihood suits the pixels that it is trained on.
 
+    | pixels | Bernoulli, continuous Bernoulli | Gaussian, mean=sigmoid | Gaussian, mean=identity |
+    |---|---|---|---|
+    | levels, unit | yes | yes | yes |
+    | binarized | the Bernoulli only | variance=fixed only | variance=fixed only |
+    | real | no | no | yes |
+
     Raises:
         ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them; or they
             are real numbers, and the likelihood explains only those in [0, 1].
@@ -168,7 +181,8 @@ def check_pixels(architecture: Model, data: Dataset) -> None:
     if data.info.values == "real" and likelihood.support != "real":
         raise ConfigError(
             f"likelihood: the values of this dataset are real numbers, and this {type(likelihood).__name__} explains "
-            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity"
+            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity, or values in [0, 1] "
+            "(dataset.source.standardise=true makes them real)"
         )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-KEYS = ("paths.data", "paths.cache", "dataset.source.root", "start_from")
+KEYS = ("paths.data", "paths.cache", "dataset.source.root", "dataset.source.path", "start_from")
 
 
 def make_absolute(config: DictConfig, folder: Path) -> None:

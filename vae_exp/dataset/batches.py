@@ -255,6 +255,7 @@ class EvaluationBatches:
         binarize: Maps pixels in memory to x.
         batch_size: Images per batch; the last batch may be smaller.
         levels: Number of values that a pixel can have; None for floats.
+        log_jacobian: What log p(x) in the original units of the pixels is above log p of x, in nats per image.
     """
 
     def __init__(
@@ -263,11 +264,13 @@ class EvaluationBatches:
         binarize: Callable[[Tensor], Tensor],
         batch_size: int,
         levels: int | None = 256,
+        log_jacobian: float = 0.0,
     ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
         self.levels = levels
+        self.log_jacobian = log_jacobian
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)

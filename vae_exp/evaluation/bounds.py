@@ -25,6 +25,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Compute means over a split in evaluation mode, in nats per image.
 
+    If the pixels are standardised, log densities are those of the original pixels: log p(x) = log p'(x') − Σ log std.
+
     Latents (and a dynamic binarization) are drawn with the same seed at every evaluation, and the random state is
     restored afterwards: an evaluation does not change the training that follows it.
 
@@ -71,6 +73,7 @@ def evaluate(
     labelled = int((labels >= 0).sum())
     counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(OF_LABELLED, labelled)
     means = {name: (total / counts[name]).item() for name, total in sums.items() if counts[name]}
+    means |= _in_original_units(means, batches.log_jacobian)
     if isinstance(architecture, Classifies):
         per_class = labels[labels >= 0].bincount(minlength=architecture.classify(x[:1]).shape[1])
         means |= {"labelled": labelled, "labelled_of_rarest_class": int(per_class.min())}
@@ -81,6 +84,12 @@ def evaluate(
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
     return means | diagnostics
+
+
+def _in_original_units(means: dict[str, float], log_jacobian: float) -> dict[str, float]:
+    """Return the means of log densities for pixels that were not standardised; the same if none were."""
+    signs = {"nll": -1, "log_likelihood": 1}
+    return {name: means[name] + sign * log_jacobian for name, sign in signs.items() if name in means}
 
 
 def _diagnostics(architecture: Model, batches: EvaluationBatches) -> dict[str, float]:

@@ -33,6 +33,8 @@ RESUME_MAY_CHANGE = (
     "name",
     "dataset.placement",
     "dataset.source.root",
+    "dataset.source.path",
+    "dataset.source.cache",
 )
 
 

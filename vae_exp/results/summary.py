@@ -32,7 +32,15 @@ def read_results(path: Path) -> dict[str, Any]:
                 raise ValueError(f"{name} is no number")
             if name.startswith(TEXTS) and not isinstance(value, str | None):
                 raise ValueError(f"{name} is no text")
+        if "shape" in results:
+            _check_images(results["shape"], results.get("classes"))
     return results
+
+
+def _check_images(shape: Any, classes: Any) -> None:
+    sizes = isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)
+    if not sizes or not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("its shape or classes are damaged")
 
 
 def _is_number(value: Any) -> bool:

@@ -202,6 +202,7 @@ class Experiment(pl.LightningModule):
             "metrics": self.metrics,
             "stopped_by": self._stopped_by(),
             "computation": self.computation,
+            "standardisation": standardised.state() if (standardised := self.data.standardisation) else None,
             **generators.state(),
         }
 
@@ -269,8 +270,8 @@ class Experiment(pl.LightningModule):
         """Say what the user can try if a number is not finite."""
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         return (
-            f"Try a smaller optimizer.lr (now {lr:g}), another network.init_std, or with a Gaussian likelihood a "
-            "larger likelihood.min_std"
+            f"Try a smaller optimizer.lr (now {lr:g}), another optimizer, with network=mlp or conv another "
+            "network.init_std, or with a Gaussian likelihood a larger likelihood.min_std"
         )
 
     def _report(self, names: list[str], losses: Tensor, samples_per_second: float) -> None:

@@ -201,4 +201,7 @@ def _description(experiment: Experiment) -> str:
     labelled = ""
     if data.labels is not None:
         labelled = f", {data.labels:,} of the former labelled ({data.labels // data.info.classes:,} of each class)"
-    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{labelled}"
+    units = ""
+    if data.standardisation is not None:
+        units = f", standardised; log densities are in the original units ({data.log_jacobian:+.2f} nats)"
+    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{labelled}{units}"
