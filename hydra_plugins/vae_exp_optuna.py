@@ -107,7 +107,7 @@ class OptunaSweeper(GridSweeper):
                 f"hydra.sweeper.metric={self.metric}: no such choice. Did you mean {names[0]}? "
                 f"Allowed: {', '.join(names)}"
             )
-        job = with_values(overrides, self._propose(overrides, [], 0)[0])
+        job = with_values(overrides, self.propose(overrides, [], 0)[0])
         if self._subdirectory(0, job) == self._subdirectory(1, job):
             raise ConfigError(shared(self._subdir(), "two jobs with the same values would share a folder"))
         composed = self.loader.load_sweep_config(self.config, job)
@@ -149,7 +149,7 @@ class OptunaSweeper(GridSweeper):
             elif len(proposed) < self.n_trials:
                 scores = self._scores(directory, jobs)
                 scored = [(proposed[i], score) for i, score in sorted(scores.items())]
-                new = self._propose(overrides, scored, len(proposed))
+                new = self.propose(overrides, scored, len(proposed))
                 before, jobs = jobs, self._runs(directory, [with_values(overrides, values) for values in new], jobs)
                 check_free([run for run in jobs if run not in before])
                 proposed += new
@@ -183,9 +183,7 @@ class OptunaSweeper(GridSweeper):
         way = f"hydra.sweeper.metric={ranking[0]}" if ranking else "search among what can be compared"
         return f"job {job.number} cannot be ranked with job {first.number}: {', '.join(differ)}: {way}"
 
-    def _propose(
-        self, overrides: list[Override], scored: list[tuple[Values, float | None]], first: int
-    ) -> list[Values]:
+    def propose(self, overrides: list[Override], scored: list[tuple[Values, float | None]], first: int) -> list[Values]:
         """Propose the values of the next jobs.
 
         They depend only on the earlier jobs and their number, so a resumed search proposes the same.
@@ -199,7 +197,7 @@ class OptunaSweeper(GridSweeper):
         from optuna.trial import TrialState, create_trial
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        space = {override.signed_key: _distribution(override) for override in overrides if override.is_sweep}
+        space = {override.signed_key: search_space(override) for override in overrides if override.is_sweep}
         study = optuna.create_study(direction="maximize", sampler=instantiate(self.sampler, seed=self.seed + first))
         for values, score in scored:
             params = {key: _value(distribution, values[key]) for key, distribution in space.items()}
@@ -219,7 +217,7 @@ class OptunaSweeper(GridSweeper):
             log.info("The best is job %s, %s %.4f: %s", trial.job.number, trial.metric, trial.value, values)
 
 
-def _distribution(override: Override) -> "BaseDistribution":
+def search_space(override: Override) -> "BaseDistribution":
     """Convert an override to a distribution of Optuna.
 
     `interval(a,b)`, `tag(log,interval(a,b))` and, for whole numbers, `int(interval(a,b))` are intervals; all others are

@@ -88,12 +88,12 @@ def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Ch
     z = chains.z
     step = (chains.step_size * torch.empty_like(chains.step_size).uniform_(SHORTEST, 1))[:, None]
     momentum = torch.randn_like(z)
-    value, gradient = _with_gradient(log_density, z)
+    value, gradient = with_gradient(log_density, z)
     proposed, moved, proposed_value = z, momentum, value
     for _ in range(leapfrog_steps):
         moved = moved + 0.5 * step * gradient
         proposed = proposed + step * moved
-        proposed_value, gradient = _with_gradient(log_density, proposed)
+        proposed_value, gradient = with_gradient(log_density, proposed)
         moved = moved + 0.5 * step * gradient
     energy = proposed_value - value - 0.5 * (moved.square().sum(-1) - momentum.square().sum(-1))
     probability = energy.clamp(max=0).exp().nan_to_num(0)  # a trajectory with energy NaN is rejected
@@ -101,7 +101,8 @@ def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Ch
     return Chains(torch.where(accepted[..., None], proposed, z), chains.step_size, probability.mean(0))
 
 
-def _with_gradient(log_density: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:
+def with_gradient(log_density: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the log density (S, B) and its gradient (S, B, D) at latents z (S, B, D)."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         value = log_density(z)

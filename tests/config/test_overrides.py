@@ -230,7 +230,7 @@ def test_other_overrides_are_not_refused(text):
         ("architecture.supervised=True", "head=classifier"),
         ("architecture.supervised= false", "head=none"),
         ("architecture.supervised='true'", "architecture.supervised='true'"),
-        ("+logger.a._target_='vae_exp.logger.WandB'", "+logger.a._target_=vae_exp.training.loggers.WandB"),
+        ("+logger.a._target_='vae_exp.logger.WandB'", "+logger.a._target_=vae_exp.training.loggers.wandb.WandB"),
         ("_target_ is no override", "_target_ is no override"),
     ],
 )

@@ -8,7 +8,6 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import sample
-from vae_exp.config.replay import check_replayed
 from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.run_directory import RunDirectory
@@ -132,51 +131,3 @@ def test_packages_are_named_in_a_list_or_with_commas(packages, names):
 def test_the_name_of_a_package_is_one(packages):
     with pytest.raises(ConfigError, match="trust="):
         trusted(packages)
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "samples=1e6",
-        "+experiment=mnist_vae",
-        "architecture/corruption=masking",
-        "+architecture/corruption=masking",
-        "network.hidden_sizes=[500,200]",
-        "callbacks.figures=null",
-        "callbacks.evaluate={_target_:vae_exp.training.evaluation.Evaluate,decades:2}",
-        "+callbacks.stop={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:validation/bound}",
-        "~callbacks.figures",
-        "start_from=/some/where/else",
-        "name='two words, (1)'",
-        "logger.tags=[a,b]",
-        "stages={one:['samples=3'],two:['start_from={one}']}",
-        "stages=null",
-        "optimizer._partial_=true",
-    ],
-)
-def test_words_that_choose_and_set_are_replayed(word):
-    check_replayed([word], Trust(), "overrides.yaml")
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "seed=range(3)",
-        "seed=shuffle(range(3))",
-        "network=mlp,conv",
-        "optimizer.lr=tag(log,interval(0.003,0.3))",
-        "hydra.mode=MULTIRUN",
-        "hydra/launcher=ray",
-        "hydra.launcher.num_gpus_per_job=0.5",
-        "+hydra.launcher.init.num_cpus=8",
-        "hydra.launcher.address=auto",
-        "hydra.launcher.partition=gpu",
-        "hydra/sweeper=optuna",
-        "hydra.sweeper.sampler._target_=optuna.samplers.GPSampler",
-        "+hydra.sweeper.sampler.multivariate=true",
-        "+hydra.sweeper.params.seed='0,1'",
-        "hydra.sweep.subdir='${architecture.latent_dim}_${seed}'",
-    ],
-)
-def test_words_that_launch_a_sweep_are_replayed(word):
-    check_replayed([word], Trust(), "multirun.yaml", sweep=True)

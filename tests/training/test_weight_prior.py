@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -6,6 +7,18 @@ from vae_exp.likelihood import Bernoulli
 from vae_exp.network import ResNet
 from vae_exp.objective import SGVBB
 from vae_exp.training.weight_prior import with_weight_prior
+
+QUICK = ["logger=none", "callbacks.figures=null"]
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_weight_prior_pulls_the_weights_to_zero(run):
+    def norm(prior):
+        outcome = run("samples=4000", f"weight_prior={prior}", "optimizer=sgd", "optimizer.lr=1e-4", *QUICK)
+        weights = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        return sum(w.square().sum().item() for name, w in weights.items() if name.endswith("weight"))
+
+    assert norm(4e5) < 0.98 * norm(0.0)
 
 
 def test_the_prior_is_on_weights_and_not_on_biases_or_the_scales_of_a_normalisation():

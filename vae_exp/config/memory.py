@@ -23,7 +23,7 @@ OF_BATCH = (*OF_WEIGHTS, "objective.", "dataset.batch_size")
 SMALLER = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
 
 
-def check_memory(config: DictConfig) -> None:
+def check_memory(config: DictConfig, memory: float | None = None) -> None:
     """Refuse sizes for which training cannot fit into memory.
 
     The model is built, and its loss is evaluated on a batch, on PyTorch's device `meta`, where tensors have sizes but
@@ -31,12 +31,16 @@ def check_memory(config: DictConfig) -> None:
     state, and what the loss keeps of the batch for its gradient. It is compared with all the memory of this machine, or
     of its GPU.
 
+    Args:
+        config: The composed config.
+        memory: The bytes of memory that there are; by default those of this machine.
+
     Raises:
         ConfigError: The estimate exceeds the memory. The message names the largest size in the config.
     """
-    memory = _memory()
+    memory = _memory() if memory is None else memory
     try:
-        weights, batch = _needed(config)
+        weights, batch = needed(config)
     except UserError:
         raise
     except Exception as error:
@@ -52,8 +56,8 @@ def check_memory(config: DictConfig) -> None:
         )
 
 
-def _needed(config: DictConfig) -> tuple[float, float]:
-    """Estimate the bytes for the weights and for a batch."""
+def needed(config: DictConfig) -> tuple[float, float]:
+    """Estimate the bytes that training needs for the weights and for a batch."""
     with torch.device("meta"), unvalidated():
         data = build_data(config)
         model = build_architecture(config, data)

@@ -63,7 +63,9 @@ class AnnealedEstimate(Estimate):
 
 
 @torch.no_grad()
-def importance_weighted(model: HasJoint, x: Tensor, y: Tensor | None, k: int) -> Estimate:
+def importance_weighted(
+    model: HasJoint, x: Tensor, y: Tensor | None, k: int, decoded_at_once: int = DECODED_AT_ONCE
+) -> Estimate:
     """Compute L_k = log 1/k Σ_i p(x, z_i)/q(z_i|x), z_i ~ q(z|x) (arXiv 1509.00519, eq. 8).
 
     It is a lower bound of log p(x) that rises with k.
@@ -73,13 +75,14 @@ def importance_weighted(model: HasJoint, x: Tensor, y: Tensor | None, k: int) ->
         x: Images (B, C, H, W).
         y: Labels (B,), for a conditional model.
         k: Importance samples per image; the memory use does not depend on it.
+        decoded_at_once: How many images are decoded at a time.
 
     Returns:
         L_k of each image, (B,).
     """
     q = model.posterior(x, y)
     log_sum, log_sum_of_squares = (x.new_full((len(x),), -math.inf) for _ in range(2))
-    at_once = max(1, DECODED_AT_ONCE // len(x))
+    at_once = max(1, decoded_at_once // len(x))
     for first in range(0, k, at_once):
         z, log_q = q.rsample_and_log_prob((min(at_once, k - first),))
         log_weights = model.joint.log_density(x, z, y) - log_q
