@@ -74,7 +74,7 @@ def test_the_depth_follows_from_the_size_of_the_image(side, stages):
 def test_the_channels_double_up_to_the_largest_number():
     convolutions = ResNet(16, 48, groups=8).encoder((3, 64, 64), 0, 3).convolutions
     strided = [m for m in convolutions if of_images(m) and m.stride == (2, 2)]
-    assert [(m.in_channels, m.out_channels) for m in strided] == [(16, 16), (16, 32), (32, 48), (48, 48)]
+    assert [(m.in_channels, m.out_channels) for m in strided] == [(3, 16), (16, 32), (32, 48), (48, 48)]
 
 
 def test_the_features_of_an_image_do_not_depend_on_the_batch():
@@ -112,7 +112,7 @@ def test_the_loss_can_be_evaluated_without_values(network):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ResNet(groups=5), r"network\.groups=5: .*network\.channels=32.*Allowed: 1, 2, 4, 8, 16, 32"),
+        (lambda: ResNet(groups=5), r"network\.groups=5: .*network\.channels=16.*Allowed: 1, 2, 4, 8, 16"),
         (lambda: ResNet(8, 12, groups=8), r"network\.groups=8: .*network\.max_channels=12.*Allowed: 1, 2, 4"),
         (lambda: ResNet(256), r"network\.max_channels=128: .*network\.channels=256"),
         (lambda: ResNet().encoder((3, 4, 9), 0, 2), r"network=resnet: .*at least 5×5 pixels.*4×9.*network=mlp"),

@@ -67,7 +67,7 @@ def refused(outcome, *words):
         ("likelihood=gaussian likelihood.variance=free", ["likelihood.variance=free", "'learned'"]),
         ("network=conv network.strides=[1,2]", ["network.strides=[1, 2]", "4"]),
         ("network=conv network.channels=[] network.strides=[]", ["network.channels=[]", "at least 1 item"]),
-        ("network=resnet network.groups=5", ["network.groups=5", "network.channels=32", "1, 2, 4, 8, 16, 32"]),
+        ("network=resnet network.groups=5", ["network.groups=5", "network.channels=16", "1, 2, 4, 8, 16"]),
         ("network=resnet network.channels=256", ["network.max_channels=128", "network.channels=256"]),
         ("network=resnet network.blocks_per_stage=0", ["network.blocks_per_stage=0", "greater than 0"]),
         ("network=resnet +network.init_std=0.1", ["network.init_std: no such key"]),

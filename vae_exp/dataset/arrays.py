@@ -151,8 +151,8 @@ class Arrays(Source):
         order = shuffled(len(images), self.split_seed)
         count = self._drawn(len(images))
         if images.on_disk:  # the file may be larger than memory
-            train, test = order[count:], order[:count]
-            return replace(images, labels=images.labels[train], rows=train), images[test]
+            train, test = (replace(images, labels=images.labels[i], rows=i) for i in (order[count:], order[:count]))
+            return train, test
         return images[order[count:]], images[order[:count]]
 
     @cached_property

@@ -19,20 +19,22 @@ class ResNet(Network):
     """Pre-activation residual blocks (He et al. 2016, arXiv 1603.05027) with GroupNorm (Wu and He 2018, 1803.08494).
 
     The encoder halves the image by strided convolutions until its smaller side has 3 or 4 pixels, so the depth follows
-    from the image's size. The decoder goes back through exactly the same sizes. It enlarges by nearest neighbours
-    followed by a convolution, which leaves no checkerboard pattern (Odena et al. 2016, distill.pub). Batch
-    normalisation is not used, because an image's features, and so its Jacobian, would depend on the whole batch.
+    from the image's size. Residual blocks follow each of these convolutions. The decoder goes back through exactly the
+    same sizes. It enlarges by nearest neighbours followed by a convolution, which leaves no checkerboard pattern (Odena
+    et al. 2016, distill.pub). Batch normalisation is not used, because an image's features, and so its Jacobian, would
+    depend on the whole batch.
 
     Weights have PyTorch's default initialisation, which follows the number of inputs of each layer. N(0, 0.01²), which
-    the paper uses for one hidden layer, would make the signal of each block vanish.
+    suits one hidden layer, would let the signal vanish from layer to layer.
 
     Args:
-        channels: Channels of the first convolution and of the first stage. Each further stage doubles them.
+        channels: Channels of the first stage. Each further stage doubles them.
         max_channels: The largest number of channels.
         blocks_per_stage: Residual blocks at each size of the image.
         groups: Number of groups in which GroupNorm normalises the channels; it divides `channels` and `max_channels`.
+            A group of few channels loses an image's own brightness and colour, so the default is one group.
         hidden_size: Units of the dense layer between the last stage and the code.
-        activation: The activation before every convolution except the first, and in the dense layers.
+        activation: The activation in the residual blocks, after the last stage and in the dense layers.
 
     Raises:
         ConfigError: The groups do not divide the channels, or `max_channels` is smaller than `channels`.
@@ -40,10 +42,10 @@ class ResNet(Network):
 
     def __init__(
         self,
-        channels: PositiveInt = 32,
+        channels: PositiveInt = 16,
         max_channels: PositiveInt = 128,
         blocks_per_stage: PositiveInt = 1,
-        groups: PositiveInt = 8,
+        groups: PositiveInt = 1,
         hidden_size: PositiveInt = 128,
         activation: Activation = "silu",
     ) -> None:
@@ -66,12 +68,16 @@ class ResNet(Network):
             ConfigError: The image is too small.
         """
         sizes = self._sizes(shape)
-        layers: list[nn.Module] = [nn.Conv2d(shape[0], self.channels, KERNEL_SIZE, padding=1)]
-        for (channels, *_), (out_channels, *_) in pairwise(sizes):
-            halved = nn.Conv2d(channels, out_channels, KERNEL_SIZE, stride=2, padding=1)
-            layers += [*self._normalised(channels), halved, *self._blocks(out_channels)]
+        layers: list[nn.Module] = []
+        for (in_channels, *_), (channels, *_) in pairwise(sizes):
+            halved = nn.Conv2d(in_channels, channels, KERNEL_SIZE, stride=2, padding=1)
+            layers += [halved, *self._blocks(channels)]
+        # Adagrad's first step changes every weight by the step size, whatever its gradient is. Without normalisation
+        # the changes of thousands of inputs would add up, and the code's variance would overflow.
         dense = nn.Sequential(
-            *self._hidden(math.prod(sizes[-1]) + context),
+            Linear(math.prod(sizes[-1]) + context, self.hidden_size),
+            nn.LayerNorm(self.hidden_size),
+            ACTIVATIONS[self.activation](),
             Linear(self.hidden_size, out_features),
             ACTIVATIONS[activation](),
         )
@@ -85,21 +91,23 @@ class ResNet(Network):
         """
         sizes = self._sizes(shape)
         layers = [
-            *self._hidden(in_features),
+            Linear(in_features, self.hidden_size),
+            ACTIVATIONS[self.activation](),
             Linear(self.hidden_size, math.prod(sizes[-1])),
             nn.Unflatten(1, sizes[-1]),
         ]
-        for (out_channels, *size), (channels, *_) in reversed(list(pairwise(sizes))):
+        enlarged_sizes = [(self.channels, *shape[1:]), *sizes[1:]]
+        for (out_channels, *size), (channels, *_) in reversed(list(pairwise(enlarged_sizes))):
             enlarged = [nn.Upsample(size=tuple(size)), nn.Conv2d(channels, out_channels, KERNEL_SIZE, padding=1)]
-            layers += [*self._blocks(channels), *self._normalised(channels), *enlarged]
+            layers += [*self._blocks(channels), *enlarged]
         last = nn.Conv2d(self.channels, shape[0], KERNEL_SIZE, padding=1)
         return ConvDecoder(nn.Sequential(*layers, *self._normalised(self.channels), last))
 
     def _sizes(self, shape: Shape) -> list[Shape]:
-        """Compute the shape after the first convolution and after each stage."""
+        """Compute the image's shape and the shape after each stage."""
         check_size("resnet", shape, COARSEST + 1)
         channels, (_, height, width) = self.channels, shape
-        sizes = [(channels, height, width)]
+        sizes = [shape]
         while min(height, width) > COARSEST:
             height, width = math.ceil(height / 2), math.ceil(width / 2)
             sizes.append((channels, height, width))
@@ -120,11 +128,6 @@ class ResNet(Network):
 
     def _normalised(self, channels: int) -> list[nn.Module]:
         return [nn.GroupNorm(self.groups, channels), ACTIVATIONS[self.activation]()]
-
-    def _hidden(self, in_features: int) -> list[nn.Module]:
-        # Adagrad's first step changes every weight by the step size, whatever its gradient is. Without normalisation
-        # thousands of inputs would add up, and the code's variance would overflow.
-        return [Linear(in_features, self.hidden_size), nn.LayerNorm(self.hidden_size), ACTIVATIONS[self.activation]()]
 
 
 class ResidualBlock(nn.Module):
