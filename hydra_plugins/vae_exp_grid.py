@@ -233,7 +233,7 @@ def check_not_empty(overrides: Sequence[Override], loader: ConfigLoader | None =
 
 def _record(run: RunDirectory, overrides: Overrides, error: BaseException) -> None:
     """Write the results of a job that was killed before it could write them itself."""
-    if not known_results(run.results) and not run.is_taken():
+    if not known_results(run.results) and not run.is_in_use():
         run.write_results({"status": "failed", "error": str(error), "overrides": overrides})
 
 

@@ -208,7 +208,7 @@ def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:
-    if directory.is_taken():
+    if directory.is_in_use():
         return {"status": "running", "error": None}
     if directory.holds_a_run() and directory.overrides.exists():
         return {"status": "killed", "error": f"go on with: {directory.go_on}"}

@@ -105,7 +105,7 @@ class RunDirectory:
         with alone(self.path, f"{self.path}: another process is in this run"):
             yield
 
-    def is_taken(self) -> bool:
+    def is_in_use(self) -> bool:
         """Tell whether a process is in the run directory now."""
         try:
             with self.locked():
