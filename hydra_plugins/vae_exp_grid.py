@@ -170,7 +170,7 @@ class GridSweeper(Sweeper):
     def _another(self, directory: SweepDirectory, difference: str) -> RunError:
         return RunError(
             f"sweep.resume={directory.path}: belongs to another sweep: {difference}. Go on with that one "
-            f"({directory.go_on}) or name another folder (hydra.sweep.dir=…)"
+            f"({directory.resume_command}) or name another folder (hydra.sweep.dir=…)"
         )
 
     def _run(self, directory: SweepDirectory, jobs: Runs) -> tuple[list[JobReturn], Failures]:
@@ -282,4 +282,4 @@ def join_overrides(overrides: Overrides) -> str:
 
 
 def _directions(directory: SweepDirectory) -> list[str]:
-    return ["Go on with what is not completed:", f"  {directory.go_on}"]
+    return ["Go on with what is not completed:", f"  {directory.resume_command}"]

@@ -99,9 +99,9 @@ def test_directions_say_whom_to_trust(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.overrides.parent.mkdir()
     directory.overrides.write_text(yaml.safe_dump(["network._target_=my_package.Net", "samples=3"]))
-    assert directory.go_on == f"python -m vae_exp resume={tmp_path} trust=my_package"
+    assert directory.resume_command == f"python -m vae_exp resume={tmp_path} trust=my_package"
     directory.overrides.write_text(yaml.safe_dump(["network._target_=vae_exp.network.MLP"]))
-    assert directory.go_on == f"python -m vae_exp resume={tmp_path}"
+    assert directory.resume_command == f"python -m vae_exp resume={tmp_path}"
 
 
 def test_what_a_trusted_package_imports_is_not_its_own(run, package):

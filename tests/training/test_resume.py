@@ -43,10 +43,10 @@ def wait_for_rows(process, directory, rows):
 
 def test_a_run_stopped_in_every_way_ends_with_the_numbers_of_one_never_stopped(run, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    go_on = ["vae_exp", f"resume={stopped}"]
+    resume_command = ["vae_exp", f"resume={stopped}"]
     begin = [*ARGUMENTS, f"hydra.run.dir={stopped}"]
     reached = 0
-    for words, number in ((begin, signal.SIGINT), (go_on, signal.SIGTERM), (go_on, signal.SIGKILL)):
+    for words, number in ((begin, signal.SIGINT), (resume_command, signal.SIGTERM), (resume_command, signal.SIGKILL)):
         process = command_line(*words, cwd=tmp_path)
         wait_for_rows(process, stopped, reached + 2)
         process.send_signal(number)
@@ -61,7 +61,7 @@ def test_a_run_stopped_in_every_way_ends_with_the_numbers_of_one_never_stopped(r
             assert '"status": "interrupted"' in (stopped / "results.json").read_text()
         assert reached < len(read_metrics(stopped / "metrics.csv")) < 25
         reached = len(read_metrics(stopped / "metrics.csv"))
-    process = command_line(*go_on, cwd=tmp_path)
+    process = command_line(*resume_command, cwd=tmp_path)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert run(*ARGUMENTS[1:], directory=whole).status == 0

@@ -32,7 +32,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
     if not directory.overrides.exists():
         raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing{hint(path)}")
     recorded = directory.recorded_overrides()
-    check_flags(arguments, directory.flags, directory.go_on)
+    check_flags(arguments, directory.flags, directory.resume_command)
     trust = _trust(flags, overrides)
     check_directory(directory.path, trust)
     new = [override for override in overrides if override.key != "resume"]
@@ -76,7 +76,7 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
     path = Path(resumed or output or "")
     recorded = {key_of(text): text for text in SweepDirectory(path).recorded_overrides()}
     recorded.pop("trust", None)
-    check_flags(arguments, SweepDirectory(path).flags, SweepDirectory(path).go_on)
+    check_flags(arguments, SweepDirectory(path).flags, SweepDirectory(path).resume_command)
     if "hydra/launcher" in new:  # the new launcher may not have the keys of the recorded one
         recorded = {key: text for key, text in recorded.items() if not key.startswith("hydra.launcher.")}
     trust = _trust(flags, overrides)

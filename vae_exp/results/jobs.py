@@ -211,7 +211,7 @@ def _unfinished(directory: RunDirectory) -> dict[str, Any]:
     if directory.is_in_use():
         return {"status": "running", "error": None}
     if directory.holds_a_run() and directory.overrides.exists():
-        return {"status": "killed", "error": f"go on with: {directory.go_on}"}
+        return {"status": "killed", "error": f"go on with: {directory.resume_command}"}
     return {"status": "killed", "error": "before the run began"}
 
 

@@ -36,7 +36,7 @@ class RunDirectory:
         return f"{self.path.absolute().parent.name}/{self.path.absolute().name}"
 
     @property
-    def go_on(self) -> str:
+    def resume_command(self) -> str:
         """The shell command that resumes the run."""
         recorded = known(read_overrides, self.overrides) if self.overrides.exists() else None
         trust = trust_override(recorded or [])

@@ -46,7 +46,7 @@ class SweepDirectory:
         return self.proposals.exists()
 
     @property
-    def go_on(self) -> str:
+    def resume_command(self) -> str:
         """The shell command that resumes the sweep."""
         recorded = known(lambda _: self.recorded_overrides(), self.record) if self.record.exists() else None
         trust = trust_override(recorded or [])

@@ -100,7 +100,7 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             status = "completed"
         except Interrupted as exception:
             status = "interrupted"
-            error = f"Interrupted in stage {name}; all is saved. Go on with:\n  {directory.go_on}"
+            error = f"Interrupted in stage {name}; all is saved. Go on with:\n  {directory.resume_command}"
             raise Interrupted(exception.signal_number, error) from None
         except BaseException as exception:
             status, error = _ending(exception)
