@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from yamls import GROUPS, choices, sources
 
-from vae_exp.config.assembly import GIVEN, Root, build_part, check_config
+from vae_exp.config.assembly import SET_BY_PROGRAM, Root, build_part, check_config
 from vae_exp.config.memory import needed
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.schema import check, target
@@ -141,7 +141,7 @@ def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path, sma
 
     def build(changed):
         if "_target_" in part:
-            check(changed, target(changed, group), group, GIVEN)
+            check(changed, target(changed, group), group, SET_BY_PROGRAM)
         else:
             check_config(OmegaConf.create({**config, group: changed}))
         whole = OmegaConf.create({**config, group: changed})

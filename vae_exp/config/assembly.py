@@ -55,7 +55,7 @@ class Root:
 
 
 # arguments that the program passes itself, so the config cannot set them
-GIVEN = {
+SET_BY_PROGRAM = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
     "head": {"shape", "classes", "encoder"},
     "optimizer": {"params"},
@@ -71,7 +71,7 @@ def check_config(config: DictConfig) -> None:
     Raises:
         ConfigError: A key is unknown, or a value is not allowed.
     """
-    check(config, Root, given=GIVEN)
+    check(config, Root, set_by_program=SET_BY_PROGRAM)
 
 
 def build(node: DictConfig, **derived: Any) -> Any:

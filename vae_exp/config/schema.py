@@ -30,7 +30,10 @@ LARGEST = 2**63 - 1
 
 
 def check(
-    node: DictConfig, build: Callable[..., Any], path: str = "", given: Mapping[str, Collection[str]] | None = None
+    node: DictConfig,
+    build: Callable[..., Any],
+    path: str = "",
+    set_by_program: Mapping[str, Collection[str]] | None = None,
 ) -> None:
     """Check the keys and values of a config node, and of all nodes in it, against the signatures of what they build.
 
@@ -40,7 +43,7 @@ def check(
         node: The node. It may contain interpolations.
         build: The class or function whose arguments are the node's keys.
         path: The node's key on the command line.
-        given: For each path, the arguments that the program passes itself, so the config cannot set them.
+        set_by_program: For each path, the arguments that the program passes itself, so the config cannot set them.
 
     Raises:
         ConfigError: A key is unknown or missing, or its annotation does not allow a value.
@@ -48,8 +51,8 @@ def check(
     if not _has_signature(build):
         return
     annotations = _annotations(build)
-    given = given or {}
-    allowed = [name for name in annotations if name not in given.get(path, ())]
+    set_by_program = set_by_program or {}
+    allowed = [name for name in annotations if name not in set_by_program.get(path, ())]
     prefix = f"{path}." if path else ""
     present = [str(key) for key in node]
     for key in present:
@@ -59,7 +62,7 @@ def check(
         if name in allowed and name not in present:
             raise ConfigError(f"{prefix}{name}: a value is needed (+{prefix}{name}=…)")
     for key in filter(present.__contains__, allowed):  # in this order `paths` is checked before values that use it
-        _check_value(node, key, annotations[key], f"{prefix}{key}", given)
+        _check_value(node, key, annotations[key], f"{prefix}{key}", set_by_program)
 
 
 def target(node: DictConfig, path: str) -> Callable[..., Any]:
@@ -82,20 +85,22 @@ def target(node: DictConfig, path: str) -> Callable[..., Any]:
     return named
 
 
-def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: Mapping[str, Collection[str]]) -> None:
+def _check_value(
+    node: DictConfig, key: str, annotation: Any, path: str, set_by_program: Mapping[str, Collection[str]]
+) -> None:
     if OmegaConf.is_missing(node, key):
         raise ConfigError(f"{path}: a value is needed")
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
         _check_kind(target(value, path), annotation, path)
-        check(value, target(value, path), path, given)
+        check(value, target(value, path), path, set_by_program)
     elif annotation in (Nodes, Nodes | None) and isinstance(value, DictConfig):
         for name in map(str, value):
             if isinstance(value[name], DictConfig) and "_target_" not in value[name]:
                 raise ConfigError(unknown_key(f"{path}.", name, [str(other) for other in value if other != name]))
-            _check_value(value, name, Node | None, f"{path}.{name}", given)
+            _check_value(value, name, Node | None, f"{path}.{name}", set_by_program)
     elif isinstance(value, DictConfig) and is_dataclass(annotation):
-        check(value, annotation, path, given)  # type: ignore[arg-type]
+        check(value, annotation, path, set_by_program)  # type: ignore[arg-type]
     elif annotation in (Node | None, Nodes | None) and value in (None, {}):
         return
     elif annotation in (Node, Nodes, Node | None, Nodes | None):
