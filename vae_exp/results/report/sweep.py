@@ -95,7 +95,7 @@ def _final(panels: "list[Panel]") -> list[Series]:
 
 def _by_job(jobs: list[Job]) -> list[Chart]:
     """Make charts with one curve per job: the metric that ranks the job on the test split."""
-    from vae_exp.figures.search import reach
+    from vae_exp.figures.search import axis_limits_of_search
 
     by_metric: dict[tuple[str, int], list[Series]] = {}
     for job in jobs:
@@ -109,7 +109,7 @@ def _by_job(jobs: list[Job]) -> list[Chart]:
     drawn = []
     for (title, sign), series in by_metric.items():
         ends = [curve.points[-1][1] for curve in series]
-        low, high = reach(ends, sign * max(sign * end for end in ends))
+        low, high = axis_limits_of_search(ends, sign * max(sign * end for end in ends))
         margin = 0.06 * (high - low)
         has_outliers = margin and any(not low <= end <= high for end in ends)
         drawn.append(Chart(title, series, limits=(low - margin, high + margin) if has_outliers else None))
