@@ -53,12 +53,12 @@ def charts(path: Path, jobs: list[Job]) -> list[Chart]:
 
     A search, or a grid without such curves, has one curve per job.
     """
-    from vae_exp.figures.curves import limits
+    from vae_exp.figures.curves import axis_limits_of_curves
 
     panels = curves.panels(jobs)
     if not panels or SweepDirectory(path).is_search:
         return _by_job(jobs)
-    low, high = limits(panels)
+    low, high = axis_limits_of_curves(panels)
     size = curves.size_key(jobs).rpartition(".")[2]
     drawn = [Chart(f"{size} = {panel.size:,}", _of_panel(panel)) for panel in panels]
     if len(panels) > 1:
