@@ -12,7 +12,9 @@ MOST_TICKS = 8
 """Up to this number of different values, each value has its own tick on the axis."""
 
 
-def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str) -> Figure:
+def search_slices(
+    tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str
+) -> Figure:
     """Draw one panel per key: each job's metric against its value of the key.
 
     Later jobs are darker, and the best job has a ring. A job outside the axis limits is a cross at the end of the axis.

@@ -30,14 +30,14 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
     """
     from vae_exp.figures.curves import bound_curves
     from vae_exp.figures.images import collage
-    from vae_exp.figures.search import slices
+    from vae_exp.figures.search import search_slices
 
     directory = SweepDirectory(path)
     if directory.is_search and (ranked := trials(directory, jobs)):
         tried = {key: [trial.job.value(key) for trial in ranked] for key in varied([trial.job for trial in ranked])}
         if tried:
             values = [trial.value for trial in ranked]
-            yield "search.png", slices(tried, values, ranked.index(best(ranked)), ranked[0].metric, title(path))
+            yield "search.png", search_slices(tried, values, ranked.index(best(ranked)), ranked[0].metric, title(path))
     elif curves := panels(jobs):
         measured = measures(jobs)
         ylabel = f"{', '.join(METRIC_LABELS[name] for name in measured)} (nats per image)"
