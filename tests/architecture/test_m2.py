@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 from vae_exp.architecture import M2
 from vae_exp.dataset import dataset
-from vae_exp.dataset.base import Images, Splits, balanced
+from vae_exp.dataset.base import Images, Splits, balanced_choice
 from vae_exp.dataset.mnist import MNIST
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
@@ -184,10 +184,10 @@ class TestCommandLine:
         load, chosen = MNIST.load, []
 
         def remember(*arguments):
-            chosen.append(balanced(*arguments))
+            chosen.append(balanced_choice(*arguments))
             return chosen[-1]
 
-        monkeypatch.setattr(dataset, "balanced", remember)
+        monkeypatch.setattr(dataset, "balanced_choice", remember)
         first = run("samples=600", *QUICK)
         assert first.status == 0, first.err
 
@@ -198,12 +198,12 @@ class TestCommandLine:
             assert not torch.equal(labels, splits.train.labels)
             return Splits(Images(splits.train.pixels, labels), splits.test)
 
-        monkeypatch.setattr(dataset, "balanced", lambda *_: chosen[0])
+        monkeypatch.setattr(dataset, "balanced_choice", lambda *_: chosen[0])
         monkeypatch.setattr(MNIST, "load", others_shuffled)
         second = run("samples=600", *QUICK)
         assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
         assert first.results["train/error"] == second.results["train/error"]
-        monkeypatch.setattr(dataset, "balanced", balanced)
+        monkeypatch.setattr(dataset, "balanced_choice", balanced_choice)
         monkeypatch.setattr(MNIST, "load", load)
         other = run("samples=600", "dataset.split_seed=1", *QUICK)
         assert not all(torch.equal(value, weights(other)[name]) for name, value in weights(first).items())

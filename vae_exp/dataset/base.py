@@ -168,7 +168,7 @@ class Recorded(Source):
         raise DataError("dataset: these images are only described, and cannot be read")
 
 
-def balanced(labels: Tensor, n: int, classes: int, seed: int) -> Tensor:
+def balanced_choice(labels: Tensor, n: int, classes: int, seed: int) -> Tensor:
     """Choose n images at random, the same number of each class; return their positions, (n,) int64.
 
     With the same seed, a smaller choice is a subset of a larger one.

@@ -7,7 +7,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Source, Splits, balanced, shuffled
+from vae_exp.dataset.base import Images, Source, Splits, balanced_choice, shuffled
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
 from vae_exp.dataset.host import HostImages
@@ -94,7 +94,7 @@ class Dataset:
         wrap = self._wrapping(loaded, device)
         train, validation = self._divide(wrap(loaded.train), loaded.validation and wrap(loaded.validation))
         if self.labels is not None:
-            train = _few_labels(train, balanced(train.labels, self.labels, self.info.classes, self.split_seed))
+            train = _few_labels(train, balanced_choice(train.labels, self.labels, self.info.classes, self.split_seed))
         splits = {"train": train, "validation": validation, "test": wrap(loaded.test)}
         if loaded.standardise and isinstance(train, Images):
             self.standardisation = fit_standardisation(train)
