@@ -26,7 +26,7 @@ from vae_exp.dataset.array_values import (
     values_by_range,
     values_by_type,
 )
-from vae_exp.dataset.base import Images, Info, Source, Splits, Values, shuffled
+from vae_exp.dataset.base import Images, Info, Source, Splits, Values, permutation
 from vae_exp.dataset.labels import number_labels
 from vae_exp.dataset.tables import TABLES
 from vae_exp.errors import ConfigError, DataError
@@ -148,7 +148,7 @@ class Arrays(Source):
 
     def _divide(self, images: Images) -> tuple[Images, Images]:
         """Draw the test images from all images; return the others and them."""
-        order = shuffled(len(images), self.split_seed)
+        order = permutation(len(images), self.split_seed)
         count = self._drawn(len(images))
         if images.on_disk:  # the file may be larger than memory
             train, test = (replace(images, labels=images.labels[i], rows=i) for i in (order[count:], order[:count]))

@@ -182,7 +182,7 @@ def balanced_choice(labels: Tensor, n: int, classes: int, seed: int) -> Tensor:
     Raises:
         ConfigError: A class has too few images.
     """
-    order = shuffled(len(labels), seed).to(labels.device)
+    order = permutation(len(labels), seed).to(labels.device)
     chosen = [order[labels[order] == label][: n // classes] for label in range(classes)]
     fewest, label = min((len(index), label) for label, index in enumerate(chosen))
     if fewest < n // classes:
@@ -193,6 +193,6 @@ def balanced_choice(labels: Tensor, n: int, classes: int, seed: int) -> Tensor:
     return torch.cat(chosen)
 
 
-def shuffled(n: int, seed: int) -> Tensor:
+def permutation(n: int, seed: int) -> Tensor:
     """Draw a permutation of 0…n−1 that depends only on the arguments."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed))

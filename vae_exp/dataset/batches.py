@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, shuffled
+from vae_exp.dataset.base import Images, permutation
 from vae_exp.dataset.binarization import dynamic
 from vae_exp.dataset.host import HostImages
 from vae_exp.dataset.serving import ALIKE, Serving
@@ -64,7 +64,7 @@ class Passes:
         """Return the order of the i-th pass. It is cached until another pass is needed."""
         if i not in self._passes:
             seed = int(np.random.SeedSequence((*self._seed, i)).generate_state(1)[0])
-            self._passes = {i: self.index[shuffled(len(self.index), seed).to(self.index.device)]}
+            self._passes = {i: self.index[permutation(len(self.index), seed).to(self.index.device)]}
         return self._passes[i]
 
 

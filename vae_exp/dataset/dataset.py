@@ -7,7 +7,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Source, Splits, balanced_choice, shuffled
+from vae_exp.dataset.base import Images, Source, Splits, balanced_choice, permutation
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
 from vae_exp.dataset.host import HostImages
@@ -182,7 +182,7 @@ class Dataset:
         own = images.select(slice(0)) if validation is None else validation
         if size == len(images):
             return images, own
-        order = shuffled(len(images), self.split_seed)
+        order = permutation(len(images), self.split_seed)
         # the validation images come first, so that they do not depend on train_size
         held_out = images.select(order[: self.validation_size]) if self.validation_size else own
         return images.select(order[self.validation_size :][:size]), held_out

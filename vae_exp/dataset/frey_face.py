@@ -11,7 +11,7 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Info, Source, Splits, shuffled
+from vae_exp.dataset.base import Images, Info, Source, Splits, permutation
 from vae_exp.errors import DataError
 
 FILE = "frey_rawface.mat"
@@ -47,7 +47,7 @@ class FreyFace(Source):
         path = self.root / FILE
         if not path.exists():
             download(path)
-        pixels = read(path)[shuffled(1965, SPLIT_SEED)]
+        pixels = read(path)[permutation(1965, SPLIT_SEED)]
         images = Images(pixels, torch.full((len(pixels),), -1))
         return Splits(images[:TRAIN_SIZE], images[TRAIN_SIZE:])
 
