@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vae_exp.dataset import Images
-from vae_exp.dataset.batches import EvaluationBatches, TrainingStream, importance
+from vae_exp.dataset.batches import EvaluationBatches, TrainingStream, importance_weights
 from vae_exp.dataset.binarization import BINARIZE
 from vae_exp.dataset.serving import Serving
 
@@ -163,8 +163,8 @@ class TestFewLabels:
         torch.testing.assert_close(torch.stack(means).mean(), value.mean())
 
     def test_counts_are_one_where_a_batch_is_like_the_training_set(self):
-        torch.testing.assert_close(importance(torch.tensor([3, -1, -1, -1]), 0.25), torch.ones(4))
-        torch.testing.assert_close(importance(torch.tensor([3, 1]), 1.0), torch.ones(2))
+        torch.testing.assert_close(importance_weights(torch.tensor([3, -1, -1, -1]), 0.25), torch.ones(4))
+        torch.testing.assert_close(importance_weights(torch.tensor([3, 1]), 1.0), torch.ones(2))
 
 
 def test_evaluation_serves_every_image_once_in_order():

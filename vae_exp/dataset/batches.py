@@ -75,7 +75,7 @@ class TrainingStream:
     grouped into executions of several batches, and each batch is made when it is requested.
 
     With `serving.labelled`, there are separate passes over images with and without a label, and every batch starts
-    with this number of labelled images. Then `importance` computes the weight of each image from the labels of
+    with this number of labelled images. Then `importance_weights` computes the weight of each image from the labels of
     the whole batch.
 
     Undivided batches are always served whole, even if `start` or `stop` lies inside them.
@@ -166,7 +166,7 @@ class TrainingStream:
         """Compute the weights of this shard's images of a batch."""
         if not self.serving.labelled:
             return None
-        weights = importance(self.images.labels[whole], self._labelled_share)
+        weights = importance_weights(self.images.labels[whole], self._labelled_share)
         return self.shard.select(weights).to(self.images.device)
 
     def _index(self, position: int, count: int) -> Tensor:
@@ -217,7 +217,7 @@ class Execution:
             yield self._stream.block(position, batches)
 
 
-def importance(y: Tensor, labelled_share: float) -> Tensor:
+def importance_weights(y: Tensor, labelled_share: float) -> Tensor:
     """Compute the weights of a batch's images, (B,), so that its weighted mean estimates the training set's mean.
 
     The proportion of labelled images is larger in a batch than in the training set. The weight of a labelled image is

@@ -6,7 +6,7 @@ from torch.func import grad_and_value
 
 from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
-from vae_exp.dataset.batches import importance
+from vae_exp.dataset.batches import importance_weights
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Bernoulli, Gaussian, unvalidated
@@ -135,7 +135,9 @@ def test_batches_with_few_labels_give_the_same_gradient(batch):
     m2 = M2(SHAPE, 10, MLP([120], init_std=0.1), Bernoulli(), SGVBA(), latent_dim=3)
     model = loss_of(m2)
     x, y = batch[0], torch.where(torch.arange(100) < 10, batch[1], -1)
-    eager, compiled = (gradient(of, model, (x, y, importance(y, 0.05)), fast=False) for of in (gradients.Eager, TRACED))
+    eager, compiled = (
+        gradient(of, model, (x, y, importance_weights(y, 0.05)), fast=False) for of in (gradients.Eager, TRACED)
+    )
     assert_same_gradient(compiled, eager)
 
 
