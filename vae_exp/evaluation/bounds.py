@@ -12,7 +12,7 @@ from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
 
-OF_LABELLED = ("classification", "error")
+TERMS_OF_LABELLED_IMAGES = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
 
 ENCODED = 10_000
@@ -71,7 +71,7 @@ def evaluate(
     architecture.train(training)
     labels = batches.images.labels
     labelled = int((labels >= 0).sum())
-    counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(OF_LABELLED, labelled)
+    counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(TERMS_OF_LABELLED_IMAGES, labelled)
     means = {name: (total / counts[name]).item() for name, total in sums.items() if counts[name]}
     means |= _in_original_units(means, batches.log_jacobian)
     if isinstance(architecture, Classifies):
