@@ -15,7 +15,7 @@ from vae_exp.network.precision import full_precision
 TERMS_OF_LABELLED_IMAGES = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
 
-ENCODED = 10_000
+MOST_ENCODED_IMAGES = 10_000
 """Only the first images of a split are encoded to count the active latents, because encoding all takes too long."""
 
 
@@ -63,7 +63,7 @@ def evaluate(
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
-            if encodes and sum(map(len, codes)) < ENCODED:
+            if encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
                 # a classifier must not see the label it predicts
                 visible = torch.full_like(y, -1) if isinstance(architecture, Classifies) else y
                 codes.append(architecture.autoencoder.encode(x, visible))
