@@ -94,7 +94,7 @@ def evaluate(
 
     from vae_exp.architecture import HasJoint
     from vae_exp.config.assembly import build_data
-    from vae_exp.evaluation.code import AT_ONCE, FEW_IMAGES, evaluate_code
+    from vae_exp.evaluation.code import FEW_IMAGES, IMAGES_PER_BATCH, evaluate_code
     from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
     from vae_exp.evaluation.notes import ceiling, notes
     from vae_exp.evaluation.standard_errors import over_chains, over_draws, over_images
@@ -116,7 +116,7 @@ def evaluate(
     with torch.random.fork_rng(), unvalidated(), fast_linear(True):
         torch.manual_seed(seed)
         # read the images only once: with dynamic binarization every estimate would get different images
-        batches = list(data.evaluation_batches(split, AT_ONCE))
+        batches = list(data.evaluation_batches(split, IMAGES_PER_BATCH))
         most = images or (None if model.amortized else FEW_IMAGES)
         x, y = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
 
@@ -129,7 +129,7 @@ def evaluate(
 
         def batches_of(n: int) -> "Iterator[tuple[Tensor, Tensor]]":
             """Yield the first n images and their labels in batches."""
-            yield from zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
+            yield from zip(x[:n].split(IMAGES_PER_BATCH), y[:n].split(IMAGES_PER_BATCH), strict=True)
 
         def weighted(k: int, n: int) -> dict[str, Any]:
             return over_draws(in_original_units([importance_weighted(vae, *batch, k) for batch in batches_of(n)]))
