@@ -13,7 +13,7 @@ from vae_exp.evaluation.representation import (
     jacobian_norm,
     linear_probe_accuracy,
     nearest_neighbours_accuracy,
-    saturated,
+    share_of_saturated_units,
 )
 
 IMAGES_PER_BATCH = 100
@@ -39,7 +39,7 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
     visible = _visible(model, y)
     autoencoder = model.autoencoder
     codes = _encode(autoencoder, x, visible)
-    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
+    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": share_of_saturated_units(codes)}
     if isinstance(model, Autoencoder):
         results["squared_error"] = _squared_error(model, codes, x, visible)
         corrupted = model.corrupt(x)
