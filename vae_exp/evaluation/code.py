@@ -8,7 +8,7 @@ from torch import Tensor
 from vae_exp.architecture import Autoencoder, Classifies, Generative, Model
 from vae_exp.dataset import Dataset
 from vae_exp.evaluation.active_units import active_units
-from vae_exp.evaluation.pca import directions, principal_angles, principal_components
+from vae_exp.evaluation.pca import decoder_directions, principal_angles, principal_components
 from vae_exp.evaluation.representation import (
     jacobian_norm,
     linear_probe_accuracy,
@@ -51,7 +51,7 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
         guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(IMAGES_PER_BATCH)])
         results["error"] = (guesses != y)[labelled].double().mean().item()
     if isinstance(model, Autoencoder) and not isinstance(model, Generative):
-        columns = directions(model)
+        columns = decoder_directions(model)
         results |= {} if columns is None else _beside_principal_components(columns, x, data)
     # only for the first images: without a closed form it needs one backward pass per latent
     sensitivity = (
