@@ -15,7 +15,7 @@ from vae_exp.config.record import Record
 from vae_exp.config.replay import trust_override
 from vae_exp.config.stored import read_overrides
 from vae_exp.errors import RunError
-from vae_exp.lock import alone
+from vae_exp.lock import exclusive_access
 from vae_exp.results.files import known, write_atomically
 from vae_exp.results.flags import recorded_flags
 from vae_exp.results.summary import known_results
@@ -102,7 +102,7 @@ class RunDirectory:
         Raises:
             RunError: Another process is in it.
         """
-        with alone(self.path, f"{self.path}: another process is in this run"):
+        with exclusive_access(self.path, f"{self.path}: another process is in this run"):
             yield
 
     def is_in_use(self) -> bool:

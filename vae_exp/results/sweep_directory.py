@@ -11,7 +11,7 @@ from vae_exp.config.overrides import parse_sweep
 from vae_exp.config.replay import trust_override
 from vae_exp.config.stored import Damaged, printable, read_yaml
 from vae_exp.errors import ConfigError, RunError, nearest_first
-from vae_exp.lock import alone
+from vae_exp.lock import exclusive_access
 from vae_exp.results.files import known
 from vae_exp.results.flags import recorded_flags
 
@@ -130,5 +130,5 @@ class SweepDirectory:
         Raises:
             RunError: Another process is in it.
         """
-        with alone(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
+        with exclusive_access(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
             yield
