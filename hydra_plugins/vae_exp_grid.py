@@ -17,7 +17,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae_exp.cli.sweep import failure, reported
+from vae_exp.cli.sweep import failure, report_at_end
 from vae_exp.config.overrides import Override, key_of, parse, parse_sweep, quoted
 from vae_exp.config.replay import named_by
 from vae_exp.config.trust import Trust, trusted
@@ -107,7 +107,7 @@ class GridSweeper(Sweeper):
             else:
                 prepare()
                 write_atomically(directory.record, OmegaConf.to_yaml(self.config))
-            with reported(directory.path):
+            with report_at_end(directory.path):
                 yield
 
     def _runs(self, directory: SweepDirectory, jobs: list[Overrides], before: Runs | None = None) -> Runs:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def reported(path: Path) -> Iterator[None]:
+def report_at_end(path: Path) -> Iterator[None]:
     """Write the table and the pictures of a sweep after the `with` block, even if the block fails."""
     try:
         yield
