@@ -12,7 +12,7 @@ from vae_exp.errors import ConfigError, RunError
 
 def overrides_of(arguments: Sequence[str]) -> list[str]:
     """Return the overrides among the arguments, plus one that adds the `--config-dir` folder to Hydra's search path."""
-    return [*_parsed(arguments)["overrides"], *searching(config_dir_of(arguments))]
+    return [*_parsed(arguments)["overrides"], *search_path_override(config_dir_of(arguments))]
 
 
 def config_dir_of(arguments: Sequence[str]) -> Path | None:
@@ -27,7 +27,7 @@ def folders_of(arguments: Sequence[str]) -> list[Path]:
     return [Path(parsed[name]) for name in ("config_dir", "config_path") if parsed[name]]
 
 
-def searching(folder: Path | None) -> list[str]:
+def search_path_override(folder: Path | None) -> list[str]:
     """Return the override that adds a folder to Hydra's search path; [] without a folder."""
     return [] if folder is None else [f"hydra.searchpath=[{quoted(f'file://{folder}')}]"]
 

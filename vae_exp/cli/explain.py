@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.cli.config_dir import config_dir_of, searching
+from vae_exp.cli.config_dir import config_dir_of, search_path_override
 from vae_exp.cli.surroundings import provide_home, surroundings
 from vae_exp.config.lightning import unknown
 from vae_exp.config.overrides import parse_possible, unparsable
@@ -146,7 +146,7 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     ]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
-            overrides = [*groups, *searching(config_dir_of(sys.argv[1:]))]
+            overrides = [*groups, *search_path_override(config_dir_of(sys.argv[1:]))]
             config = compose("config", overrides, return_hydra_config=key.startswith("hydra."))
         except HydraException:
             config = compose("config")
