@@ -14,7 +14,7 @@ from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.stored import Damaged, check_files, leaves, printable, read_config
 from vae_exp.errors import ConfigError, RunError
 
-OWN = ("vae_exp", "hydra_plugins")
+OWN_PACKAGES = ("vae_exp", "hydra_plugins")
 FOLDERS = ("callbacks", "logger")
 """Groups that contain several parts, each under its own name."""
 
@@ -84,7 +84,7 @@ class Trust:
             raise RunError(f"{key} in {printable(where)}: is refused: no part of ours is written so")
 
     def _covers(self, name: str) -> bool:
-        own = name.partition(".")[0] in OWN
+        own = name.partition(".")[0] in OWN_PACKAGES
         return not own and any(f"{name}.".startswith(f"{package}.") for package in self.packages)
 
     def _check_origin(self, place: str, name: str, where: str) -> None:
@@ -147,7 +147,7 @@ def targets(node: Any) -> frozenset[str]:
 def packages_of(names: frozenset[str]) -> list[str]:
     """Return the packages that must be trusted before these `_target_`s may be built."""
     ours = frozenset().union(*packaged().values(), *OUTSIDE.values())
-    return sorted({name.partition(".")[0] for name in names - ours} - set(OWN))
+    return sorted({name.partition(".")[0] for name in names - ours} - set(OWN_PACKAGES))
 
 
 def allowed(place: str) -> frozenset[str]:
@@ -175,7 +175,9 @@ def packaged() -> dict[str, frozenset[str]]:
 def _refusal(place: str, name: str, where: str, origin: str = "") -> str:
     names = ", ".join(sorted(allowed(place)))
     package = (origin or name).partition(".")[0]
-    offer = "" if package in OWN or not package.isidentifier() else f" If you trust its package: trust={package}"
+    offer = (
+        "" if package in OWN_PACKAGES or not package.isidentifier() else f" If you trust its package: trust={package}"
+    )
     really = f", which is from {origin}" if origin else ""
     return (
         f"{printable(place)}._target_={printable(name)} in {printable(where)}{really}: is refused: a directory may "
