@@ -15,7 +15,7 @@ from vae_exp.config.stored import Damaged, check_files, leaves, printable, read_
 from vae_exp.errors import ConfigError, RunError
 
 OWN_PACKAGES = ("vae_exp", "hydra_plugins")
-FOLDERS = ("callbacks", "logger")
+GROUPS_OF_SEVERAL_PARTS = ("callbacks", "logger")
 """Groups that contain several parts, each under its own name."""
 
 SPECIAL = {"_target_", "_args_", "_convert_", "_recursive_"}
@@ -153,7 +153,7 @@ def packages_of(names: frozenset[str]) -> list[str]:
 def allowed(place: str) -> frozenset[str]:
     """Return the `_target_`s that may be built in a place."""
     top, _, rest = place.partition(".")
-    if top in FOLDERS and rest and "." not in rest:
+    if top in GROUPS_OF_SEVERAL_PARTS and rest and "." not in rest:
         place = top
     return packaged().get(place, frozenset()) | OUTSIDE.get(place, set())
 
@@ -168,7 +168,7 @@ def packaged() -> dict[str, frozenset[str]]:
             place, _, last = key.rpartition(".")
             if last == "_target_":
                 top = place.partition(".")[0]
-                by_place.setdefault(top if top in FOLDERS else place, set()).add(name)
+                by_place.setdefault(top if top in GROUPS_OF_SEVERAL_PARTS else place, set()).add(name)
     return {place: frozenset(names) for place, names in by_place.items()}
 
 
