@@ -18,7 +18,7 @@ OWN_PACKAGES = ("vae_exp", "hydra_plugins")
 GROUPS_OF_SEVERAL_PARTS = ("callbacks", "logger")
 """Groups that contain several parts, each under its own name."""
 
-SPECIAL = {"_target_", "_args_", "_convert_", "_recursive_"}
+BUILD_KEYS = {"_target_", "_args_", "_convert_", "_recursive_"}
 """Keys that control how Hydra builds a node. `_partial_` is not listed because it is harmless."""
 
 OUTSIDE = {
@@ -79,7 +79,7 @@ class Trust:
             return
         if "_target_" in part and name not in allowed(place):
             raise RunError(_refusal(place, name, where))
-        for key in sorted(part.keys() & SPECIAL - {"_target_"}):
+        for key in sorted(part.keys() & BUILD_KEYS - {"_target_"}):
             key = f"{printable(place)}.{key}={printable(part[key])}"
             raise RunError(f"{key} in {printable(where)}: is refused: no part of ours is written so")
 
@@ -133,7 +133,7 @@ def check_directory(path: Path, trust: Trust) -> None:
 def parts(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place and the node, for every node at any depth with a key that makes Hydra build an object."""
     items: dict[Any, Any] = dict(enumerate(node)) if isinstance(node, list) else node if isinstance(node, dict) else {}
-    if SPECIAL & items.keys():
+    if BUILD_KEYS & items.keys():
         yield place, items
     for key, value in items.items():
         yield from parts(value, f"{place}.{key}" if place else str(key))
