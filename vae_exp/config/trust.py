@@ -21,7 +21,7 @@ GROUPS_OF_SEVERAL_PARTS = ("callbacks", "logger")
 BUILD_KEYS = {"_target_", "_args_", "_convert_", "_recursive_"}
 """Keys that control how Hydra builds a node. `_partial_` is not listed because it is harmless."""
 
-OUTSIDE = {
+TARGETS_OF_LIBRARIES = {
     # callbacks of Lightning that take only numbers and names, and write no files themselves
     "callbacks": {
         f"pytorch_lightning.callbacks.{name}"
@@ -146,7 +146,7 @@ def targets(node: Any) -> frozenset[str]:
 
 def packages_of(names: frozenset[str]) -> list[str]:
     """Return the packages that must be trusted before these `_target_`s may be built."""
-    ours = frozenset().union(*packaged().values(), *OUTSIDE.values())
+    ours = frozenset().union(*packaged().values(), *TARGETS_OF_LIBRARIES.values())
     return sorted({name.partition(".")[0] for name in names - ours} - set(OWN_PACKAGES))
 
 
@@ -155,7 +155,7 @@ def allowed(place: str) -> frozenset[str]:
     top, _, rest = place.partition(".")
     if top in GROUPS_OF_SEVERAL_PARTS and rest and "." not in rest:
         place = top
-    return packaged().get(place, frozenset()) | OUTSIDE.get(place, set())
+    return packaged().get(place, frozenset()) | TARGETS_OF_LIBRARIES.get(place, set())
 
 
 @cache
