@@ -67,7 +67,7 @@ class Trust:
         Raises:
             RunError: A `_target_` is not allowed in its place and is not trusted.
         """
-        for place, part in parts(node):
+        for place, part in nodes_to_build(node):
             self._check_part(place, part, where)
 
     def _check_part(self, place: str, part: dict[str, Any], where: str) -> None:
@@ -130,18 +130,18 @@ def check_directory(path: Path, trust: Trust) -> None:
         trust.check(OmegaConf.to_container(config), str(file))
 
 
-def parts(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def nodes_to_build(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place and the node, for every node at any depth with a key that makes Hydra build an object."""
     items: dict[Any, Any] = dict(enumerate(node)) if isinstance(node, list) else node if isinstance(node, dict) else {}
     if BUILD_KEYS & items.keys():
         yield place, items
     for key, value in items.items():
-        yield from parts(value, f"{place}.{key}" if place else str(key))
+        yield from nodes_to_build(value, f"{place}.{key}" if place else str(key))
 
 
 def targets(node: Any) -> frozenset[str]:
     """Return the `_target_`s in plain values."""
-    return frozenset(str(part["_target_"]) for _, part in parts(node) if "_target_" in part)
+    return frozenset(str(part["_target_"]) for _, part in nodes_to_build(node) if "_target_" in part)
 
 
 def packages_of(names: frozenset[str]) -> list[str]:
