@@ -77,7 +77,7 @@ class Trust:
         if self._covers(name):
             self._check_origin(place, name, where)
             return
-        if "_target_" in part and name not in allowed(place):
+        if "_target_" in part and name not in allowed_targets(place):
             raise RunError(_refusal(place, name, where))
         for key in sorted(part.keys() & BUILD_KEYS - {"_target_"}):
             key = f"{printable(place)}.{key}={printable(part[key])}"
@@ -150,7 +150,7 @@ def packages_of(names: frozenset[str]) -> list[str]:
     return sorted({name.partition(".")[0] for name in names - ours} - set(OWN_PACKAGES))
 
 
-def allowed(place: str) -> frozenset[str]:
+def allowed_targets(place: str) -> frozenset[str]:
     """Return the `_target_`s that may be built in a place."""
     top, _, rest = place.partition(".")
     if top in GROUPS_OF_SEVERAL_PARTS and rest and "." not in rest:
@@ -173,7 +173,7 @@ def packaged() -> dict[str, frozenset[str]]:
 
 
 def _refusal(place: str, name: str, where: str, origin: str = "") -> str:
-    names = ", ".join(sorted(allowed(place)))
+    names = ", ".join(sorted(allowed_targets(place)))
     package = (origin or name).partition(".")[0]
     offer = (
         "" if package in OWN_PACKAGES or not package.isidentifier() else f" If you trust its package: trust={package}"
