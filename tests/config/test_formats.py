@@ -7,7 +7,7 @@ import yaml
 import vae_exp
 from vae_exp.cli import report
 from vae_exp.config.formats import FORMAT, RENAMED, renamed, renamed_override
-from vae_exp.config.trust import packaged
+from vae_exp.config.trust import packaged_targets
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
 
@@ -53,7 +53,7 @@ def make_old(directory):
 
 
 def test_new_names_are_those_of_the_packaged_parts():
-    ours = frozenset().union(*packaged().values())
+    ours = frozenset().union(*packaged_targets().values())
     assert set(RENAMED.values()) <= ours
     assert not set(RENAMED) & ours
 

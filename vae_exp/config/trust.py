@@ -146,7 +146,7 @@ def targets(node: Any) -> frozenset[str]:
 
 def packages_of(names: frozenset[str]) -> list[str]:
     """Return the packages that must be trusted before these `_target_`s may be built."""
-    ours = frozenset().union(*packaged().values(), *TARGETS_OF_LIBRARIES.values())
+    ours = frozenset().union(*packaged_targets().values(), *TARGETS_OF_LIBRARIES.values())
     return sorted({name.partition(".")[0] for name in names - ours} - set(OWN_PACKAGES))
 
 
@@ -155,11 +155,11 @@ def allowed_targets(place: str) -> frozenset[str]:
     top, _, rest = place.partition(".")
     if top in GROUPS_OF_SEVERAL_PARTS and rest and "." not in rest:
         place = top
-    return packaged().get(place, frozenset()) | TARGETS_OF_LIBRARIES.get(place, set())
+    return packaged_targets().get(place, frozenset()) | TARGETS_OF_LIBRARIES.get(place, set())
 
 
 @cache
-def packaged() -> dict[str, frozenset[str]]:
+def packaged_targets() -> dict[str, frozenset[str]]:
     """Collect the `_target_`s in the packaged yaml files by place."""
     by_place: dict[str, set[str]] = {}
     for file in sorted(CONFIG_DIR.glob("*/**/*.yaml")):

@@ -8,7 +8,7 @@ import pytest
 from hydra.utils import instantiate
 from sent import BITES, READERS, config_of, put
 
-from vae_exp.config.trust import packaged
+from vae_exp.config.trust import packaged_targets
 
 
 @pytest.mark.parametrize("node", BITES.values(), ids=BITES)
@@ -154,4 +154,4 @@ def test_every_packaged_part_has_its_place():
         "hydra.sweeper",
         "hydra.sweeper.sampler",
     }
-    assert packaged().keys() == places
+    assert packaged_targets().keys() == places
