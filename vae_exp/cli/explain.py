@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_exp.cli.config_dir import config_dir_of, search_path_override
 from vae_exp.cli.surroundings import provide_home, surroundings
-from vae_exp.config.lightning import unknown
+from vae_exp.config.lightning import unknown_key_message
 from vae_exp.config.overrides import parse_possible, unparsable
 from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra
 
@@ -157,7 +157,7 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     if not isinstance(beside, DictConfig):
         return f"{key}: no such key; {path} is a value"
     names = [str(other) for other in beside if not str(other).startswith("_")]
-    return None if name in names else unknown(f"{path}." if path else "", name, names)
+    return None if name in names else unknown_key_message(f"{path}." if path else "", name, names)
 
 
 def _text(error: BaseException) -> str:

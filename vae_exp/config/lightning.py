@@ -46,7 +46,7 @@ ADDED = ("benchmark", "detect_anomaly", "deterministic", "gradient_clip_val", "p
 """Arguments of `vae_exp.training.settings.TrainerSettings` that its yaml does not contain."""
 
 
-def unknown(prefix: str, key: str, allowed: Iterable[str]) -> str:
+def unknown_key_message(prefix: str, key: str, allowed: Iterable[str]) -> str:
     """Return the message for an unknown key: the replacement of a key of Lightning, or else the nearest name."""
     if prefix == "trainer." and key in INSTEAD:
         return f"trainer.{key}: no such key: {INSTEAD[key]}"

@@ -11,7 +11,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from vae_exp.config.lightning import unknown
+from vae_exp.config.lightning import unknown_key_message
 from vae_exp.errors import ConfigError, unknown_key
 
 
@@ -57,7 +57,7 @@ def check(
     present = [str(key) for key in node]
     for key in present:
         if key not in HYDRA_KEYS and key not in allowed and not _takes_any(build):
-            raise ConfigError(unknown(prefix, key, allowed))
+            raise ConfigError(unknown_key_message(prefix, key, allowed))
     for name in _required(build):
         if name in allowed and name not in present:
             raise ConfigError(f"{prefix}{name}: a value is needed (+{prefix}{name}=…)")
