@@ -42,7 +42,14 @@ REPLACEMENTS = {
     "sync_batchnorm": NO_EFFECT,
     "use_distributed_sampler": NO_EFFECT,
 }
-ADDED = ("benchmark", "detect_anomaly", "deterministic", "gradient_clip_val", "profiler", "strategy")
+TRAINER_KEYS_OUTSIDE_YAML = (
+    "benchmark",
+    "detect_anomaly",
+    "deterministic",
+    "gradient_clip_val",
+    "profiler",
+    "strategy",
+)
 """Arguments of `vae_exp.training.settings.TrainerSettings` that its yaml does not contain."""
 
 
@@ -50,6 +57,6 @@ def unknown_key_message(prefix: str, key: str, allowed: Iterable[str]) -> str:
     """Return the message for an unknown key: the replacement of a key of Lightning, or else the nearest name."""
     if prefix == "trainer." and key in REPLACEMENTS:
         return f"trainer.{key}: no such key: {REPLACEMENTS[key]}"
-    if prefix == "trainer." and key in ADDED:
+    if prefix == "trainer." and key in TRAINER_KEYS_OUTSIDE_YAML:
         return f"trainer.{key}: is added with a plus: +trainer.{key}=…"
     return unknown_key(prefix, key, allowed)
