@@ -15,7 +15,7 @@ from vae_exp.config.flatten import flat
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.likelihood import unvalidated
 
-COPIES = 3
+VALUES_PER_WEIGHT = 3
 """Values stored per weight: the weight, its gradient, and at least one value of the optimizer's state."""
 
 OF_WEIGHTS = ("architecture.", "network.")
@@ -61,7 +61,7 @@ def needed(config: DictConfig) -> tuple[float, float]:
     with torch.device("meta"), unvalidated():
         data = build_data(config)
         model = build_architecture(config, data)
-        weights = COPIES * sum(parameter.nbytes for parameter in model.parameters())
+        weights = VALUES_PER_WEIGHT * sum(parameter.nbytes for parameter in model.parameters())
         return weights, _kept(model, min(data.batch_size, config.samples))
 
 
