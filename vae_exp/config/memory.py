@@ -19,7 +19,7 @@ VALUES_PER_WEIGHT = 3
 """Values stored per weight: the weight, its gradient, and at least one value of the optimizer's state."""
 
 KEYS_OF_WEIGHTS = ("architecture.", "network.")
-OF_BATCH = (*KEYS_OF_WEIGHTS, "objective.", "dataset.batch_size")
+KEYS_OF_BATCH = (*KEYS_OF_WEIGHTS, "objective.", "dataset.batch_size")
 SMALLER = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
 
 
@@ -49,7 +49,7 @@ def check_memory(config: DictConfig, memory: float | None = None) -> None:
             return
         weights = batch = float("inf")
     if memory is not None and weights + batch > memory:
-        key, value = _largest(config, KEYS_OF_WEIGHTS if weights >= batch else OF_BATCH)
+        key, value = _largest(config, KEYS_OF_WEIGHTS if weights >= batch else KEYS_OF_BATCH)
         raise ConfigError(
             f"{key}={value}: training needs about {_bytes(weights + batch)} of memory ({_bytes(weights)} for the "
             f"weights, {_bytes(batch)} for a batch), and there are {_bytes(memory)}"
