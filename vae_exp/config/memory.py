@@ -20,7 +20,7 @@ VALUES_PER_WEIGHT = 3
 
 KEYS_OF_WEIGHTS = ("architecture.", "network.")
 KEYS_OF_BATCH = (*KEYS_OF_WEIGHTS, "objective.", "dataset.batch_size")
-SMALLER = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
+MEMORY_ADVICE = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
 
 
 def check_memory(config: DictConfig, memory: float | None = None) -> None:
@@ -121,4 +121,4 @@ def readable_shortage() -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        raise RunError(f"Out of memory: {str(error).splitlines()[0]}. {SMALLER}") from error
+        raise RunError(f"Out of memory: {str(error).splitlines()[0]}. {MEMORY_ADVICE}") from error
