@@ -10,7 +10,7 @@ from vae_exp.config.stored import Damaged, leaves, printable, read_yaml
 from vae_exp.config.trust import Trust, packages_of, targets
 from vae_exp.errors import ConfigError, RunError
 
-VALUES = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
+VALUE_KEYS = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
 """Top-level keys that are values. Any other override without a dot in its key chooses a part."""
 
 CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}
@@ -55,7 +55,7 @@ def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool =
         if re.split(r"[./]", key)[0] == "hydra":
             _check_setting(override, where, sweep)
         for value in override.values:
-            if ("." not in key and key not in VALUES) or key in CHOICES:
+            if ("." not in key and key not in VALUE_KEYS) or key in CHOICES:
                 _check_choice(text, value, where)
             trust.check(_nested(key, value), where)
             if key.partition(".")[0] == "stages":
