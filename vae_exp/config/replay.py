@@ -13,7 +13,7 @@ from vae_exp.errors import ConfigError, RunError
 VALUE_KEYS = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
 """Top-level keys that are values. Any other override without a dot in its key chooses a part."""
 
-CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}
+HYDRA_CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}
 SETTINGS = {
     "hydra": "mode verbose",
     "hydra.job": "chdir",
@@ -55,7 +55,7 @@ def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool =
         if re.split(r"[./]", key)[0] == "hydra":
             _check_setting(override, where, sweep)
         for value in override.values:
-            if ("." not in key and key not in VALUE_KEYS) or key in CHOICES:
+            if ("." not in key and key not in VALUE_KEYS) or key in HYDRA_CHOICES:
                 _check_choice(text, value, where)
             trust.check(_nested(key, value), where)
             if key.partition(".")[0] == "stages":
@@ -106,7 +106,7 @@ def _check_choice(text: str, value: Any, where: str) -> None:
 
 def _check_setting(override: Override, where: str, sweep: bool) -> None:
     group, _, name = override.key_or_group.rpartition(".")
-    allowed = override.key_or_group in CHOICES or name in SETTINGS.get(group, "").split()
+    allowed = override.key_or_group in HYDRA_CHOICES or name in SETTINGS.get(group, "").split()
     deeper = override.key_or_group.startswith(("hydra.sweeper.params.", "hydra.sweeper.sampler."))
     address = override.text == "hydra.launcher.address=auto"
     if not sweep or not (allowed or deeper or address):
