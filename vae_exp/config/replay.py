@@ -14,7 +14,7 @@ VALUE_KEYS = {"name", "seed", "samples", "weight_prior", "start_from", "stages",
 """Top-level keys that are values. Any other override without a dot in its key chooses a part."""
 
 HYDRA_CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}
-SETTINGS = {
+HYDRA_SETTINGS = {
     "hydra": "mode verbose",
     "hydra.job": "chdir",
     "hydra.sweep": "dir subdir",
@@ -106,7 +106,7 @@ def _check_choice(text: str, value: Any, where: str) -> None:
 
 def _check_setting(override: Override, where: str, sweep: bool) -> None:
     group, _, name = override.key_or_group.rpartition(".")
-    allowed = override.key_or_group in HYDRA_CHOICES or name in SETTINGS.get(group, "").split()
+    allowed = override.key_or_group in HYDRA_CHOICES or name in HYDRA_SETTINGS.get(group, "").split()
     deeper = override.key_or_group.startswith(("hydra.sweeper.params.", "hydra.sweeper.sampler."))
     address = override.text == "hydra.launcher.address=auto"
     if not sweep or not (allowed or deeper or address):
