@@ -65,7 +65,7 @@ def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool =
                 check_replayed(_of_params(key, value), trust, where)
 
 
-def named_by(overrides: list[str], config_dirs: list[Path]) -> frozenset[str]:
+def targets_named_by(overrides: list[str], config_dirs: list[Path]) -> frozenset[str]:
     """Return the `_target_`s that a command line names, in its overrides and in its config directories."""
     parsed = parse_possible(overrides)
     names = [targets(_nested(override.key_or_group, value)) for override in parsed for value in override.values]
@@ -77,7 +77,7 @@ def named_by(overrides: list[str], config_dirs: list[Path]) -> frozenset[str]:
 
 def trust_override(overrides: list[str]) -> list[str]:
     """Return the `trust=` that the user must add to `resume=` to replay these overrides; [] if none is needed."""
-    packages = packages_of(named_by(overrides, []))
+    packages = packages_of(targets_named_by(overrides, []))
     return [f"trust={packages[0] if len(packages) == 1 else '[' + ','.join(packages) + ']'}"] if packages else []
 
 
