@@ -25,7 +25,7 @@ class Nodes:
 
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
-LARGEST = 2**63 - 1
+LARGEST_INTEGER = 2**63 - 1
 """The largest whole number that PyTorch can count with."""
 
 
@@ -132,8 +132,8 @@ def _checked(value: Any, annotation: Any, path: str) -> Any:
             *groups, name = path.split(".")
             hint = f". A part is chosen with a slash: {'/'.join([*groups, name])}={value}"
         raise ConfigError(f"{path}={value}: is not allowed: {' or '.join(reasons)}{hint}") from error
-    if any(isinstance(number, int) and abs(number) > LARGEST for number in _leaves(checked)):
-        raise ConfigError(f"{path}={value}: is not allowed: a whole number is at most {LARGEST}")
+    if any(isinstance(number, int) and abs(number) > LARGEST_INTEGER for number in _leaves(checked)):
+        raise ConfigError(f"{path}={value}: is not allowed: a whole number is at most {LARGEST_INTEGER}")
     return checked
 
 
