@@ -25,7 +25,7 @@ from hydra_plugins.vae_exp_grid import (
     with_values,
 )
 from vae_exp.config.overrides import Override, parse_sweep
-from vae_exp.config.schema import check
+from vae_exp.config.schema import check_node
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
 from vae_exp.results.files import write_atomically
 from vae_exp.results.folders import Values, read_values, shared
@@ -82,7 +82,7 @@ class OptunaSweeper(GridSweeper):
         sweeper: Any = OmegaConf.to_container(self.config.hydra.sweeper)
         if isinstance(sweeper["sampler"], dict):
             sweeper["sampler"] = {}  # Optuna checks the arguments of the sampler
-        check(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
+        check_node(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
         if find_spec("optuna") is None:
             raise ConfigError(needs_extra("hydra/sweeper=optuna", "optuna"))
         overrides = parse_sweep(self.params, arguments)

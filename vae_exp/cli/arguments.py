@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from vae_exp.cli.explain import readable_errors
 from vae_exp.config.paths import CONFIG_DIR
-from vae_exp.config.schema import check
+from vae_exp.config.schema import check_node
 from vae_exp.config.trust import Trust, trusted
 from vae_exp.errors import ConfigError
 
@@ -53,5 +53,5 @@ def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any
         for key, _, text in (word.partition("=") for word in sys.argv[1:]):
             if key in parameters and str in (parameters[key].annotation, *get_args(parameters[key].annotation)):
                 arguments[key] = text  # a directory may be called 0, which must stay a text
-        check(arguments, function)
+        check_node(arguments, function)
         show(function(**{str(key): value for key, value in arguments.items()}))

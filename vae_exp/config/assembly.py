@@ -12,7 +12,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 import vae_exp.config.resolvers  # noqa: F401 (registers them)
 from vae_exp.architecture import Autoencoder, Model
-from vae_exp.config.schema import Node, Nodes, check, target
+from vae_exp.config.schema import Node, Nodes, check_node, target
 from vae_exp.dataset import Dataset, Info
 from vae_exp.dataset.base import Recorded
 from vae_exp.errors import ConfigError
@@ -71,7 +71,7 @@ def check_config(config: DictConfig) -> None:
     Raises:
         ConfigError: A key is unknown, or a value is not allowed.
     """
-    check(config, Root, set_by_program=SET_BY_PROGRAM)
+    check_node(config, Root, set_by_program=SET_BY_PROGRAM)
 
 
 def build(node: DictConfig, **derived: Any) -> Any:

@@ -29,7 +29,7 @@ LARGEST_INTEGER = 2**63 - 1
 """The largest whole number that PyTorch can count with."""
 
 
-def check(
+def check_node(
     node: DictConfig,
     build: Callable[..., Any],
     path: str = "",
@@ -93,14 +93,14 @@ def _check_value(
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
         _check_kind(target(value, path), annotation, path)
-        check(value, target(value, path), path, set_by_program)
+        check_node(value, target(value, path), path, set_by_program)
     elif annotation in (Nodes, Nodes | None) and isinstance(value, DictConfig):
         for name in map(str, value):
             if isinstance(value[name], DictConfig) and "_target_" not in value[name]:
                 raise ConfigError(unknown_key(f"{path}.", name, [str(other) for other in value if other != name]))
             _check_value(value, name, Node | None, f"{path}.{name}", set_by_program)
     elif isinstance(value, DictConfig) and is_dataclass(annotation):
-        check(value, annotation, path, set_by_program)  # type: ignore[arg-type]
+        check_node(value, annotation, path, set_by_program)  # type: ignore[arg-type]
     elif annotation in (Node | None, Nodes | None) and value in (None, {}):
         return
     elif annotation in (Node, Nodes, Node | None, Nodes | None):
