@@ -11,7 +11,7 @@ from vae_exp.config.overrides import parse_possible
 FORMAT = 2
 """The format that this version writes."""
 
-RENAMED = {
+RENAMED_TARGETS = {
     "vae_exp.callbacks.Checkpoint": "vae_exp.training.checkpointing.Checkpoint",
     "vae_exp.callbacks.DrawFigures": "vae_exp.training.drawing.DrawFigures",
     "vae_exp.callbacks.Evaluate": "vae_exp.training.evaluation.Evaluate",
@@ -43,7 +43,7 @@ def renamed(values: Any) -> Any:
     if not isinstance(values, dict):
         return values
     translated = {
-        key: RENAMED.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
+        key: RENAMED_TARGETS.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
         for key, value in values.items()
     }
     architecture = translated.get("architecture")
@@ -59,8 +59,8 @@ def renamed_override(text: str) -> str:
     for override in parse_possible([text]):
         if override.signed_key == f"architecture.{SUPERVISED}" and isinstance(override.value, bool):
             return HEADS[override.value]
-        if override.key.endswith("._target_") and override.unquoted in RENAMED:
-            return override.with_value(RENAMED[override.unquoted])
+        if override.key.endswith("._target_") and override.unquoted in RENAMED_TARGETS:
+            return override.with_value(RENAMED_TARGETS[override.unquoted])
     return text
 
 
