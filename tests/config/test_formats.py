@@ -6,7 +6,7 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import report
-from vae_exp.config.formats import FORMAT, RENAMED_TARGETS, renamed, renamed_override
+from vae_exp.config.formats import FORMAT, RENAMED_TARGETS, in_current_format, renamed_override
 from vae_exp.config.trust import packaged_targets
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
@@ -62,7 +62,7 @@ def test_only_targets_are_renamed():
     old = "vae_exp.logger.WandB"
     node = {"logger": {"a": {"_target_": old}}, "name": old, "list": [{"_target_": old}]}
     new = {"_target_": RENAMED_TARGETS[old]}
-    assert renamed(node) == {"logger": {"a": new}, "name": old, "list": [new]}
+    assert in_current_format(node) == {"logger": {"a": new}, "name": old, "list": [new]}
     assert renamed_override(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED_TARGETS[old]}"
     assert renamed_override(f"name={old}") == f"name={old}"
 

@@ -36,14 +36,16 @@ HEADS = {True: "head=classifier", False: "head=none"}
 CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 
 
-def renamed(values: Any) -> Any:
+def in_current_format(values: Any) -> Any:
     """Translate plain values of any format, such as a stored config, to the current format."""
     if isinstance(values, list):
-        return [renamed_override(value) if isinstance(value, str) else renamed(value) for value in values]
+        return [renamed_override(value) if isinstance(value, str) else in_current_format(value) for value in values]
     if not isinstance(values, dict):
         return values
     translated = {
-        key: RENAMED_TARGETS.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
+        key: RENAMED_TARGETS.get(value, value)
+        if key == "_target_" and isinstance(value, str)
+        else in_current_format(value)
         for key, value in values.items()
     }
     architecture = translated.get("architecture")

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader  # OmegaConf.create has no libyaml: twice the time
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.config.formats import renamed, renamed_override
+from vae_exp.config.formats import in_current_format, renamed_override
 from vae_exp.errors import RunError
 
 WANDB_LINK = "debug-core.log"
@@ -74,7 +74,7 @@ def _plain(text: str) -> Any:
     for key, value in leaves(values):
         if not isinstance(value, str | int | float | None):
             raise ValueError(f"{key} is no plain value")
-    return renamed(values)
+    return in_current_format(values)
 
 
 def read_overrides(path: Path) -> list[str]:
