@@ -66,7 +66,7 @@ def renamed_override(text: str) -> str:
     return text
 
 
-def renamed_weights(weights: dict[str, Any], written_in: int) -> dict[str, Any]:
+def weights_in_current_format(weights: dict[str, Any], written_in: int) -> dict[str, Any]:
     """Translate the names of a checkpoint's weights: in format 1 a classifier is its encoder with one more layer."""
     if written_in > 1 or not any(str(name).startswith("architecture.softmax.") for name in weights):
         return weights

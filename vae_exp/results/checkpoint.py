@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from vae_exp.config.flatten import flat
-from vae_exp.config.formats import FORMAT, renamed_weights
+from vae_exp.config.formats import FORMAT, weights_in_current_format
 from vae_exp.config.stored import parse, printable, resolved
 from vae_exp.errors import RunError
 from vae_exp.results.checksum import has_checksum
@@ -63,7 +63,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: has format {printable(written_in)}, which a later version of vae_exp writes; "
             f"this version reads formats up to {FORMAT}"
         )
-    checkpoint["state_dict"] = renamed_weights(checkpoint["state_dict"], written_in)
+    checkpoint["state_dict"] = weights_in_current_format(checkpoint["state_dict"], written_in)
     if not checked:
         log.warning("%s: has no checksum because an earlier version wrote it: damage to it cannot be detected", path)
     return checkpoint
