@@ -96,10 +96,10 @@ def read_config(path: Path) -> DictConfig:
         Damaged: The file is not a mapping.
         RunError: The config contains an interpolation, although stored configs are resolved when they are written.
     """
-    return resolved(read_yaml(path), path)
+    return config_of_values(read_yaml(path), path)
 
 
-def resolved(values: Any, path: Path) -> DictConfig:
+def config_of_values(values: Any, path: Path) -> DictConfig:
     """Make a config from plain values, without interpolations.
 
     Raises:
