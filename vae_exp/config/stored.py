@@ -144,7 +144,7 @@ def check_files(directory: Path) -> None:
                 raise RunError(f"{printable(entry)}: is neither a file nor a folder: take it out")
 
 
-def folder(name: Any, where: str) -> str:
+def check_folder_name(name: Any, where: str) -> str:
     """Check a stored folder name and return it. The folder must be directly in the run directory.
 
     Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_exp.config.overrides import values_by_key
-from vae_exp.config.stored import folder, read_overrides
+from vae_exp.config.stored import check_folder_name, read_overrides
 from vae_exp.errors import RunError
 from vae_exp.figures import published
 from vae_exp.results.files import known
@@ -204,7 +204,11 @@ def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
 def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:
     """Return the directory with the metrics and pictures: for a run in stages, the last stage's directory."""
     stage = results.get("stage")
-    return directory if stage is None else RunDirectory(directory.path / folder(stage, f"stage in {directory.results}"))
+    return (
+        directory
+        if stage is None
+        else RunDirectory(directory.path / check_folder_name(stage, f"stage in {directory.results}"))
+    )
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import readable_shortage
-from vae_exp.config.stored import folder, printable, read_config
+from vae_exp.config.stored import check_folder_name, printable, read_config
 from vae_exp.config.trust import Packages, Trust, check_directory, trusted
 from vae_exp.dataset import Info
 from vae_exp.dataset.standardisation import Standardisation, restored
@@ -73,7 +73,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         stage = results.get("stage")
         if results["status"] != "completed":
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
-        return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
+        return load_run(directory.path / check_folder_name(stage, f"stage in {directory.results}"), checkpoint, trust)
     model = _built(config, _images(results), directory.config)
     state = _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
     return Run(

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from vae_exp.config.stored import folder, read_config
+from vae_exp.config.stored import check_folder_name, read_config
 from vae_exp.results.files import known
 from vae_exp.results.jobs import read_job, typed_for
 from vae_exp.results.metrics import SPLITS, by_measure, measure
@@ -107,7 +107,7 @@ def _stages(directory: RunDirectory) -> Table:
     rows: list[list[Any]] = []
     config = known(read_config, directory.config) if directory.config.exists() else None
     for name in map(str, config.get("stages") or [] if config else []):
-        folder(name, f"stages in {directory.config}")
+        check_folder_name(name, f"stages in {directory.config}")
         if (path / name).exists():
             results = read_job(path / name).results
             metric, _ = measure(results, "test")
