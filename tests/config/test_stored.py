@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_exp.config.stored import Damaged, parse
+from vae_exp.config.stored import Damaged, parse_yaml
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from vae_exp.config.stored import Damaged, parse
     ],
 )
 def test_stored_values_are_read_as_omegaconf_reads_them(text, value):
-    assert parse(f"key: {text}\n", Path()) == {"key": value}
+    assert parse_yaml(f"key: {text}\n", Path()) == {"key": value}
 
 
 def test_what_is_read_twice_is_not_shared():
-    first, second = (parse("keys: [1]\n", Path()) for _ in range(2))
+    first, second = (parse_yaml("keys: [1]\n", Path()) for _ in range(2))
     first["keys"].append(2)
     assert second == {"keys": [1]}
 
@@ -33,4 +33,4 @@ def test_what_is_read_twice_is_not_shared():
 )
 def test_other_texts_are_damaged(text):
     with pytest.raises(Damaged, match=r"config\.yaml: cannot be read: "):
-        parse(text, Path("config.yaml"))
+        parse_yaml(text, Path("config.yaml"))

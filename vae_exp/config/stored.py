@@ -40,12 +40,12 @@ def read_yaml(path: Path) -> Any:
         Damaged: The file cannot be read, or is not YAML with plain values.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"), path)
+        return parse_yaml(path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise Damaged(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def parse(text: Any, path: Path) -> Any:
+def parse_yaml(text: Any, path: Path) -> Any:
     """Read the plain values in a YAML text.
 
     Args:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from vae_exp.config.flatten import flat
 from vae_exp.config.formats import FORMAT, weights_in_current_format
-from vae_exp.config.stored import config_of_values, parse, printable
+from vae_exp.config.stored import config_of_values, parse_yaml, printable
 from vae_exp.errors import RunError
 from vae_exp.results.checksum import has_checksum
 
@@ -116,7 +116,7 @@ def check_same_config(checkpoint: dict[str, Any], config: DictConfig, path: Path
     Raises:
         RunError: The configs differ in a key that the results depend on.
     """
-    theirs, ours = flat(config_of_values(parse(checkpoint[STATE]["config"], path), path)), flat(config)
+    theirs, ours = flat(config_of_values(parse_yaml(checkpoint[STATE]["config"], path), path)), flat(config)
     for key in sorted(theirs.keys() | ours.keys()):
         if key.startswith(RESUME_MAY_CHANGE) or theirs.get(key) == ours.get(key):
             continue
