@@ -22,7 +22,15 @@ log = logging.getLogger(__name__)
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """The error numbers of a file system that does not support flushing."""
 
-DAMAGE = (OSError, ValueError, RecursionError, SyntaxError, YAMLError, OmegaConfBaseException, csv.Error)
+ERRORS_OF_DAMAGED_FILES = (
+    OSError,
+    ValueError,
+    RecursionError,
+    SyntaxError,
+    YAMLError,
+    OmegaConfBaseException,
+    csv.Error,
+)
 """The exceptions that damaged text, JSON, YAML, CSV and pictures raise."""
 
 KINDS: dict[type, str] = {dict: "an object with names and values", list: "a list"}
@@ -112,7 +120,7 @@ def readable(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except DAMAGE as error:
+    except ERRORS_OF_DAMAGED_FILES as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"{path}: cannot be read: {' '.join(reason.split())}") from error
 
