@@ -33,7 +33,7 @@ ERRORS_OF_DAMAGED_FILES = (
 )
 """The exceptions that damaged text, JSON, YAML, CSV and pictures raise."""
 
-KINDS: dict[type, str] = {dict: "an object with names and values", list: "a list"}
+JSON_TYPE_NAMES: dict[type, str] = {dict: "an object with names and values", list: "a list"}
 """The names of the types of JSON values, for messages."""
 
 
@@ -150,5 +150,5 @@ def _flush(descriptor: int) -> None:
 
 def _of_kind(value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind):
-        raise ValueError(f"{KINDS[kind]} is expected")
+        raise ValueError(f"{JSON_TYPE_NAMES[kind]} is expected")
     return value
