@@ -28,7 +28,7 @@ from vae_exp.config.overrides import Override, parse_sweep
 from vae_exp.config.schema import check_node
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
 from vae_exp.results.files import write_atomically
-from vae_exp.results.folders import Values, read_values, shared
+from vae_exp.results.folders import Values, read_values, shared_folder_message
 from vae_exp.results.jobs import Job, read_job
 from vae_exp.results.metrics import measure
 from vae_exp.results.search import METRICS, Trial, best, trials
@@ -109,7 +109,9 @@ class OptunaSweeper(GridSweeper):
             )
         job = with_values(overrides, self.propose(overrides, [], 0)[0])
         if self._subdirectory(0, job) == self._subdirectory(1, job):
-            raise ConfigError(shared(self._subdir(), "two jobs with the same values would share a folder"))
+            raise ConfigError(
+                shared_folder_message(self._subdir(), "two jobs with the same values would share a folder")
+            )
         composed = self.loader.load_sweep_config(self.config, job)
         with open_dict(composed):
             del composed["hydra"]

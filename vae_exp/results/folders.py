@@ -30,14 +30,16 @@ def check_apart(jobs: Mapping[int, Path], sweep: Path, subdir: str) -> None:
         if Path(os.path.normpath(sweep)) not in folder.parents:
             raise ConfigError(f"hydra.sweep.subdir={subdir}: {folder} is no folder in {sweep}")
         if folder in owner:
-            raise ConfigError(shared(subdir, f"jobs {owner[folder]} and {number} would share {folder}"))
+            raise ConfigError(shared_folder_message(subdir, f"jobs {owner[folder]} and {number} would share {folder}"))
         owner[folder] = number
     for folder, number in owner.items():
         for outer in owner.keys() & set(folder.parents):
-            raise ConfigError(shared(subdir, f"job {number} would be inside job {owner[outer]}, in {folder}"))
+            raise ConfigError(
+                shared_folder_message(subdir, f"job {number} would be inside job {owner[outer]}, in {folder}")
+            )
 
 
-def shared(subdir: str, fault: str) -> str:
+def shared_folder_message(subdir: str, fault: str) -> str:
     """Return the message for jobs that do not have folders of their own."""
     return f"hydra.sweep.subdir={subdir}: {fault}. Add the job's number: hydra.sweep.subdir={subdir}_${{hydra.job.num}}"
 
