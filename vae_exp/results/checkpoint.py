@@ -51,7 +51,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         raise RunError(f"{path}: is missing, so there is no checkpoint to resume from")
-    checkpoint, checked = loaded(path)
+    checkpoint, checked = load_checkpoint_file(path)
     if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(k), dict) for k in (STATE, "state_dict")):
         raise RunError(f"{path}: is a checkpoint of another program: it has no {STATE!r} entry")
     for name, kind in ENTRIES.items():
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def loaded(path: Path) -> tuple[Any, bool]:
+def load_checkpoint_file(path: Path) -> tuple[Any, bool]:
     """Load a checkpoint file. Return its content and whether the file has a checksum.
 
     Raises:
