@@ -10,7 +10,7 @@ import vae_exp
 from vae_exp.cli import evaluate, sample
 from vae_exp.errors import RunError
 from vae_exp.results.checkpoint import read_checkpoint
-from vae_exp.results.checksum import DIGEST_BYTES, MARK
+from vae_exp.results.checksum import CHECKSUM_MARK, DIGEST_BYTES
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
 
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
@@ -21,7 +21,7 @@ class TestCheckpoints:
     def test_fifty_flipped_bytes_are_fifty_refusals(self, trained):
         path = trained / LAST
         whole = path.read_bytes()
-        ends = [0, 3, len(whole) - 1, len(whole) - DIGEST_BYTES - 1, len(whole) - DIGEST_BYTES - len(MARK) - 1]
+        ends = [0, 3, len(whole) - 1, len(whole) - DIGEST_BYTES - 1, len(whole) - DIGEST_BYTES - len(CHECKSUM_MARK) - 1]
         places = ends + random.Random(0).sample(range(len(whole)), 50 - len(ends))
         refused = 0
         for place in places:
@@ -42,7 +42,7 @@ class TestCheckpoints:
             lambda whole: whole + b"\0",
             lambda whole: whole[:-1],
             lambda whole: whole[:-DIGEST_BYTES],
-            lambda whole: whole[: -DIGEST_BYTES - len(MARK)],
+            lambda whole: whole[: -DIGEST_BYTES - len(CHECKSUM_MARK)],
             lambda whole: whole[: len(whole) // 2],
             lambda whole: whole.replace(b"architecture", b"architectura", 1),
         ],
