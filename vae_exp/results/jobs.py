@@ -28,7 +28,7 @@ MNIST = {"dataset": "mnist", "likelihood": "bernoulli"}
 FREY_FACE = {"dataset": "frey_face", "likelihood": "gaussian", "likelihood.variance": "learned"}
 BOUND = {"figure": 2, "measure": "bound", "size": "architecture.latent_dim"}
 LOG_LIKELIHOOD = {"figure": 3, "measure": "log_likelihood", "size": "dataset.train_size"}
-CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+PAPER_CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("mnist", BOUND, MNIST | {"network.hidden_sizes": [500], "dataset.train_size": None}),
     ("frey", BOUND, FREY_FACE | {"network.hidden_sizes": [200], "dataset.train_size": None}),
     ("mnist", LOG_LIKELIHOOD, MNIST | {"network.hidden_sizes": [100], "architecture.latent_dim": 3}),
@@ -91,7 +91,7 @@ class Job:
 
     def published(self, split: str) -> published.Curve | None:
         """Return the paper's curve of the same experiment, or None without one (arXiv 1312.6114, figures 2 and 3)."""
-        for dataset, axes, settings in CURVES:
+        for dataset, axes, settings in PAPER_CURVES:
             same = all(self.results.get(key, value) == value for key, value in (PAPER | settings).items())
             if same and self.measure(split)[0] == f"{split}/{axes['measure']}":
                 method = METHODS.get(self.results["objective"], "")
