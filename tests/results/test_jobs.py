@@ -3,7 +3,7 @@ import json
 import pytest
 from pages import report_data
 
-from vae_exp.results.jobs import Job, groups, leagues, varied
+from vae_exp.results.jobs import Job, comparable_groups, groups, varied
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
@@ -68,7 +68,7 @@ class TestRanks:
         given = {"architecture.conditional": True}  # as earlier versions have it
         jobs = [job(0), job(1, likelihood="gaussian"), job(2, dataset="frey_face"), job(3)]
         jobs += [job(4, bounds="log p(x|y)"), job(5, **given), job(6, bounds="log p(x)")]
-        names = {name: [one.number for one in members] for name, members in leagues(jobs).items()}
+        names = {name: [one.number for one in members] for name, members in comparable_groups(jobs).items()}
         assert names == {
             "test/bound, dataset=mnist, likelihood=bernoulli, given=nothing": ["0", "3", "6"],
             "test/bound, dataset=mnist, likelihood=gaussian, given=nothing": ["1"],
@@ -76,7 +76,7 @@ class TestRanks:
             "test/bound, dataset=mnist, likelihood=bernoulli, given=the label": ["4", "5"],
         }
         errors = {"test/bound": None, "test/error": 0.1}
-        assert len(leagues([job(0, **errors), job(1, likelihood="gaussian", **errors)])) == 1
+        assert len(comparable_groups([job(0, **errors), job(1, likelihood="gaussian", **errors)])) == 1
 
     def test_a_search_says_what_would_rank_its_jobs(self, run, tmp_path):
         words = ["-m", "hydra/sweeper=optuna", "architecture=ae,vae", "dataset.validation_size=50", "samples=100"]

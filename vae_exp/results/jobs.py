@@ -236,7 +236,7 @@ def groups(jobs: list[Job]) -> dict[tuple[str, ...], Group]:
     return by_values
 
 
-def leagues(jobs: list[Job]) -> dict[str, list[Job]]:
+def comparable_groups(jobs: list[Job]) -> dict[str, list[Job]]:
     """Group the completed jobs that can be ranked with each other. The key names what distinguishes a group."""
     compared = {job.number: job.compared_by(job.measure("test")[0]) for job in jobs if job.completed}
     differ = [key for key in COMPARED_SETTINGS if len({values.get(key) for values in compared.values()}) > 1]

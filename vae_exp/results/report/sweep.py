@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
-from vae_exp.results.jobs import Job, leagues, varied
+from vae_exp.results.jobs import Job, comparable_groups, varied
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.report.run import command
 from vae_exp.results.search import best, trials
@@ -123,7 +123,7 @@ def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
         trial = best(ranked_trials)
         return {f"best {trial.metric}": trial.value, "best job": trial.job.number}
     facts: dict[str, Any] = {}
-    by_league = leagues(jobs)
+    by_league = comparable_groups(jobs)
     for league, members in by_league.items():
         name, sign = members[0].measure("test")
         values = {job.number: job.results[name] for job in members if job.results.get(name) is not None}
