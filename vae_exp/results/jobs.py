@@ -189,10 +189,10 @@ def read_job(path: Path, number: str = "") -> Job:
     rows = known(history, _shown(directory, results).metrics) or []
     if "samples" not in results:  # the job ended before it could write its results
         results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
-    return Job(number, path, values_by_key(typed_for(directory, results)), results, rows)
+    return Job(number, path, values_by_key(recorded_overrides(directory, results)), results, rows)
 
 
-def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
+def recorded_overrides(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """Return the overrides of a run: from its record, or else from its results."""
     recorded = known(read_overrides, directory.overrides) if directory.overrides.exists() else None
     if recorded is not None:

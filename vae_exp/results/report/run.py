@@ -6,7 +6,7 @@ from typing import Any
 
 from vae_exp.config.stored import check_folder_name, read_config
 from vae_exp.results.files import known
-from vae_exp.results.jobs import read_job, typed_for
+from vae_exp.results.jobs import read_job, recorded_overrides
 from vae_exp.results.metrics import SPLITS, by_measure, measure
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.run_directory import RunDirectory
@@ -25,7 +25,7 @@ def page_of_run(path: Path) -> Page:
         title=directory.name,
         status=results["status"],
         parts={name: results[name] for name in PARTS if results.get(name) is not None},
-        command=command("python -m vae_exp", [*directory.flags, *typed_for(directory, results)]),
+        command=command("python -m vae_exp", [*directory.flags, *recorded_overrides(directory, results)]),
         notice=results.get("error") or "",
         facts=_facts(results),
         summary=[table for table in (_stages(directory), _final(results)) if table.rows],
