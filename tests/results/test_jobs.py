@@ -3,7 +3,7 @@ import json
 import pytest
 from pages import report_data
 
-from vae_exp.results.jobs import Job, comparable_groups, groups, varied
+from vae_exp.results.jobs import Job, comparable_groups, groups, varied_keys
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
@@ -16,7 +16,7 @@ def test_what_does_not_touch_the_numbers_is_not_varied(tmp_path):
         Job("0", tmp_path, {"seed": "0"}, results, []),
         Job("1", tmp_path, {"seed": "1", "paths.data": "/elsewhere", "objective": "sgvb_b"}, results, []),
     ]
-    assert varied(jobs) == ["seed"]
+    assert varied_keys(jobs) == ["seed"]
     assert [len(group) for group in groups(jobs).values()] == [2]
 
 

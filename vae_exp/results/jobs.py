@@ -219,7 +219,7 @@ def _unfinished(directory: RunDirectory) -> dict[str, Any]:
     return {"status": "killed", "error": "before the run began"}
 
 
-def varied(jobs: list[Job]) -> list[str]:
+def varied_keys(jobs: list[Job]) -> list[str]:
     """Return the keys whose values differ between the jobs, in the order of the overrides."""
     keys = dict.fromkeys(key for job in jobs for key in job.overrides)
     relevant = [key for key in keys if not key.startswith(IRRELEVANT_TO_RESULTS)]
@@ -228,7 +228,7 @@ def varied(jobs: list[Job]) -> list[str]:
 
 def groups(jobs: list[Job]) -> dict[tuple[str, ...], Group]:
     """Group the completed jobs by their values of the varied keys without the seed."""
-    keys = [key for key in varied(jobs) if key != "seed"]
+    keys = [key for key in varied_keys(jobs) if key != "seed"]
     by_values: dict[tuple[str, ...], Group] = {}
     for job in jobs:
         if job.completed:

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from vae_exp.results.jobs import Group, Job, groups, varied
+from vae_exp.results.jobs import Group, Job, groups, varied_keys
 from vae_exp.results.metrics import SPLITS
 
 FIRST_COLUMNS = ("samples", "step", "train/bound", "validation/bound", "test/bound")
@@ -32,7 +32,7 @@ def csv_text(table: list[dict[str, Any]]) -> str:
 
 def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     """Make the rows of `sweep.csv`: every job with its varied values, its status, and every metric that any job has."""
-    keys = varied(jobs)
+    keys = varied_keys(jobs)
     metrics = sorted({n for job in jobs for n in job.results if n.partition("/")[0] in SPLITS})
     names = [*FIRST_COLUMNS, *(name for name in metrics if name not in FIRST_COLUMNS), *LAST_COLUMNS]
     return [
@@ -63,7 +63,7 @@ def markdown(path: Path, jobs: list[Job]) -> str:
 
 def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     """Return the columns, and one row per setting: its values, the means over its seeds, and the paper's value."""
-    keys = [key for key in varied(jobs) if key != "seed"]
+    keys = [key for key in varied_keys(jobs) if key != "seed"]
     splits = [s for s in SPLITS if s != "validation" or any(job.measure(s)[0] in job.results for job in jobs)]
     heads = [f"{split} {HEADS[name]}" for name in measures(jobs) for split in splits]
     columns = [*keys, "runs", "reached", *heads, "paper, test", "test − paper", "steps/s", "minutes"]

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
-from vae_exp.results.jobs import Job, comparable_groups, varied
+from vae_exp.results.jobs import Job, comparable_groups, varied_keys
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.report.run import command
 from vae_exp.results.search import best, trials
@@ -102,7 +102,7 @@ def _by_job(jobs: list[Job]) -> list[Chart]:
         name, sign = job.measure("test")
         points = finite([(row["samples"], row[name], 0.0) for row in job.history if name in row])
         if points:
-            label = ", ".join([job.number, *(job.value(key) for key in varied(jobs))])
+            label = ", ".join([job.number, *(job.value(key) for key in varied_keys(jobs))])
             measured = job.judged_by("test")
             title = f"test/{tables.METRIC_LABELS[measured]}" if measured.endswith(" given y") else name
             by_metric.setdefault((title, sign), []).append(Series(label, "", points))
