@@ -15,7 +15,7 @@ from vae_exp.lock import exclusive_access
 from vae_exp.results.files import known
 from vae_exp.results.flags import recorded_flags
 
-READ = ("overrides", "runtime", "sweeper")
+HYDRA_ENTRIES = ("overrides", "runtime", "sweeper")
 """The entries of Hydra's own config that are read from the record."""
 
 
@@ -84,7 +84,7 @@ class SweepDirectory:
             missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
             raise RunError(missing + nearest)
         hydra = self.recorded().get("hydra")
-        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in READ):
+        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in HYDRA_ENTRIES):
             raise Damaged(f"{self.record}: cannot be read: it is no record of a sweep")
         return hydra
 
