@@ -8,7 +8,7 @@ from vae_exp.config.overrides import Override, key_of, parse_argument, parse_pos
 from vae_exp.config.replay import check_replayed, targets_named_by
 from vae_exp.config.trust import Trust, check_directory, trusted
 from vae_exp.errors import ConfigError, RunError, unknown_key
-from vae_exp.results.run_directory import RunDirectory, hint
+from vae_exp.results.run_directory import RunDirectory, path_hint
 from vae_exp.results.sweep_directory import SweepDirectory
 
 
@@ -30,7 +30,7 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         raise ConfigError("resume: goes on with one run, so without -m")
     directory = RunDirectory(path)
     if not directory.overrides.exists():
-        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing{hint(path)}")
+        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing{path_hint(path)}")
     recorded = directory.recorded_overrides()
     check_flags(arguments, directory.flags, directory.resume_command)
     trust = _trust(flags, overrides)

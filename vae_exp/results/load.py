@@ -18,7 +18,7 @@ from vae_exp.dataset.standardisation import Standardisation, restored
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.checkpoint import STATE, check_weights, read_checkpoint
 from vae_exp.results.metrics import history
-from vae_exp.results.run_directory import RunDirectory, hint
+from vae_exp.results.run_directory import RunDirectory, path_hint
 from vae_exp.results.summary import read_results
 
 
@@ -64,7 +64,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         raise RunError("run=: a run directory is needed, and this is empty")
     directory = RunDirectory(path)
     if not directory.config.exists():
-        raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{hint(path)}")
+        raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{path_hint(path)}")
     if not directory.results.exists():
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
     check_directory(directory.path, Trust(trusted(trust)))

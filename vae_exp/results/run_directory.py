@@ -167,7 +167,7 @@ class RunDirectory:
         write_atomically(self.results, json.dumps(results, indent=2) + "\n")
 
 
-def hint(path: str | Path) -> str:
+def path_hint(path: str | Path) -> str:
     """Return the end of a message about a path that is not a run directory: it is a sweep, or a folder inside a run."""
     if (Path(path) / "multirun.yaml").exists():
         return ". It is the directory of a sweep: name one of its jobs"

@@ -18,7 +18,7 @@ from vae_exp.config.stored import check_folder_name
 from vae_exp.config.trust import Trust, check_directory
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.results.checkpoint import STATE, read_checkpoint
-from vae_exp.results.run_directory import RunDirectory, hint
+from vae_exp.results.run_directory import RunDirectory, path_hint
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def start_from(architecture: Model, path: str, trust: Trust) -> None:
     try:
         trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
     except RunError as error:
-        raise RunError(f"start_from={path}: {error}{hint(path)}") from error
+        raise RunError(f"start_from={path}: {error}{path_hint(path)}") from error
     theirs = {
         str(name).removeprefix("architecture."): value
         for name, value in trained.items()
