@@ -7,7 +7,7 @@ from typing import Any
 from vae_exp.results.files import known, read_json, readable
 from vae_exp.results.metrics import SPLITS
 
-NUMBERS = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
+NUMBER_PREFIXES = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
 """Prefixes of the keys whose values are numbers."""
 
 TEXTS = ("date", "device", "error", "git_revision", "stopped_by", "version/")
@@ -28,7 +28,7 @@ def read_results(path: Path) -> dict[str, Any]:
         if results["status"] == "completed" and results.get("samples") is None:
             raise ValueError("it has no samples")
         for name, value in results.items():
-            if name.startswith(NUMBERS) and not _is_number(value):
+            if name.startswith(NUMBER_PREFIXES) and not _is_number(value):
                 raise ValueError(f"{name} is no number")
             if name.startswith(TEXTS) and not isinstance(value, str | None):
                 raise ValueError(f"{name} is no text")
