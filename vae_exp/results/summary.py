@@ -10,7 +10,7 @@ from vae_exp.results.metrics import SPLITS
 NUMBER_PREFIXES = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
 """Prefixes of the keys whose values are numbers."""
 
-TEXTS = ("date", "device", "error", "git_revision", "stopped_by", "version/")
+TEXT_PREFIXES = ("date", "device", "error", "git_revision", "stopped_by", "version/")
 """Prefixes of the keys whose values are text."""
 
 
@@ -30,7 +30,7 @@ def read_results(path: Path) -> dict[str, Any]:
         for name, value in results.items():
             if name.startswith(NUMBER_PREFIXES) and not _is_number(value):
                 raise ValueError(f"{name} is no number")
-            if name.startswith(TEXTS) and not isinstance(value, str | None):
+            if name.startswith(TEXT_PREFIXES) and not isinstance(value, str | None):
                 raise ValueError(f"{name} is no text")
         if "shape" in results:
             _check_images(results["shape"], results.get("classes"))
