@@ -18,7 +18,7 @@ METRIC_LABELS = {
     "nll": "−nll",
     "error": "−error",
 }
-HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in METRIC_LABELS.items()}
+COLUMN_HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in METRIC_LABELS.items()}
 NOT_ALIKE = "Models that are given the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
 
 
@@ -65,7 +65,7 @@ def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     """Return the columns, and one row per setting: its values, the means over its seeds, and the paper's value."""
     keys = [key for key in varied_keys(jobs) if key != "seed"]
     splits = [s for s in SPLITS if s != "validation" or any(job.measure(s)[0] in job.results for job in jobs)]
-    heads = [f"{split} {HEADS[name]}" for name in measures(jobs) for split in splits]
+    heads = [f"{split} {COLUMN_HEADS[name]}" for name in measures(jobs) for split in splits]
     columns = [*keys, "runs", "reached", *heads, "paper, test", "test − paper", "steps/s", "minutes"]
     classifiers = any("test/error" in job.results for job in jobs)
     columns += ["test error, %"] * classifiers
