@@ -19,7 +19,7 @@ METRIC_LABELS = {
     "error": "−error",
 }
 COLUMN_HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in METRIC_LABELS.items()}
-NOT_ALIKE = "Models that are given the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
+BOUNDS_NOTE = "Models that are given the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
 
 
 def csv_text(table: list[dict[str, Any]]) -> str:
@@ -79,7 +79,7 @@ def unit(jobs: list[Job]) -> str:
     """Describe the metrics of the table and their unit, for the note below it."""
     shown = ", ".join(METRIC_LABELS[name] for name in measures(jobs))
     nats = "" if measures(jobs) == ["error"] else " in nats per image"
-    warning = f" {NOT_ALIKE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
+    warning = f" {BOUNDS_NOTE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
     return f"For each split: {shown}{nats}, higher is better; ± is over seeds.{warning}"
 
 
