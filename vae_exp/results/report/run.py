@@ -12,7 +12,7 @@ from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Tabl
 from vae_exp.results.run_directory import RunDirectory
 
 PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
-COUNTS = ("samples", "step", "epoch", "images", "labelled")
+COUNT_COLUMNS = ("samples", "step", "epoch", "images", "labelled")
 """Columns of metrics.csv that count samples, steps or images. They are in the table but not among the curves."""
 
 
@@ -47,7 +47,7 @@ def charts(history: list[dict[str, float]]) -> list[Chart]:
     for measured, names in sorted(measures.items(), key=lambda item: (item[0] != first, "" in item[1])):
         every_split = [Series("", split, _points(history, name)) for split, name in names.items()]
         series = [curve for curve in every_split if curve.points]
-        if measured not in COUNTS and series:
+        if measured not in COUNT_COLUMNS and series:
             drawn.append(Chart(measured.replace("_", " "), series))
     return drawn
 
