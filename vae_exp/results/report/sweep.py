@@ -18,7 +18,7 @@ from vae_exp.results.sweep_directory import SweepDirectory
 if TYPE_CHECKING:
     from vae_exp.figures.curves import Panel
 
-OF_HYDRA = ("hydra.mode", "hydra.sweep.dir")
+HIDDEN_OVERRIDES = ("hydra.mode", "hydra.sweep.dir")
 """Overrides that the shown command leaves out: Hydra adds the first, and the second is the sweep's directory."""
 
 PICTURES = ("figure2.png", "figure3.png", "search.png", *curves.PICTURES)
@@ -28,7 +28,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """Make the page of a sweep: its settings, curves, pictures and every job."""
     record = SweepDirectory(path).recorded()
     overrides = SweepDirectory(path).recorded_overrides() if record else []
-    shown = [override for override in overrides if key_of(override) not in OF_HYDRA]
+    shown = [override for override in overrides if key_of(override) not in HIDDEN_OVERRIDES]
     settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
     columns, rows = tables.summary(jobs)
     settings = Table.filled("Settings", columns, rows, tables.unit(jobs))
