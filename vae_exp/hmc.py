@@ -16,7 +16,7 @@ TARGET = 0.9
 """The acceptance rate to which a step size is tuned (arXiv 1312.6114, appendix E)."""
 
 
-SHORTEST = 0.5
+SHORTEST_STEP = 0.5
 """Each trajectory uses a random fraction of the step size, at least this one (Neal 2011, section 5.4.2.2).
 
 Trajectories of a constant length can be periodic: if the length is half the period of a normal, every chain jumps to
@@ -86,7 +86,7 @@ def trace(log_density: LogDensity, chains: Chains, iterations: int, leapfrog_ste
 
 def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Chains:
     z = chains.z
-    step = (chains.step_size * torch.empty_like(chains.step_size).uniform_(SHORTEST, 1))[:, None]
+    step = (chains.step_size * torch.empty_like(chains.step_size).uniform_(SHORTEST_STEP, 1))[:, None]
     momentum = torch.randn_like(z)
     value, gradient = with_gradient(log_density, z)
     proposed, moved, proposed_value = z, momentum, value
