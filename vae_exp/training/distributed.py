@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import RunError
 
-CONFIG = "config.yaml"
+CONFIG_FILE = "config.yaml"
 """The file that contains the config for the other processes."""
 
 PATIENCE = timedelta(days=1)
@@ -81,7 +81,7 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
     threads = torch.get_num_threads()
     threads_per_process = max(1, threads // size)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / CONFIG).write_text(config, encoding="utf-8")
+        (Path(folder) / CONFIG_FILE).write_text(config, encoding="utf-8")
         command = [
             sys.executable,
             "-m",
