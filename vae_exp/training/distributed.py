@@ -27,7 +27,7 @@ CONFIG_FILE = "config.yaml"
 PATIENCE = timedelta(days=1)
 """The longest time that the other processes wait while the first one evaluates."""
 
-OVER = "over"
+END_FILE = "over"
 """The first process creates this file to tell the others that the run has ended."""
 
 
@@ -107,7 +107,7 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
             raise
         finally:
             torch.set_num_threads(threads)
-            (Path(folder) / OVER).touch()
+            (Path(folder) / END_FILE).touch()
             leave()
             for other in others:
                 other.kill()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import UserError
-from vae_exp.training.distributed import CONFIG_FILE, OVER, leave, meet
+from vae_exp.training.distributed import CONFIG_FILE, END_FILE, leave, meet
 from vae_exp.training.fit import prepare_worker
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     except UserError:  # the first process has the same error and reports it
         sys.exit(1)
     except RuntimeError:  # the first process has left, for example because a signal or a callback stopped the run
-        if not (Path(folder) / OVER).exists():
+        if not (Path(folder) / END_FILE).exists():
             raise
 
 
