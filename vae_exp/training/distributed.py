@@ -24,7 +24,7 @@ from vae_exp.errors import RunError
 CONFIG_FILE = "config.yaml"
 """The file that contains the config for the other processes."""
 
-PATIENCE = timedelta(days=1)
+LONGEST_WAIT = timedelta(days=1)
 """The longest time that the other processes wait while the first one evaluates."""
 
 END_FILE = "over"
@@ -141,7 +141,7 @@ def meet(shard: Shard, device: torch.device, folder: str) -> None:
     """
     backend = "nccl" if device.type == "cuda" else "gloo"
     path = f"file://{folder}/meeting"
-    dist.init_process_group(backend, path, PATIENCE, world_size=shard.size, rank=shard.rank)
+    dist.init_process_group(backend, path, LONGEST_WAIT, world_size=shard.size, rank=shard.rank)
 
 
 def leave() -> None:
