@@ -99,7 +99,7 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
         try:
             torch.set_num_threads(threads_per_process)
             _wait_for_all(others, Path(folder))
-            meet(Shard(0, size), device, folder)
+            join_group(Shard(0, size), device, folder)
             yield Shard(0, size)
         except RuntimeError:
             time.sleep(1.0)  # the connection breaks shortly before the process ends
@@ -131,7 +131,7 @@ def _check_running(others: list[subprocess.Popen[bytes]]) -> None:
             raise RunError(f"trainer=ddp: process {rank + 1} of {len(others) + 1} ended with status {other.returncode}")
 
 
-def meet(shard: Shard, device: torch.device, folder: str) -> None:
+def join_group(shard: Shard, device: torch.device, folder: str) -> None:
     """Join the group of all processes, and wait until all have joined.
 
     Args:

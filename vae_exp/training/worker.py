@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import UserError
-from vae_exp.training.distributed import CONFIG_FILE, END_FILE, leave, meet
+from vae_exp.training.distributed import CONFIG_FILE, END_FILE, join_group, leave
 from vae_exp.training.fit import prepare_worker
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     try:
         device, fit = prepare_worker(Path(directory), Path(folder) / CONFIG_FILE, shard, resumed=resumed == "1")
         (Path(folder) / f"ready{rank}").touch()
-        meet(shard, device, folder)
+        join_group(shard, device, folder)
         fit()
         leave()
     except UserError:  # the first process has the same error and reports it
