@@ -108,7 +108,7 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
         finally:
             torch.set_num_threads(threads)
             (Path(folder) / END_FILE).touch()
-            leave()
+            leave_group()
             for other in others:
                 other.kill()
                 other.wait()
@@ -144,7 +144,7 @@ def join_group(shard: Shard, device: torch.device, folder: str) -> None:
     dist.init_process_group(backend, path, LONGEST_WAIT, world_size=shard.size, rank=shard.rank)
 
 
-def leave() -> None:
+def leave_group() -> None:
     """Leave the group."""
     if dist.is_initialized():
         dist.destroy_process_group()

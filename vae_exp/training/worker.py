@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import UserError
-from vae_exp.training.distributed import CONFIG_FILE, END_FILE, join_group, leave
+from vae_exp.training.distributed import CONFIG_FILE, END_FILE, join_group, leave_group
 from vae_exp.training.fit import prepare_worker
 
 
@@ -21,7 +21,7 @@ def main() -> None:
         (Path(folder) / f"ready{rank}").touch()
         join_group(shard, device, folder)
         fit()
-        leave()
+        leave_group()
     except UserError:  # the first process has the same error and reports it
         sys.exit(1)
     except RuntimeError:  # the first process has left, for example because a signal or a callback stopped the run
