@@ -28,7 +28,7 @@ Loss = tuple[Tensor, dict[str, Tensor]]
 Gradients = Callable[[Tensor, Tensor, Tensor | None], Loss]
 """Maps images, labels and the weights of the images to the loss, and stores its gradient in the parameters."""
 
-FINE = 0.1, 1e-5
+FLOAT32_TOLERANCE = 0.1, 1e-5
 """The largest difference between a compiled gradient of a parameter and autograd's.
 
 It is relative to the norm of this gradient, plus relative to the norm of the whole gradient.
@@ -118,7 +118,7 @@ class Compiled:
         try:
             compiled = self._trial(self._run, x, y, counts)
             coarse = torch.is_autocast_enabled(x.device.type)
-            fault = _difference(compiled, expected, *(COARSE if coarse else FINE))
+            fault = _difference(compiled, expected, *(COARSE if coarse else FLOAT32_TOLERANCE))
         except Exception as error:  # the model has just run, so any error comes from the compiler
             fault = _reason(error)
         if not fault:
