@@ -34,7 +34,7 @@ FLOAT32_TOLERANCE = 0.1, 1e-5
 It is relative to the norm of this gradient, plus relative to the norm of the whole gradient.
 """
 
-COARSE = 0.5, 1e-2
+BFLOAT16_TOLERANCE = 0.5, 1e-2
 """The same for bfloat16."""
 
 REPAID_FROM = 20_000
@@ -118,7 +118,7 @@ class Compiled:
         try:
             compiled = self._trial(self._run, x, y, counts)
             coarse = torch.is_autocast_enabled(x.device.type)
-            fault = _difference(compiled, expected, *(COARSE if coarse else FLOAT32_TOLERANCE))
+            fault = _difference(compiled, expected, *(BFLOAT16_TOLERANCE if coarse else FLOAT32_TOLERANCE))
         except Exception as error:  # the model has just run, so any error comes from the compiler
             fault = _reason(error)
         if not fault:
