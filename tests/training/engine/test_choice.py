@@ -30,7 +30,7 @@ def test_fast_linear_is_the_default_and_one_key_turns_it_off(run, monkeypatch):
 def test_a_long_run_is_compiled_unless_one_key_turns_it_off(run, monkeypatch):
     """Here, three updates are long."""
     made = []
-    monkeypatch.setattr(gradients, "is_repaid", lambda model, updates: updates >= 3)
+    monkeypatch.setattr(gradients, "compiling_pays", lambda model, updates: updates >= 3)
     monkeypatch.setattr(gradients, "Compiled", lambda model, required: made.append(required) or gradients.Eager(model))
     assert run("samples=200", *QUICK).status == 0
     assert not made
@@ -52,7 +52,7 @@ def test_a_long_run_is_compiled_unless_one_key_turns_it_off(run, monkeypatch):
 def test_compiling_is_chosen_where_it_is_repaid(monkeypatch, updates, network, compiler, expected):
     monkeypatch.setattr("shutil.which", lambda name: compiler and f"/usr/bin/{compiler}")
     model = VAE(SHAPE, 10, network, Bernoulli(), SGVBB(), latent_dim=2)
-    assert gradients.is_repaid(model, updates) is expected
+    assert gradients.compiling_pays(model, updates) is expected
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Engine:
         required = settings.engine == "captured"
         if reason and required:
             raise not_captured_error(reason)
-        compiled = gradients.is_repaid(model, updates) if settings.compiles is None else settings.compiles
+        compiled = gradients.compiling_pays(model, updates) if settings.compiles is None else settings.compiles
         eager = gradients.Eager(model)
         self._gradients: gradients.Eager | gradients.Compiled = eager
         if compiled:

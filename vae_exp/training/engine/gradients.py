@@ -219,7 +219,7 @@ class TakeLargeProducts(CustomGraphPass):
             node.target, node.args = product, arguments
 
 
-def is_repaid(model: nn.Module, updates: int) -> bool:
+def compiling_pays(model: nn.Module, updates: int) -> bool:
     """Tell whether compiling saves time: there are many updates, a compiler, and no convolutions.
 
     Convolutions are equally fast without it.
