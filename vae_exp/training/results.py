@@ -15,8 +15,8 @@ from vae_exp.config.record import Record
 from vae_exp.dataset import Info
 from vae_exp.training.experiment import Experiment
 
-IDENTITY = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
-PARTS = (*IDENTITY, "weight_prior")
+IDENTITY_KEYS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
+PARTS = (*IDENTITY_KEYS, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 
 
@@ -36,7 +36,7 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
     values = record.flat
     results: dict[str, Any] = {"format": record.format, "status": status, "error": error, "name": values.get("name")}
     results["overrides"] = list(record.overrides)
-    results |= {group: record.choices.get(group) for group in IDENTITY}
+    results |= {group: record.choices.get(group) for group in IDENTITY_KEYS}
     results |= {
         "latent_dim": values.get("architecture.latent_dim"),
         "seed": values.get("seed"),
