@@ -159,8 +159,8 @@ class GridSweeper(Sweeper):
 
     def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Overrides]) -> None:
         overrides = self._overrides(began["sweeper"].get("params"), directory.task())
-        recorded = [identity(job) for job in self._jobs(directory, overrides)]
-        ours = [identity(job) for job in jobs]
+        recorded = [identifying_overrides(job) for job in self._jobs(directory, overrides)]
+        ours = [identifying_overrides(job) for job in jobs]
         if len(recorded) != len(ours):
             raise self._another(directory, f"it has {len(recorded)} jobs, not {len(ours)}")
         for i, (old, new) in enumerate(zip(recorded, ours, strict=True)):
@@ -271,7 +271,7 @@ def with_values(overrides: Iterable[Override], values: Values) -> Overrides:
     ]
 
 
-def identity(overrides: Overrides) -> Overrides:
+def identifying_overrides(overrides: Overrides) -> Overrides:
     """Return the overrides that identify a job. Those for the machine, folders, logging and output may change."""
     return [override for override in overrides if not key_of(override).startswith((*IRRELEVANT_TO_RESULTS, "trainer"))]
 

@@ -20,7 +20,7 @@ from hydra_plugins.vae_exp_grid import (
     Runs,
     check_free,
     check_not_empty,
-    identity,
+    identifying_overrides,
     join_overrides,
     with_values,
 )
@@ -130,8 +130,8 @@ class OptunaSweeper(GridSweeper):
 
     def _check_same_search(self, directory: SweepDirectory, began: dict[str, Any], overrides: list[Override]) -> None:
         began_with = parse_sweep(began["sweeper"].get("params"), directory.task())
-        recorded = identity([override.text for override in began_with])
-        ours = identity([override.text for override in overrides])
+        recorded = identifying_overrides([override.text for override in began_with])
+        ours = identifying_overrides([override.text for override in overrides])
         if recorded != ours:
             raise self._another(directory, f"its overrides are {join_overrides(recorded)}, not {join_overrides(ours)}")
         if (metric := began["sweeper"].get("metric")) != self.metric:
