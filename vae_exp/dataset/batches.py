@@ -12,7 +12,7 @@ from torch import Tensor
 from vae_exp.dataset.base import Images, permutation
 from vae_exp.dataset.binarization import dynamic
 from vae_exp.dataset.host import HostImages
-from vae_exp.dataset.serving import ALIKE, Serving
+from vae_exp.dataset.serving import DEFAULT_SERVING, Serving
 from vae_exp.dataset.shard import WHOLE, Shard
 
 Batch = tuple[Tensor, Tensor]
@@ -103,7 +103,7 @@ class TrainingStream:
         seed: int,
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
-        serving: Serving = ALIKE,
+        serving: Serving = DEFAULT_SERVING,
         shard: Shard = WHOLE,
     ) -> None:
         self.shard = shard
