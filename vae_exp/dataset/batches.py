@@ -13,7 +13,7 @@ from vae_exp.dataset.base import Images, permutation
 from vae_exp.dataset.binarization import dynamic
 from vae_exp.dataset.host import HostImages
 from vae_exp.dataset.serving import DEFAULT_SERVING, Serving
-from vae_exp.dataset.shard import WHOLE, Shard
+from vae_exp.dataset.shard import WHOLE_BATCH, Shard
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
@@ -104,7 +104,7 @@ class TrainingStream:
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
         serving: Serving = DEFAULT_SERVING,
-        shard: Shard = WHOLE,
+        shard: Shard = WHOLE_BATCH,
     ) -> None:
         self.shard = shard
         self.images = images

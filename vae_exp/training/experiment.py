@@ -16,7 +16,7 @@ from vae_exp.architecture import Model
 from vae_exp.config.formats import FORMAT
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.batches import Execution, TrainingStream
-from vae_exp.dataset.shard import WHOLE, Shard
+from vae_exp.dataset.shard import WHOLE_BATCH, Shard
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training import generators
 from vae_exp.training.clock import Clock
@@ -81,7 +81,7 @@ class Experiment(pl.LightningModule):
         """The latest evaluation."""
         self.goals: Sequence[int] = ()
         """The sample counts at which an execution has to end; set by `end_executions_at`."""
-        self.shard = WHOLE
+        self.shard = WHOLE_BATCH
         """The part of every batch that this process trains on."""
         self._engine: Engine | None = None
         """How updates are computed; chosen when the fit starts."""
