@@ -7,7 +7,7 @@ from typing import Any
 
 from vae_exp.config.overrides import Override, key_of, parse, parse_possible
 from vae_exp.config.stored import Damaged, leaves, printable, read_yaml
-from vae_exp.config.trust import Trust, packages_of, targets
+from vae_exp.config.trust import Trust, packages_of, targets_in
 from vae_exp.errors import ConfigError, RunError
 
 VALUE_KEYS = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
@@ -68,10 +68,10 @@ def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool =
 def targets_named_by(overrides: list[str], config_dirs: list[Path]) -> frozenset[str]:
     """Return the `_target_`s that a command line names, in its overrides and in its config directories."""
     parsed = parse_possible(overrides)
-    names = [targets(_nested(override.key_or_group, value)) for override in parsed for value in override.values]
+    names = [targets_in(_nested(override.key_or_group, value)) for override in parsed for value in override.values]
     for file in (file for folder in config_dirs for file in folder.rglob("*.yaml")):
         with suppress(Damaged):  # Hydra reports it
-            names.append(targets(read_yaml(file)))
+            names.append(targets_in(read_yaml(file)))
     return frozenset().union(*names)
 
 

@@ -139,7 +139,7 @@ def nodes_to_build(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, 
         yield from nodes_to_build(value, f"{place}.{key}" if place else str(key))
 
 
-def targets(node: Any) -> frozenset[str]:
+def targets_in(node: Any) -> frozenset[str]:
     """Return the `_target_`s in plain values."""
     return frozenset(str(part["_target_"]) for _, part in nodes_to_build(node) if "_target_" in part)
 
