@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vae_exp.cli.sweep import failure, report_at_end
 from vae_exp.config.overrides import Override, key_of, parse, parse_sweep, quoted
 from vae_exp.config.replay import targets_named_by
-from vae_exp.config.trust import Trust, trusted
+from vae_exp.config.trust import Trust, trusted_packages
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
 from vae_exp.results.files import write_atomically
 from vae_exp.results.folders import Values, check_apart, read_values
@@ -134,7 +134,9 @@ class GridSweeper(Sweeper):
 
     def _trust(self, overrides: list[Override]) -> Trust:
         """Return what the jobs' values may name: the packages of `trust=`, and the `_target_`s on the command line."""
-        return Trust(trusted(self.config.get("trust")), targets_named_by([override.text for override in overrides], []))
+        return Trust(
+            trusted_packages(self.config.get("trust")), targets_named_by([override.text for override in overrides], [])
+        )
 
     def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
         """Parse the overrides of `params` and of the command line."""

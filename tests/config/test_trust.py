@@ -8,7 +8,7 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import sample
-from vae_exp.config.trust import Trust, trusted
+from vae_exp.config.trust import Trust, trusted_packages
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.run_directory import RunDirectory
 
@@ -124,10 +124,10 @@ def test_what_a_trusted_package_imports_is_not_its_own(run, package):
     ids=str,
 )
 def test_packages_are_named_in_a_list_or_with_commas(packages, names):
-    assert trusted(packages) == names
+    assert trusted_packages(packages) == names
 
 
 @pytest.mark.parametrize("packages", ["", "a b", "os;", "../x", "a..b", [3]], ids=str)
 def test_the_name_of_a_package_is_one(packages):
     with pytest.raises(ConfigError, match="trust="):
-        trusted(packages)
+        trusted_packages(packages)

@@ -12,7 +12,7 @@ from yaml import YAMLError
 from vae_exp.cli.explain import readable_errors
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.schema import check_node
-from vae_exp.config.trust import Trust, trusted
+from vae_exp.config.trust import Trust, trusted_packages
 from vae_exp.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def directory_argument(usage: str) -> tuple[Path, Trust]:
         print(usage)
         sys.exit(len(others) != 1)
     values = [word.removeprefix("trust=") for word in sys.argv[1:] if word.startswith("trust=")]
-    return Path(others[0]), Trust(tuple(package for value in values for package in trusted(value)))
+    return Path(others[0]), Trust(tuple(package for value in values for package in trusted_packages(value)))
 
 
 def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any], None] = print) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from vae_exp.cli.config_dir import check_flags, flags_and_overrides, folders_of
 from vae_exp.config.overrides import Override, key_of, parse_argument, parse_possible, quoted_path
 from vae_exp.config.replay import check_replayed, targets_named_by
-from vae_exp.config.trust import Trust, check_directory, trusted
+from vae_exp.config.trust import Trust, check_directory, trusted_packages
 from vae_exp.errors import ConfigError, RunError, unknown_key
 from vae_exp.results.run_directory import RunDirectory, path_hint
 from vae_exp.results.sweep_directory import SweepDirectory
@@ -113,4 +113,4 @@ def _value(overrides: Sequence[Override], key: str) -> str | None:
 def _trust(flags: Sequence[str], overrides: Sequence[Override]) -> Trust:
     """Return what the directory may name: the packages of `trust=`, and the `_target_`s on the command line itself."""
     named = targets_named_by([override.text for override in overrides], folders_of(flags))
-    return Trust(trusted(_value(overrides, "trust")), named)
+    return Trust(trusted_packages(_value(overrides, "trust")), named)

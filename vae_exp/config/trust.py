@@ -98,7 +98,7 @@ class Trust:
             raise RunError(_refusal(place, name, where, origin if isinstance(origin, str) else "nowhere"))
 
 
-def trusted(packages: Packages) -> tuple[str, ...]:
+def trusted_packages(packages: Packages) -> tuple[str, ...]:
     """Return the packages that `trust=` names: one package, several separated by commas, or a list.
 
     Raises:

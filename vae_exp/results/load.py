@@ -12,7 +12,7 @@ from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import readable_shortage
 from vae_exp.config.stored import check_folder_name, printable, read_config
-from vae_exp.config.trust import Packages, Trust, check_directory, trusted
+from vae_exp.config.trust import Packages, Trust, check_directory, trusted_packages
 from vae_exp.dataset import Info
 from vae_exp.dataset.standardisation import Standardisation, restored
 from vae_exp.errors import ConfigError, RunError
@@ -67,7 +67,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{path_hint(path)}")
     if not directory.results.exists():
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
-    check_directory(directory.path, Trust(trusted(trust)))
+    check_directory(directory.path, Trust(trusted_packages(trust)))
     config, results = read_config(directory.config), read_results(directory.results)
     if config.get("stages"):
         stage = results.get("stage")

@@ -25,7 +25,7 @@ from vae_exp.config.assembly import (
 )
 from vae_exp.config.memory import check_memory
 from vae_exp.config.stored import read_config
-from vae_exp.config.trust import Trust, targets_in, trusted
+from vae_exp.config.trust import Trust, targets_in, trusted_packages
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import ConfigError
@@ -79,7 +79,7 @@ def build_experiment(config: DictConfig, anew: bool) -> Experiment:
 
 def _trust(config: DictConfig) -> Trust:
     """Return what the `start_from` run's config may name: trusted packages, and the targets that this config names."""
-    return Trust(trusted(config.get("trust")), targets_in(OmegaConf.to_container(config, resolve=True)))
+    return Trust(trusted_packages(config.get("trust")), targets_in(OmegaConf.to_container(config, resolve=True)))
 
 
 def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None) -> None:
