@@ -13,7 +13,7 @@ from yamls import GROUPS, choices, sources
 from vae_exp.config.assembly import SET_BY_PROGRAM, Root, build_part, check_config
 from vae_exp.config.memory import needed
 from vae_exp.config.paths import CONFIG_DIR
-from vae_exp.config.schema import check_node, target
+from vae_exp.config.schema import check_node, target_of
 from vae_exp.errors import UserError
 from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.trainer import build_trainer
@@ -141,7 +141,7 @@ def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path, sma
 
     def build(changed):
         if "_target_" in part:
-            check_node(changed, target(changed, group), group, SET_BY_PROGRAM)
+            check_node(changed, target_of(changed, group), group, SET_BY_PROGRAM)
         else:
             check_config(OmegaConf.create({**config, group: changed}))
         whole = OmegaConf.create({**config, group: changed})

@@ -12,7 +12,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 import vae_exp.config.resolvers  # noqa: F401 (registers them)
 from vae_exp.architecture import Autoencoder, Model
-from vae_exp.config.schema import Node, Nodes, check_node, target
+from vae_exp.config.schema import Node, Nodes, check_node, target_of
 from vae_exp.dataset import Dataset, Info
 from vae_exp.dataset.base import Recorded
 from vae_exp.errors import ConfigError
@@ -109,7 +109,7 @@ def build_part(node: DictConfig, key: str, kind: type, /, **derived: Any) -> Any
     Raises:
         ConfigError: The part has another class, or does not accept a derived argument.
     """
-    parameters = signature(target(node, key)).parameters
+    parameters = signature(target_of(node, key)).parameters
     refused = [name for name in derived if name not in parameters]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         raise ConfigError(f"{key}._target_={node['_target_']}: does not take {', '.join(refused)}, which it gets here")
@@ -131,7 +131,7 @@ def build_architecture(config: DictConfig, data: Dataset) -> Model:
         "network": build_part(config.network, "network", Network),
         "likelihood": build_part(config.likelihood, "likelihood", Likelihood),
     }
-    accepted = signature(target(config.architecture, "architecture")).parameters
+    accepted = signature(target_of(config.architecture, "architecture")).parameters
     variational = "objective" in accepted
     if variational != (config.get("objective") is not None):
         raise ConfigError(

@@ -65,7 +65,7 @@ def check_node(
         _check_value(node, key, annotations[key], f"{prefix}{key}", set_by_program)
 
 
-def target(node: DictConfig, path: str) -> Callable[..., Any]:
+def target_of(node: DictConfig, path: str) -> Callable[..., Any]:
     """Return the class or function that a node's `_target_` names.
 
     Raises:
@@ -92,8 +92,8 @@ def _check_value(
         raise ConfigError(f"{path}: a value is needed")
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
-        _check_kind(target(value, path), annotation, path)
-        check_node(value, target(value, path), path, set_by_program)
+        _check_kind(target_of(value, path), annotation, path)
+        check_node(value, target_of(value, path), path, set_by_program)
     elif annotation in (Nodes, Nodes | None) and isinstance(value, DictConfig):
         for name in map(str, value):
             if isinstance(value[name], DictConfig) and "_target_" not in value[name]:
