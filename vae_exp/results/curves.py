@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_exp.results.files import known, readable
+from vae_exp.results.files import read_or_warn, readable
 from vae_exp.results.jobs import Job, groups, varied_keys
 from vae_exp.results.search import best, trials
 from vae_exp.results.sweep_directory import SweepDirectory
@@ -64,7 +64,7 @@ def _picture(path: Path) -> Any | None:
                     raise ValueError(f"it has {image.width} × {image.height} pixels")
             return imread(path)
 
-    return known(read, path) if path.exists() else None
+    return read_or_warn(read, path) if path.exists() else None
 
 
 def panels(jobs: list[Job]) -> "list[Panel]":

@@ -125,7 +125,7 @@ def readable(path: Path) -> Iterator[None]:
         raise RunError(f"{path}: cannot be read: {' '.join(reason.split())}") from error
 
 
-def known(read: Callable[[Path], T], path: Path) -> T | None:
+def read_or_warn(read: Callable[[Path], T], path: Path) -> T | None:
     """Read a file. If it cannot be read, log a warning and return None, as if the file were missing."""
     try:
         return read(path)

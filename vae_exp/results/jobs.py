@@ -9,7 +9,7 @@ from vae_exp.config.overrides import values_by_key
 from vae_exp.config.stored import check_folder_name, read_overrides
 from vae_exp.errors import RunError
 from vae_exp.figures import published
-from vae_exp.results.files import known
+from vae_exp.results.files import read_or_warn
 from vae_exp.results.metrics import history, measure
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.summary import known_results
@@ -186,7 +186,7 @@ def read_job(path: Path, number: str = "") -> Job:
     """
     directory = RunDirectory(path)
     results = known_results(directory.results)
-    rows = known(history, _shown(directory, results).metrics) or []
+    rows = read_or_warn(history, _shown(directory, results).metrics) or []
     if "samples" not in results:  # the job ended before it could write its results
         results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
     return Job(number, path, values_by_key(recorded_overrides(directory, results)), results, rows)
@@ -194,7 +194,7 @@ def read_job(path: Path, number: str = "") -> Job:
 
 def recorded_overrides(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """Return the overrides of a run: from its record, or else from its results."""
-    recorded = known(read_overrides, directory.overrides) if directory.overrides.exists() else None
+    recorded = read_or_warn(read_overrides, directory.overrides) if directory.overrides.exists() else None
     if recorded is not None:
         return recorded
     stored = results.get("overrides")

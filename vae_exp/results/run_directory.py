@@ -16,7 +16,7 @@ from vae_exp.config.replay import trust_override
 from vae_exp.config.stored import read_overrides
 from vae_exp.errors import RunError
 from vae_exp.lock import exclusive_access
-from vae_exp.results.files import known, write_atomically
+from vae_exp.results.files import read_or_warn, write_atomically
 from vae_exp.results.flags import recorded_flags
 from vae_exp.results.summary import known_results
 
@@ -38,7 +38,7 @@ class RunDirectory:
     @property
     def resume_command(self) -> str:
         """The shell command that resumes the run."""
-        recorded = known(read_overrides, self.overrides) if self.overrides.exists() else None
+        recorded = read_or_warn(read_overrides, self.overrides) if self.overrides.exists() else None
         trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *trust])
 

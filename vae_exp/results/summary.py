@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vae_exp.results.files import known, read_json, readable
+from vae_exp.results.files import read_json, read_or_warn, readable
 from vae_exp.results.metrics import SPLITS
 
 NUMBER_PREFIXES = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
@@ -50,4 +50,4 @@ def _is_number(value: Any) -> bool:
 
 def known_results(path: Path) -> dict[str, Any]:
     """Read the results of a run, or return {} if it has none. An unreadable file counts as missing, with a warning."""
-    return (known(read_results, path) if path.exists() else None) or {}
+    return (read_or_warn(read_results, path) if path.exists() else None) or {}

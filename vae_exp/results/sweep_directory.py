@@ -12,7 +12,7 @@ from vae_exp.config.replay import trust_override
 from vae_exp.config.stored import Damaged, printable, read_yaml
 from vae_exp.errors import ConfigError, RunError, nearest_first
 from vae_exp.lock import exclusive_access
-from vae_exp.results.files import known
+from vae_exp.results.files import read_or_warn
 from vae_exp.results.flags import recorded_flags
 
 HYDRA_ENTRIES = ("overrides", "runtime", "sweeper")
@@ -48,7 +48,7 @@ class SweepDirectory:
     @property
     def resume_command(self) -> str:
         """The shell command that resumes the sweep."""
-        recorded = known(lambda _: self.recorded_overrides(), self.record) if self.record.exists() else None
+        recorded = read_or_warn(lambda _: self.recorded_overrides(), self.record) if self.record.exists() else None
         trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}", *trust])
 

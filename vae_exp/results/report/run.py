@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_exp.config.stored import check_folder_name, read_config
-from vae_exp.results.files import known
+from vae_exp.results.files import read_or_warn
 from vae_exp.results.jobs import read_job, recorded_overrides
 from vae_exp.results.metrics import SPLITS, by_measure, measure
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
@@ -105,7 +105,7 @@ def _stages(directory: RunDirectory) -> Table:
     """Make the table of the stages that have begun."""
     path = directory.path
     rows: list[list[Any]] = []
-    config = known(read_config, directory.config) if directory.config.exists() else None
+    config = read_or_warn(read_config, directory.config) if directory.config.exists() else None
     for name in map(str, config.get("stages") or [] if config else []):
         check_folder_name(name, f"stages in {directory.config}")
         if (path / name).exists():
