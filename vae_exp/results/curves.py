@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_exp.results.files import read_or_warn, readable
+from vae_exp.results.files import read_or_warn, reporting_read_errors
 from vae_exp.results.jobs import Job, groups, varied_keys
 from vae_exp.results.search import best, trials
 from vae_exp.results.sweep_directory import SweepDirectory
@@ -58,7 +58,7 @@ def _picture(path: Path) -> Any | None:
     from PIL.PngImagePlugin import PngImageFile
 
     def read(path: Path) -> Any:
-        with readable(path):
+        with reporting_read_errors(path):
             with PngImageFile(path) as image:  # opening reads only the header, with the size
                 if image.width * image.height > MOST_PIXELS:
                     raise ValueError(f"it has {image.width} × {image.height} pixels")

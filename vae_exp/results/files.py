@@ -93,7 +93,7 @@ def read_text(path: Path) -> str:
     Raises:
         RunError: The file is missing or empty, or its text is not UTF-8.
     """
-    with readable(path):
+    with reporting_read_errors(path):
         text = path.read_text(encoding="utf-8")
         if not text.strip():
             raise ValueError("it is empty")
@@ -107,12 +107,12 @@ def read_json(path: Path, kind: type[T]) -> T:
         RunError: The file is missing or truncated, or its value does not have the type `kind`.
     """
     text = read_text(path)
-    with readable(path):
+    with reporting_read_errors(path):
         return _of_kind(json.loads(text), kind)
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def reporting_read_errors(path: Path) -> Iterator[None]:
     """Turn an error while a file is read into a message that names the file.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from vae_exp.config.replay import check_replayed
 from vae_exp.config.trust import Trust
 from vae_exp.errors import ConfigError
-from vae_exp.results.files import read_json, readable
+from vae_exp.results.files import read_json, reporting_read_errors
 
 Values = dict[str, str]
 """A job's values of the keys that vary: key → value, as text in override syntax."""
@@ -57,7 +57,7 @@ def read_values(path: Path, keys: Collection[str], trust: Trust) -> list[Values]
             its key.
     """
     jobs = read_json(path, list)
-    with readable(path):
+    with reporting_read_errors(path):
         if not all(isinstance(job, dict) and job.keys() == set(keys) for job in jobs):
             raise ValueError(f"every job should have {', '.join(keys) or 'nothing'}")
         if not all(isinstance(value, str) for job in jobs for value in job.values()):

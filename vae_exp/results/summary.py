@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vae_exp.results.files import read_json, read_or_warn, readable
+from vae_exp.results.files import read_json, read_or_warn, reporting_read_errors
 from vae_exp.results.metrics import SPLITS
 
 NUMBER_PREFIXES = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
@@ -21,7 +21,7 @@ def read_results(path: Path) -> dict[str, Any]:
         RunError: The file is missing, truncated, or does not hold the results of a run.
     """
     results: dict[str, Any] = read_json(path, dict)
-    with readable(path):
+    with reporting_read_errors(path):
         for name in ("status", "stage"):
             if not isinstance(results.get(name, "" if name == "stage" else None), str):
                 raise ValueError(f"it has no {name}")

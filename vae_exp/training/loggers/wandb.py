@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import WandbLogger
 from vae_exp.config.overrides import values_by_key
 from vae_exp.config.stored import read_overrides
 from vae_exp.errors import ConfigError
-from vae_exp.results.files import read_or_warn, read_text, readable, write_atomically
+from vae_exp.results.files import read_or_warn, read_text, reporting_read_errors, write_atomically
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.sweep_directory import SweepDirectory
 
@@ -177,7 +177,7 @@ def _run_id(directory: Path) -> str:
 
 def _read_id(path: Path) -> str:
     run_id = read_text(path)
-    with readable(path):
+    with reporting_read_errors(path):
         if not re.fullmatch(r"[\w-]{1,128}", run_id, re.ASCII):
             raise ValueError("it holds no id of a W&B run")
     return run_id
