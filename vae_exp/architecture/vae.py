@@ -12,7 +12,7 @@ from vae_exp.architecture.base import EStep, HasJoint
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
-from vae_exp.likelihood import Likelihood, exact
+from vae_exp.likelihood import Likelihood, true_gradient
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import joined
@@ -137,7 +137,7 @@ class VAE(HasJoint):
 
     def _decode_exactly(self, z: Tensor, y: Tensor | None) -> Distribution:
         """Do the same, with the true gradient of the log density, also in training: HMC needs it to move z."""
-        with exact(self.likelihood):
+        with true_gradient(self.likelihood):
             return self._decode(z, y)
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
