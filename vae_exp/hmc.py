@@ -9,7 +9,7 @@ from torch import Tensor
 LogDensity = Callable[[Tensor], Tensor]
 """Maps latents (S, B, D) to unnormalised log densities (S, B)."""
 
-GAIN = 0.5
+STEP_SIZE_GAIN = 0.5
 """The change of log(step size) per iteration, divided by the difference of the acceptance rate from its target."""
 
 TARGET = 0.9
@@ -61,7 +61,7 @@ def hmc(
     for _ in range(iterations):
         chains = _iterate(log_density, chains, leapfrog_steps)
         if target is not None:
-            step_size = chains.step_size * torch.exp(GAIN * (chains.acceptance - target))
+            step_size = chains.step_size * torch.exp(STEP_SIZE_GAIN * (chains.acceptance - target))
             chains = Chains(chains.z, step_size, chains.acceptance)
     return chains
 
