@@ -12,7 +12,7 @@ LogDensity = Callable[[Tensor], Tensor]
 STEP_SIZE_GAIN = 0.5
 """The change of log(step size) per iteration, divided by the difference of the acceptance rate from its target."""
 
-TARGET = 0.9
+TARGET_ACCEPTANCE = 0.9
 """The acceptance rate to which a step size is tuned (arXiv 1312.6114, appendix E)."""
 
 

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal
 
 from vae_exp.architecture import HasJoint
 from vae_exp.errors import UserError
-from vae_exp.hmc import TARGET, Chains, LogDensity, hmc, start_chains, trace
+from vae_exp.hmc import TARGET_ACCEPTANCE, Chains, LogDensity, hmc, start_chains, trace
 from vae_exp.posterior.hmc import BeginAt, chain_batches
 
 DECODED_AT_ONCE = 4_000
@@ -168,7 +168,11 @@ def _schedule(model: HasJoint, x: Tensor, y: Tensor | None, leapfrog_steps: int)
 
     def move(chains: Chains, moves: int) -> Chains:
         return hmc(
-            partial(model.joint.log_density, x, y=y, beta=beta.to(x.dtype)), chains, moves, leapfrog_steps, TARGET
+            partial(model.joint.log_density, x, y=y, beta=beta.to(x.dtype)),
+            chains,
+            moves,
+            leapfrog_steps,
+            TARGET_ACCEPTANCE,
         )
 
     beta = x.new_zeros(len(x), dtype=torch.float64)
@@ -253,7 +257,7 @@ def by_posterior_samples(
 
 def _posterior_samples(log_joint: LogDensity, z: Tensor, burn_in: int, each: int, leapfrog_steps: int) -> Tensor:
     """Draw `each` samples from every chain, which starts at z (S, B, D): (each · S, B, D)."""
-    burnt_in = hmc(log_joint, start_chains(z), burn_in, leapfrog_steps, TARGET)
+    burnt_in = hmc(log_joint, start_chains(z), burn_in, leapfrog_steps, TARGET_ACCEPTANCE)
     return trace(log_joint, burnt_in, each, leapfrog_steps)[1]
 
 
