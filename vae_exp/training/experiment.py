@@ -20,7 +20,7 @@ from vae_exp.dataset.shard import WHOLE_BATCH, Shard
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training import generators
 from vae_exp.training.clock import Clock
-from vae_exp.training.device import name_of
+from vae_exp.training.device import device_name
 from vae_exp.training.distributed import broadcast_weights
 from vae_exp.training.engine.captured import matmul_precision
 from vae_exp.training.engine.choice import Engine
@@ -242,7 +242,7 @@ class Experiment(pl.LightningModule):
             processes: The number of processes that train.
         """
         self.to(device)
-        self.trained_on = name_of(device) + (f" × {processes}" if processes > 1 else "")
+        self.trained_on = device_name(device) + (f" × {processes}" if processes > 1 else "")
 
     def join(self, shard: Shard) -> None:
         """Take this shard of every batch from now on."""
