@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vae_exp.cli.config_dir import check_flags, flags_and_overrides, folders_of
-from vae_exp.config.overrides import Override, key_of, parse_argument, parse_possible, quoted_path
+from vae_exp.config.overrides import Override, key_of, parse_argument, parse_possible, quoted
 from vae_exp.config.replay import check_replayed, targets_named_by
 from vae_exp.config.trust import Trust, check_directory, trusted_packages
 from vae_exp.errors import ConfigError, RunError, unknown_key
@@ -95,7 +95,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[list[str], list[Override]]:
 
 
 def _quoted(path: str | Path) -> str:
-    return quoted_path(str(Path(path)))
+    return quoted(str(Path(path)))
 
 
 def _value(overrides: Sequence[Override], key: str) -> str | None:

@@ -11,7 +11,7 @@ __all__ = [
     "Likelihood",
     "PulledUp",
     "check_support",
-    "true_gradient",
     "is_validated",
+    "true_gradient",
     "unvalidated",
 ]
