@@ -99,6 +99,33 @@ def foreign_parts(node: DictConfig, key: str = "") -> list[str]:
     return [place for place, part in parts(values, key) if is_foreign_name(str(part.get("_target_", "vae_exp")))]
 
 
+@contextmanager
+def foreign_failures(node: DictConfig, key: str) -> Iterator[None]:
+    """Report an exception by the key of the part from outside this package that is built in this context.
+
+    An exception of our own parts is a bug, and is left as it is.
+
+    Args:
+        node: The node that is built.
+        key: Its key on the command line.
+
+    Raises:
+        PartError: There was an exception, and the node or a node in it has a `_target_` from outside.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        foreign = foreign_parts(node, key)
+        if not foreign:
+            raise
+        wrapped = error.__cause__ if isinstance(error, InstantiationException) else None
+        if isinstance(wrapped, UserError):
+            raise
+        raise failure(", ".join(foreign), wrapped or error) from error
+
+
 def build_data(config: DictConfig) -> Dataset:
     """Build the dataset. No image is read yet."""
     data: Dataset = build_part(config.dataset, "dataset", Dataset)
@@ -122,28 +149,11 @@ def build_part(node: DictConfig, key: str, kind: type, /, **derived: Any) -> Any
     refused = [name for name in derived if name not in parameters]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         raise ConfigError(f"{key}._target_={node['_target_']}: does not take {', '.join(refused)}, which it gets here")
-    with _foreign_failures(node, key):
+    with foreign_failures(node, key):
         part = build(node, **derived)
     if not isinstance(part, kind):
         raise ConfigError(f"{key}._target_={node['_target_']}: a {kind.__name__} is needed here")
     return part
-
-
-@contextmanager
-def _foreign_failures(node: DictConfig, key: str) -> Iterator[None]:
-    """Report the exception of a part from outside this package by its key. The traceback of one of ours is shown."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        foreign = foreign_parts(node, key)
-        if not foreign:
-            raise
-        wrapped = error.__cause__ if isinstance(error, InstantiationException) else None
-        if isinstance(wrapped, UserError):
-            raise
-        raise failure(", ".join(foreign), wrapped or error) from error
 
 
 def _as_it_is(part: Any, key: str) -> Any:
