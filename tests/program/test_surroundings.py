@@ -362,6 +362,21 @@ def test_what_to_type_again_names_the_config_folder(run, config_dir, tmp_path):
     assert command in refused.err
 
 
+@pytest.mark.usefixtures("few_digits")
+def test_a_file_in_the_current_folder_is_found_and_hides_no_package(run, tmp_path, monkeypatch):
+    (tmp_path / "own_parts_here.py").write_text(LIKELIHOOD)
+    (tmp_path / "torch.py").write_text("raise RuntimeError('this is not torch')")
+    before = list(sys.path)
+    assert str(tmp_path) not in before
+    outcome = run("likelihood._target_=own_parts_here.Mine", *QUICK, "hydra.job.chdir=true")
+    assert outcome.status == 0, outcome.err
+    assert sys.path == before
+    monkeypatch.setattr(sys, "argv", ["sample", f"run={outcome.directory}", "n=4", "trust=own_parts_here"])
+    sys.modules.pop("own_parts_here")
+    sample.main()
+    sys.modules.pop("own_parts_here")
+
+
 def test_help_and_messages_know_the_config_folder(run, config_dir):
     typo = run("--config-dir=my confs", "likelihood=mine", "likelihood.flor=3")
     assert typo.status == 1
