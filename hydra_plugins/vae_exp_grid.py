@@ -17,10 +17,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae_exp.cli.sweep import failure, reported
+from vae_exp.cli.sweep import failure, report_at_end
 from vae_exp.config.overrides import Override, key_of, parse, parse_sweep, quoted
-from vae_exp.config.replay import named_by
-from vae_exp.config.trust import Trust, trusted
+from vae_exp.config.replay import targets_named_by
+from vae_exp.config.trust import Trust, trusted_packages
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError
 from vae_exp.results.files import write_atomically
 from vae_exp.results.folders import Values, check_apart, read_values
@@ -107,7 +107,7 @@ class GridSweeper(Sweeper):
             else:
                 prepare()
                 write_atomically(directory.record, OmegaConf.to_yaml(self.config))
-            with reported(directory.path):
+            with report_at_end(directory.path):
                 yield
 
     def _runs(self, directory: SweepDirectory, jobs: list[Overrides], before: Runs | None = None) -> Runs:
@@ -134,7 +134,9 @@ class GridSweeper(Sweeper):
 
     def _trust(self, overrides: list[Override]) -> Trust:
         """Return what the jobs' values may name: the packages of `trust=`, and the `_target_`s on the command line."""
-        return Trust(trusted(self.config.get("trust")), named_by([override.text for override in overrides], []))
+        return Trust(
+            trusted_packages(self.config.get("trust")), targets_named_by([override.text for override in overrides], [])
+        )
 
     def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
         """Parse the overrides of `params` and of the command line."""
@@ -159,8 +161,8 @@ class GridSweeper(Sweeper):
 
     def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Overrides]) -> None:
         overrides = self._overrides(began["sweeper"].get("params"), directory.task())
-        recorded = [identity(job) for job in self._jobs(directory, overrides)]
-        ours = [identity(job) for job in jobs]
+        recorded = [identifying_overrides(job) for job in self._jobs(directory, overrides)]
+        ours = [identifying_overrides(job) for job in jobs]
         if len(recorded) != len(ours):
             raise self._another(directory, f"it has {len(recorded)} jobs, not {len(ours)}")
         for i, (old, new) in enumerate(zip(recorded, ours, strict=True)):
@@ -170,7 +172,7 @@ class GridSweeper(Sweeper):
     def _another(self, directory: SweepDirectory, difference: str) -> RunError:
         return RunError(
             f"sweep.resume={directory.path}: belongs to another sweep: {difference}. Go on with that one "
-            f"({directory.go_on}) or name another folder (hydra.sweep.dir=…)"
+            f"({directory.resume_command}) or name another folder (hydra.sweep.dir=…)"
         )
 
     def _run(self, directory: SweepDirectory, jobs: Runs) -> tuple[list[JobReturn], Failures]:
@@ -233,7 +235,7 @@ def check_not_empty(overrides: Sequence[Override], loader: ConfigLoader | None =
 
 def _record(run: RunDirectory, overrides: Overrides, error: BaseException) -> None:
     """Write the results of a job that was killed before it could write them itself."""
-    if not known_results(run.results) and not run.is_taken():
+    if not known_results(run.results) and not run.is_in_use():
         run.write_results({"status": "failed", "error": str(error), "overrides": overrides})
 
 
@@ -271,7 +273,7 @@ def with_values(overrides: Iterable[Override], values: Values) -> Overrides:
     ]
 
 
-def identity(overrides: Overrides) -> Overrides:
+def identifying_overrides(overrides: Overrides) -> Overrides:
     """Return the overrides that identify a job. Those for the machine, folders, logging and output may change."""
     return [override for override in overrides if not key_of(override).startswith((*IRRELEVANT_TO_RESULTS, "trainer"))]
 
@@ -282,4 +284,4 @@ def join_overrides(overrides: Overrides) -> str:
 
 
 def _directions(directory: SweepDirectory) -> list[str]:
-    return ["Go on with what is not completed:", f"  {directory.go_on}"]
+    return ["Go on with what is not completed:", f"  {directory.resume_command}"]

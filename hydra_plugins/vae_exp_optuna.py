@@ -20,15 +20,15 @@ from hydra_plugins.vae_exp_grid import (
     Runs,
     check_free,
     check_not_empty,
-    identity,
+    identifying_overrides,
     join_overrides,
     with_values,
 )
 from vae_exp.config.overrides import Override, parse_sweep
-from vae_exp.config.schema import check
+from vae_exp.config.schema import check_node
 from vae_exp.errors import ConfigError, nearest_first, needs_extra
 from vae_exp.results.files import write_atomically
-from vae_exp.results.folders import Values, read_values, shared
+from vae_exp.results.folders import Values, read_values, shared_folder_message
 from vae_exp.results.jobs import Job, read_job
 from vae_exp.results.metrics import measure
 from vae_exp.results.search import METRICS, Trial, best, trials
@@ -82,7 +82,7 @@ class OptunaSweeper(GridSweeper):
         sweeper: Any = OmegaConf.to_container(self.config.hydra.sweeper)
         if isinstance(sweeper["sampler"], dict):
             sweeper["sampler"] = {}  # Optuna checks the arguments of the sampler
-        check(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
+        check_node(OmegaConf.create(sweeper), OptunaSweeper, "hydra.sweeper")
         if find_spec("optuna") is None:
             raise ConfigError(needs_extra("hydra/sweeper=optuna", "optuna"))
         overrides = parse_sweep(self.params, arguments)
@@ -107,9 +107,11 @@ class OptunaSweeper(GridSweeper):
                 f"hydra.sweeper.metric={self.metric}: no such choice. Did you mean {names[0]}? "
                 f"Allowed: {', '.join(names)}"
             )
-        job = with_values(overrides, self._propose(overrides, [], 0)[0])
+        job = with_values(overrides, self.propose(overrides, [], 0)[0])
         if self._subdirectory(0, job) == self._subdirectory(1, job):
-            raise ConfigError(shared(self._subdir(), "two jobs with the same values would share a folder"))
+            raise ConfigError(
+                shared_folder_message(self._subdir(), "two jobs with the same values would share a folder")
+            )
         composed = self.loader.load_sweep_config(self.config, job)
         with open_dict(composed):
             del composed["hydra"]
@@ -128,8 +130,8 @@ class OptunaSweeper(GridSweeper):
 
     def _check_same_search(self, directory: SweepDirectory, began: dict[str, Any], overrides: list[Override]) -> None:
         began_with = parse_sweep(began["sweeper"].get("params"), directory.task())
-        recorded = identity([override.text for override in began_with])
-        ours = identity([override.text for override in overrides])
+        recorded = identifying_overrides([override.text for override in began_with])
+        ours = identifying_overrides([override.text for override in overrides])
         if recorded != ours:
             raise self._another(directory, f"its overrides are {join_overrides(recorded)}, not {join_overrides(ours)}")
         if (metric := began["sweeper"].get("metric")) != self.metric:
@@ -149,7 +151,7 @@ class OptunaSweeper(GridSweeper):
             elif len(proposed) < self.n_trials:
                 scores = self._scores(directory, jobs)
                 scored = [(proposed[i], score) for i, score in sorted(scores.items())]
-                new = self._propose(overrides, scored, len(proposed))
+                new = self.propose(overrides, scored, len(proposed))
                 before, jobs = jobs, self._runs(directory, [with_values(overrides, values) for values in new], jobs)
                 check_free([run for run in jobs if run not in before])
                 proposed += new
@@ -183,9 +185,7 @@ class OptunaSweeper(GridSweeper):
         way = f"hydra.sweeper.metric={ranking[0]}" if ranking else "search among what can be compared"
         return f"job {job.number} cannot be ranked with job {first.number}: {', '.join(differ)}: {way}"
 
-    def _propose(
-        self, overrides: list[Override], scored: list[tuple[Values, float | None]], first: int
-    ) -> list[Values]:
+    def propose(self, overrides: list[Override], scored: list[tuple[Values, float | None]], first: int) -> list[Values]:
         """Propose the values of the next jobs.
 
         They depend only on the earlier jobs and their number, so a resumed search proposes the same.
@@ -199,7 +199,7 @@ class OptunaSweeper(GridSweeper):
         from optuna.trial import TrialState, create_trial
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        space = {override.signed_key: _distribution(override) for override in overrides if override.is_sweep}
+        space = {override.signed_key: search_space(override) for override in overrides if override.is_sweep}
         study = optuna.create_study(direction="maximize", sampler=instantiate(self.sampler, seed=self.seed + first))
         for values, score in scored:
             params = {key: _value(distribution, values[key]) for key, distribution in space.items()}
@@ -219,7 +219,7 @@ class OptunaSweeper(GridSweeper):
             log.info("The best is job %s, %s %.4f: %s", trial.job.number, trial.metric, trial.value, values)
 
 
-def _distribution(override: Override) -> "BaseDistribution":
+def search_space(override: Override) -> "BaseDistribution":
     """Convert an override to a distribution of Optuna.
 
     `interval(a,b)`, `tag(log,interval(a,b))` and, for whole numbers, `int(interval(a,b))` are intervals; all others are

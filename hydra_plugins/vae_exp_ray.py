@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from vae_exp.cli.sweep import failure
-from vae_exp.config.schema import check
+from vae_exp.config.schema import check_node
 from vae_exp.errors import ConfigError, Interrupted, RunError, UserError, needs_extra
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class RayLauncher(Launcher):
             ConfigError: The cluster does not exist, or no node has the resources that a job needs.
         """
         launcher: Any = OmegaConf.to_container(config.hydra.launcher)
-        check(OmegaConf.create(launcher), RayLauncher, "hydra.launcher")
+        check_node(OmegaConf.create(launcher), RayLauncher, "hydra.launcher")
         if find_spec("ray") is None:
             raise ConfigError(needs_extra("hydra/launcher=ray", "ray"))
         self.hydra_context = hydra_context

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -14,12 +15,13 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
 
+import numpy as np
 import omegaconf
 import pytest
 import torch
 from hydra._internal.hydra import Hydra
 from hypothesis import settings
-from images import FREY_FACE, write_idx
+from images import FREY_FACE, write_idx, write_image
 from wandb_server import Server
 from xdist.scheduler import LoadScopeScheduling
 
@@ -33,21 +35,30 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("untimed")
 TOGETHER = {
-    "tests/training/engine/test_gradients.py": "compiled",  # one worker loads the compiler
+    # one worker loads the compiler
+    "tests/network/test_linear.py": "compiled",
+    "tests/training/engine/test_gradients.py": "compiled",
     "tests/program/test_private_apis.py": "compiled",
     "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
     # these share the process of tests/helpers/program.py, which takes seconds to start
-    "tests/program/test_command_line.py": "forked",
+    "tests/cli/test_main.py": "forked",
     "tests/training/test_distributed.py": "forked",
     "tests/training/test_resume.py": "forked",
     "tests/training/test_stages.py": "forked",
     "tests/program/test_wandb_sync.py": "W&B",
     "tests/scripts/test_wandb_workspace.py": "W&B",
     "tests/program/test_surroundings.py": "wheel",  # these build one
-    "tests/results/report/test_page.py": "browser",  # these start one
-    "tests/program/test_hostile.py": "hostile",  # these share a run
+    # these start a browser
+    "tests/results/report/test_page.py": "browser",
+    "tests/results/report/test_run.py": "browser",
+    "tests/results/report/test_sweep.py": "browser",
+    # these share a run
+    "tests/program/hostile/test_files.py": "hostile",
+    "tests/program/hostile/test_parts.py": "hostile",
+    "tests/program/hostile/test_replayed.py": "hostile",
 }
 """Files whose tests one worker runs: first of all, because they take longest."""
+TINY = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
 omegaconf._utils.get_yaml_loader = lambda: LOADER  # the same with libyaml: Hydra reads many files for every run
 
 
@@ -78,7 +89,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder for `paths.data`: random images as FashionMNIST and KMNIST, and Frey Face if it is available."""
+    """Make a folder for `paths.data`: FashionMNIST's and KMNIST's formats, image files, arrays, Frey Face."""
     root = tmp_path_factory.mktemp("data")
     generator = torch.Generator().manual_seed(0)
     for name in ("FashionMNIST", "KMNIST"):
@@ -88,6 +99,9 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_idx(root / name / "raw" / f"{split}-labels-idx1-ubyte", torch.arange(n) % 10)
     if (FREY_FACE / "frey_rawface.mat").exists():
         (root / "frey_rawface.mat").symlink_to(FREY_FACE / "frey_rawface.mat")
+    for i in range(30):
+        write_image(root / "images" / str(i % 10) / f"{i}.png", pixels[i])
+    np.savez(root / "images.npz", images=pixels.byte().numpy(), labels=np.arange(len(pixels)) % 10)
     return root
 
 
@@ -160,6 +174,41 @@ def run(
             status = int(end.code or 0)
         captured = capfd.readouterr()
         return Outcome(status, captured.out, captured.err, directory)
+
+    return call
+
+
+@pytest.fixture
+def trained(run, few_digits, tmp_path, tmp_path_factory):
+    """A copy of a run of 200 samples, which is made once."""
+    made = tmp_path_factory.getbasetemp() / "trained"
+    if not made.exists():
+        assert run("samples=200", *TINY, directory=made).status == 0
+    return shutil.copytree(made, tmp_path / "trained")
+
+
+@pytest.fixture
+def swept(run, few_digits, tmp_path, tmp_path_factory):
+    """A copy of a sweep of three jobs, which is made once; the current folder holds it."""
+    made = tmp_path_factory.getbasetemp() / "swept"
+    if not made.exists():
+        assert run("-m", "seed=0,1,2", "samples=200", *TINY, f"hydra.sweep.dir={made}").status == 0
+    return shutil.copytree(made, tmp_path / "sweep")
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Another program of the package in this process: its status and its output."""
+
+    def call(module, *arguments):
+        monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
+        capfd.readouterr()
+        status = 0
+        try:
+            module.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, capfd.readouterr()
 
     return call
 

@@ -9,14 +9,14 @@ from torch import Tensor
 LogDensity = Callable[[Tensor], Tensor]
 """Maps latents (S, B, D) to unnormalised log densities (S, B)."""
 
-GAIN = 0.5
+STEP_SIZE_GAIN = 0.5
 """The change of log(step size) per iteration, divided by the difference of the acceptance rate from its target."""
 
-TARGET = 0.9
+TARGET_ACCEPTANCE = 0.9
 """The acceptance rate to which a step size is tuned (arXiv 1312.6114, appendix E)."""
 
 
-SHORTEST = 0.5
+SHORTEST_STEP = 0.5
 """Each trajectory uses a random fraction of the step size, at least this one (Neal 2011, section 5.4.2.2).
 
 Trajectories of a constant length can be periodic: if the length is half the period of a normal, every chain jumps to
@@ -61,7 +61,7 @@ def hmc(
     for _ in range(iterations):
         chains = _iterate(log_density, chains, leapfrog_steps)
         if target is not None:
-            step_size = chains.step_size * torch.exp(GAIN * (chains.acceptance - target))
+            step_size = chains.step_size * torch.exp(STEP_SIZE_GAIN * (chains.acceptance - target))
             chains = Chains(chains.z, step_size, chains.acceptance)
     return chains
 
@@ -86,14 +86,14 @@ def trace(log_density: LogDensity, chains: Chains, iterations: int, leapfrog_ste
 
 def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Chains:
     z = chains.z
-    step = (chains.step_size * torch.empty_like(chains.step_size).uniform_(SHORTEST, 1))[:, None]
+    step = (chains.step_size * torch.empty_like(chains.step_size).uniform_(SHORTEST_STEP, 1))[:, None]
     momentum = torch.randn_like(z)
-    value, gradient = _with_gradient(log_density, z)
+    value, gradient = with_gradient(log_density, z)
     proposed, moved, proposed_value = z, momentum, value
     for _ in range(leapfrog_steps):
         moved = moved + 0.5 * step * gradient
         proposed = proposed + step * moved
-        proposed_value, gradient = _with_gradient(log_density, proposed)
+        proposed_value, gradient = with_gradient(log_density, proposed)
         moved = moved + 0.5 * step * gradient
     energy = proposed_value - value - 0.5 * (moved.square().sum(-1) - momentum.square().sum(-1))
     probability = energy.clamp(max=0).exp().nan_to_num(0)  # a trajectory with energy NaN is rejected
@@ -101,7 +101,8 @@ def _iterate(log_density: LogDensity, chains: Chains, leapfrog_steps: int) -> Ch
     return Chains(torch.where(accepted[..., None], proposed, z), chains.step_size, probability.mean(0))
 
 
-def _with_gradient(log_density: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:
+def with_gradient(log_density: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the log density (S, B) and its gradient (S, B, D) at latents z (S, B, D)."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         value = log_density(z)

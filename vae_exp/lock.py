@@ -43,7 +43,7 @@ def locked(path: Path, wait: bool) -> Iterator[None]:
 
 
 @contextmanager
-def alone(directory: Path, otherwise: str) -> Iterator[None]:
+def exclusive_access(directory: Path, otherwise: str) -> Iterator[None]:
     """Keep other processes out of a directory in this context.
 
     Args:

@@ -6,8 +6,8 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import report
-from vae_exp.config.formats import FORMAT, RENAMED, renamed, renamed_override
-from vae_exp.config.trust import packaged
+from vae_exp.config.formats import FORMAT, RENAMED_TARGETS, in_current_format, renamed_override
+from vae_exp.config.trust import packaged_targets
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("few_digits")
 
 
 def in_format_1(text):
-    for old, new in RENAMED.items():
+    for old, new in RENAMED_TARGETS.items():
         if not old.startswith("vae_exp.training."):  # these names are of format 2
             text = text.replace(new, old)
     return text
@@ -53,17 +53,17 @@ def make_old(directory):
 
 
 def test_new_names_are_those_of_the_packaged_parts():
-    ours = frozenset().union(*packaged().values())
-    assert set(RENAMED.values()) <= ours
-    assert not set(RENAMED) & ours
+    ours = frozenset().union(*packaged_targets().values())
+    assert set(RENAMED_TARGETS.values()) <= ours
+    assert not set(RENAMED_TARGETS) & ours
 
 
 def test_only_targets_are_renamed():
     old = "vae_exp.logger.WandB"
     node = {"logger": {"a": {"_target_": old}}, "name": old, "list": [{"_target_": old}]}
-    new = {"_target_": RENAMED[old]}
-    assert renamed(node) == {"logger": {"a": new}, "name": old, "list": [new]}
-    assert renamed_override(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED[old]}"
+    new = {"_target_": RENAMED_TARGETS[old]}
+    assert in_current_format(node) == {"logger": {"a": new}, "name": old, "list": [new]}
+    assert renamed_override(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED_TARGETS[old]}"
     assert renamed_override(f"name={old}") == f"name={old}"
 
 

@@ -242,7 +242,7 @@ def test_a_value_that_the_part_has_no_argument_for_may_be_deleted(target):
         ("architecture.supervised=True", "head=classifier"),
         ("architecture.supervised= false", "head=none"),
         ("architecture.supervised='true'", "architecture.supervised='true'"),
-        ("+logger.a._target_='vae_exp.logger.WandB'", "+logger.a._target_=vae_exp.training.loggers.WandB"),
+        ("+logger.a._target_='vae_exp.logger.WandB'", "+logger.a._target_=vae_exp.training.loggers.wandb.WandB"),
         ("_target_ is no override", "_target_ is no override"),
     ],
 )

@@ -5,7 +5,7 @@ from annotated_types import Interval
 from omegaconf import OmegaConf
 from pydantic import PositiveInt
 
-from vae_exp.config.schema import check
+from vae_exp.config.schema import check_node
 from vae_exp.errors import ConfigError
 
 
@@ -29,7 +29,7 @@ class Whole:
 
 def checked(**config):
     node = OmegaConf.create({"size": 3} | config)
-    check(node, Whole, "whole", given={"whole": {"shape"}})
+    check_node(node, Whole, "whole", set_by_program={"whole": {"shape"}})
     return node
 
 
@@ -79,4 +79,4 @@ def test_what_they_do_not_allow_is_refused_by_name(config, message):
 
 def test_a_missing_argument_is_named():
     with pytest.raises(ConfigError, match=r"whole\.size: a value is needed"):
-        check(OmegaConf.create({}), Whole, "whole", given={"whole": {"shape"}})
+        check_node(OmegaConf.create({}), Whole, "whole", set_by_program={"whole": {"shape"}})

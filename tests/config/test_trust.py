@@ -8,8 +8,7 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import sample
-from vae_exp.config.replay import check_replayed
-from vae_exp.config.trust import Trust, trusted
+from vae_exp.config.trust import Trust, trusted_packages
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.run_directory import RunDirectory
 
@@ -100,9 +99,9 @@ def test_directions_say_whom_to_trust(tmp_path):
     directory = RunDirectory(tmp_path)
     directory.overrides.parent.mkdir()
     directory.overrides.write_text(yaml.safe_dump(["network._target_=my_package.Net", "samples=3"]))
-    assert directory.go_on == f"python -m vae_exp resume={tmp_path} trust=my_package"
+    assert directory.resume_command == f"python -m vae_exp resume={tmp_path} trust=my_package"
     directory.overrides.write_text(yaml.safe_dump(["network._target_=vae_exp.network.MLP"]))
-    assert directory.go_on == f"python -m vae_exp resume={tmp_path}"
+    assert directory.resume_command == f"python -m vae_exp resume={tmp_path}"
 
 
 def test_what_a_trusted_package_imports_is_not_its_own(run, package):
@@ -125,58 +124,10 @@ def test_what_a_trusted_package_imports_is_not_its_own(run, package):
     ids=str,
 )
 def test_packages_are_named_in_a_list_or_with_commas(packages, names):
-    assert trusted(packages) == names
+    assert trusted_packages(packages) == names
 
 
 @pytest.mark.parametrize("packages", ["", "a b", "os;", "../x", "a..b", [3]], ids=str)
 def test_the_name_of_a_package_is_one(packages):
     with pytest.raises(ConfigError, match="trust="):
-        trusted(packages)
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "samples=1e6",
-        "+experiment=mnist_vae",
-        "architecture/corruption=masking",
-        "+architecture/corruption=masking",
-        "network.hidden_sizes=[500,200]",
-        "callbacks.figures=null",
-        "callbacks.evaluate={_target_:vae_exp.training.evaluation.Evaluate,decades:2}",
-        "+callbacks.stop={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:validation/bound}",
-        "~callbacks.figures",
-        "start_from=/some/where/else",
-        "name='two words, (1)'",
-        "logger.tags=[a,b]",
-        "stages={one:['samples=3'],two:['start_from={one}']}",
-        "stages=null",
-        "optimizer._partial_=true",
-    ],
-)
-def test_words_that_choose_and_set_are_replayed(word):
-    check_replayed([word], Trust(), "overrides.yaml")
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "seed=range(3)",
-        "seed=shuffle(range(3))",
-        "network=mlp,conv",
-        "optimizer.lr=tag(log,interval(0.003,0.3))",
-        "hydra.mode=MULTIRUN",
-        "hydra/launcher=ray",
-        "hydra.launcher.num_gpus_per_job=0.5",
-        "+hydra.launcher.init.num_cpus=8",
-        "hydra.launcher.address=auto",
-        "hydra.launcher.partition=gpu",
-        "hydra/sweeper=optuna",
-        "hydra.sweeper.sampler._target_=optuna.samplers.GPSampler",
-        "+hydra.sweeper.sampler.multivariate=true",
-        "+hydra.sweeper.params.seed='0,1'",
-        "hydra.sweep.subdir='${architecture.latent_dim}_${seed}'",
-    ],
-)
-def test_words_that_launch_a_sweep_are_replayed(word):
-    check_replayed([word], Trust(), "multirun.yaml", sweep=True)
+        trusted_packages(packages)

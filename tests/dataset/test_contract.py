@@ -66,7 +66,7 @@ def test_a_description_that_is_none(info, message):
         (replace(INFO, values="unit"), IMAGES, r"train\.pixels must be torch\.float32 for values=unit"),
         (replace(INFO, values="unit"), with_value(1.5, 4), r"must be in \[0, 1\] for values=unit, and image 4 is not"),
         (replace(INFO, values="real"), with_value(float("nan"), 5), r"must be finite .*, and image 5 is not"),
-        (INFO, replace(IMAGES, pixels=IMAGES.pixels.mT), r"must have the shape \(N, 1, 2, 3\), as described, not \(6, 1"),
+        (INFO, replace(IMAGES, pixels=IMAGES.pixels.mT), r"must have the shape \(N, 1, 2, 3\), as described, not \(6"),
         (INFO, IMAGES[:0], r"must have the shape \(N, 1, 2, 3\), as described, not \(0, 1, 2, 3\)"),
         (INFO, replace(IMAGES, pixels=IMAGES.pixels.numpy()), r"train\.pixels must be a tensor, and is a ndarray"),
         (INFO, IMAGES[:5], r"train must have 6 images, as described, not 5"),

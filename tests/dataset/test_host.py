@@ -65,7 +65,10 @@ def test_a_run_from_disk_goes_on_exactly(run, mapped):
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        (["dataset.binarization=static", "dataset.placement=disk"], "dataset.binarization=static: draws all images"),
+        (
+            ["dataset.binarization=static", "dataset.placement=disk"],
+            "dataset.binarization=static: computes all images",
+        ),
         (["dataset.placement=cloud"], "dataset.placement=cloud"),
     ],
 )

@@ -6,7 +6,7 @@ from vae_exp.evaluation.representation import (
     jacobian_norm,
     linear_probe_accuracy,
     nearest_neighbours_accuracy,
-    saturated,
+    share_of_saturated_units,
 )
 from vae_exp.likelihood import Bernoulli
 from vae_exp.network import MLP
@@ -73,5 +73,5 @@ def test_the_jacobian_is_that_of_the_code(blobs):
 
 
 def test_saturation_is_of_codes_between_zero_and_one():
-    assert saturated(torch.tensor([[0.01, 0.5], [0.97, 0.94]])) == 0.5
-    assert saturated(torch.tensor([[-0.01, 0.5]])) is None
+    assert share_of_saturated_units(torch.tensor([[0.01, 0.5], [0.97, 0.94]])) == 0.5
+    assert share_of_saturated_units(torch.tensor([[-0.01, 0.5]])) is None

@@ -1,16 +1,14 @@
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 
-from vae_exp.architecture import AE, M2, VAE
-from vae_exp.corruption import Masking
-from vae_exp.figures.images import analogies, filters, image_grid, reconstructions, samples
-from vae_exp.figures.latent import gaussian_grid, linear_grid, manifold, quantile_grid
+from vae_exp.architecture import AE
+from vae_exp.dataset import Images
+from vae_exp.dataset.standardisation import Standardisation
+from vae_exp.figures.images import analogies, brightness, filters, image_grid, reconstructions, samples
 from vae_exp.figures.portfolio import portfolio
-from vae_exp.likelihood import Bernoulli
+from vae_exp.likelihood import Gaussian
 from vae_exp.network import MLP
-from vae_exp.objective import SGVBB
 
 SHAPE = (1, 6, 4)
 
@@ -69,63 +67,22 @@ def test_filters_are_grey_at_zero_and_the_largest_come_first():
     assert grid[3, 3] == grid[2, 2 + 12] == 0.5
 
 
-def test_gaussian_grid_is_the_inverse_cdf_of_a_linear_grid():
-    z = gaussian_grid(4)
-    expected = scipy.stats.norm.ppf([0.125, 0.375, 0.625, 0.875])
-    np.testing.assert_allclose(z[0, :, 0], expected, rtol=1e-5)  # z₁ to the right
-    np.testing.assert_allclose(z[:, 0, 1], expected[::-1], rtol=1e-5)  # z₂ upwards
+class TestRealValues:
+    def test_are_scaled_by_their_range_without_outliers(self):
+        x = torch.linspace(-5, 15, 1001).view(1001, 1, 1, 1).clone()
+        x[0], x[-1] = -1e6, 1e6
+        shown = brightness(x[torch.randperm(1001)])(torch.tensor([-5.0, 5.0, 15.0]))
+        assert shown.tolist() == pytest.approx([0, 0.5, 1], abs=0.1)
 
+    def test_in_the_unit_interval_are_shown_as_they_are(self):
+        x = torch.rand(5, *SHAPE) / 2
+        assert torch.equal(brightness(x)(x), x)
 
-def test_quantile_grid_takes_equal_shares_of_the_codes():
-    codes = torch.stack([torch.arange(101.0), 2 * torch.arange(101.0)], 1)
-    z = quantile_grid(codes, 2)
-    torch.testing.assert_close(z[0, :, 0], torch.tensor([25.0, 75.0]))
-    torch.testing.assert_close(z[:, 0, 1], torch.tensor([150.0, 50.0]))
-
-
-def test_linear_grid_goes_from_end_to_end_in_equal_steps():
-    z = linear_grid(3)
-    assert z[0].tolist() == [[-5, 5], [0, 5], [5, 5]]
-    assert z[:, 1].tolist() == [[0, 5], [0, 0], [0, -5]]
-
-
-def test_manifold_lies_as_its_latents_do():
-    images = shades(4).unflatten(0, (2, 2))
-    grid = drawn(manifold({"": images}, "title"))
-    assert [grid[0, 0], grid[0, 4], grid[6, 0], grid[6, 4]] == pytest.approx(shades(4)[:, 0, 0, 0].tolist())
-
-
-@pytest.mark.parametrize(("conditional", "side"), [(False, 4), (True, 2)])
-def test_a_manifold_has_the_side_asked_for_and_half_of_it_for_each_class(conditional, side):
-    parts = {"network": MLP([8]), "likelihood": Bernoulli(), "latent_dim": 2}
-    model = VAE(SHAPE, 10, objective=SGVBB(), conditional=conditional, **parts).eval()
-    batch = torch.rand(20, *SHAPE), torch.arange(20) % 10
-    figure = dict(portfolio(model, batch, "title", manifold_side=4))["manifold"]
-    drawn = figure.axes[0].images[0].get_array().shape
-    assert drawn[:2] == (side * SHAPE[1], side * SHAPE[2])
-
-
-@pytest.mark.parametrize("latent_dim", [2, 3])
-@pytest.mark.parametrize("kind", ["ae", "dae", "vae", "cvae", "m2"])
-def test_every_model_gets_the_figures_that_it_has(kind, latent_dim):
-    parts = {"network": MLP([8]), "likelihood": Bernoulli(), "latent_dim": latent_dim}
-    if kind == "m2":
-        model = M2(SHAPE, 10, objective=SGVBB(), **parts)
-    elif "v" in kind:
-        model = VAE(SHAPE, 10, objective=SGVBB(), conditional=kind == "cvae", **parts)
-    else:
-        model = AE(SHAPE, corruption=Masking(0.5) if kind == "dae" else None, **parts)
-    x, y = torch.rand(30, *SHAPE), torch.arange(30) % 10
-    figures = dict(portfolio(model.eval(), (x, y), "title"))
-    expected = {"reconstructions", "filters" if kind in ("ae", "dae") else "samples"}
-    expected |= {"analogies"} if kind in ("cvae", "m2") else set()
-    assert set(figures) == expected | ({"latent_scatter", "manifold"} if latent_dim == 2 else set())
-    rows = [label.get_text() for label in figures["reconstructions"].axes[0].get_yticklabels()]
-    assert rows == (["input", "corrupted", "output"] if kind == "dae" else ["input", "output"])
-    if kind in ("cvae", "m2"):
-        assert len(figures["samples"].axes[0].get_yticklabels()) == 10
-    if latent_dim == 2:
-        offsets = np.asarray(figures["latent_scatter"].axes[0].collections[0].get_offsets())
-        np.testing.assert_allclose(offsets, model.encode(x, y).detach(), rtol=1e-5)
-        legend = figures["latent_scatter"].axes[0].get_legend()
-        assert [text.get_text() for text in legend.get_texts()] == [f"$\\mathdefault{{{i}}}$" for i in range(10)]
+    def test_that_are_standardised_are_shown_in_their_units(self):
+        x = shades(6)
+        standardisation = Standardisation(torch.full(SHAPE, 0.4).double(), torch.full(SHAPE, 0.2).double())
+        model = AE(SHAPE, MLP([4]), Gaussian("fixed", mean="identity"), latent_dim=3).eval()
+        standardised = standardisation.apply(Images(x, torch.zeros(6))).pixels
+        figures = dict(portfolio(model, (standardised, torch.full((6,), -1)), "title", 4, standardisation))
+        shown = drawn(figures["reconstructions"])[3, 3::6][:6]
+        assert shown.tolist() == pytest.approx(x[:, 0, 0, 0].tolist(), abs=1e-5)

@@ -1,6 +1,5 @@
 """`hydra/sweeper=optuna`: what is proposed, what judges it, and that a stopped search goes on as if it had not."""
 
-import csv
 import json
 import shutil
 import sys
@@ -8,12 +7,10 @@ from statistics import fmean
 
 import pytest
 from pages import report_data
+from tables import table
 
-from hydra_plugins.vae_exp_optuna import OptunaSweeper
+from hydra_plugins.vae_exp_optuna import OptunaSweeper, search_space
 from vae_exp.config.overrides import parse_sweep
-from vae_exp.results.jobs import Job
-from vae_exp.results.search import best, trials
-from vae_exp.results.sweep_directory import SweepDirectory
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 OPTUNA = ["-m", "hydra/sweeper=optuna"]
@@ -30,14 +27,12 @@ SPACE = [
     "architecture.latent_dim=int(interval(2,9))",
     "network.activation=tanh,relu",
 ]
-NAMES = ("validation/bound", "validation/nll", "validation/error")
 LATENTS = "architecture.latent_dim=2,3"
 CLOCK = ("seconds", "evaluation_seconds", "steps_per_second", "train_seconds", "directory")
 
 
-def table(directory):
-    with (directory / "sweep.csv").open() as file:
-        return [{k: v for k, v in row.items() if k not in CLOCK} for row in csv.DictReader(file)]
+def numbers(directory):
+    return [{k: v for k, v in row.items() if k not in CLOCK} for row in table(directory)]
 
 
 @pytest.mark.parametrize("values", ["tag(lg,interval(0.1,1))", "interval(1,0.1)", "tag(log,interval(-1,1))"])
@@ -52,7 +47,7 @@ def test_settings_lie_in_the_space_and_the_best_is_that_of_the_validation_split(
     directory = tmp_path / "sweep"
     outcome = run(*OPTUNA, *SPACE, "hydra.sweeper.n_trials=4", "hydra.sweep.dir=sweep", *QUICK)
     assert outcome.status == 0, outcome.err
-    rows = table(directory)
+    rows = numbers(directory)
     assert [row["job"] for row in rows] == ["0", "1", "2", "3"]
     for row in rows:
         assert 0.01 <= float(row["optimizer.lr"]) <= 0.3
@@ -86,7 +81,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not(run, tmp_path):
     outcome = run("-m", f"sweep.resume={stopped}", "hydra.sweeper.n_trials=4")
     assert outcome.status == 0, outcome.err
     assert json.loads((stopped / "proposals.json").read_text()) == json.loads((whole / "proposals.json").read_text())
-    assert table(stopped) == table(whole)
+    assert numbers(stopped) == numbers(whole)
     before = (stopped / "sweep.csv").read_text()
     assert run("-m", f"sweep.resume={stopped}", "hydra.sweeper.n_trials=4").status == 0
     assert (stopped / "sweep.csv").read_text() == before
@@ -103,7 +98,7 @@ def test_a_job_that_fails_leaves_the_search_to_go_on_and_is_tried_again(run, tmp
     ]
     outcome = run(*OPTUNA, *words, *QUICK)
     assert outcome.status == 1
-    status = {row["job"]: (row["status"], row["optimizer.lr"]) for row in table(directory)}
+    status = {row["job"]: (row["status"], row["optimizer.lr"]) for row in numbers(directory)}
     failed = [job for job, (_, lr) in status.items() if float(lr) == 1e9]
     assert 0 < len(failed) < 3
     assert all(ending == ("diverged" if job in failed else "completed") for job, (ending, _) in status.items())
@@ -111,7 +106,7 @@ def test_a_job_that_fails_leaves_the_search_to_go_on_and_is_tried_again(run, tmp
     assert f"sweep.resume={directory.name}" in outcome.err
     again = run("-m", "sweep.resume=sweep", "+trainer.gradient_clip_val=1e-12")
     assert again.status == 0, again.err
-    assert {row["status"] for row in table(directory)} == {"completed"}
+    assert {row["status"] for row in numbers(directory)} == {"completed"}
 
 
 def test_what_is_proposed_learns_from_what_is_known_and_what_diverged():
@@ -120,7 +115,7 @@ def test_what_is_proposed_learns_from_what_is_known_and_what_diverged():
     overrides = parse_sweep(None, ["samples=10", "x=interval(-10,10)", "+c=a,b"])
     known = []
     for number in range(40):
-        (values,) = sweeper._propose(overrides, known, number)
+        (values,) = sweeper.propose(overrides, known, number)
         x, c = float(values["x"]), values["+c"]
         score = None if x > 8 else -((x - 3) ** 2) - (5 if c == "b" else 0)
         known.append((values, score))
@@ -129,19 +124,6 @@ def test_what_is_proposed_learns_from_what_is_known_and_what_diverged():
     assert sum(score is None for _, score in known[20:]) <= 1
     assert max(score for _, score in known if score is not None) > -0.3
     assert fmean(float(values["x"]) for values in late) == pytest.approx(3, abs=2)
-
-
-@pytest.mark.parametrize(("metric", "expected"), [("null", "0"), ("validation/nll", "1"), ("validation/error", "2")])
-def test_lower_is_better_of_an_nll_and_of_an_error(tmp_path, metric, expected):
-    (tmp_path / "multirun.yaml").write_text(
-        f"hydra: {{sweeper: {{metric: {metric}}}, overrides: {{hydra: [], task: []}}, runtime: {{choices: {{}}}}}}"
-    )
-    measured = [(-90.0, 80.0, 0.3), (-95.0, 70.0, 0.2), (-100.0, 75.0, 0.1)]
-    jobs = [
-        Job(str(i), tmp_path, {}, {"status": "completed", **dict(zip(NAMES, row, strict=True))}, [])
-        for i, row in enumerate(measured)
-    ]
-    assert best(trials(SweepDirectory(tmp_path), jobs)).job.number == expected
 
 
 @pytest.mark.parametrize(
@@ -192,13 +174,6 @@ def test_another_space_or_metric_is_another_search(run):
         assert "belongs to another sweep" in outcome.err
 
 
-def test_a_grid_cannot_go_on_as_a_search(run):
-    assert run("-m", "seed=0,1", "hydra.sweep.dir=sweep", *QUICK).status == 0
-    outcome = run("-m", "sweep.resume=sweep", "hydra/sweeper=optuna")
-    assert outcome.status == 1
-    assert "belongs to another sweep: it has hydra/sweeper=grid, not optuna" in outcome.err
-
-
 def test_an_interval_in_a_grid_and_a_missing_extra_say_what_to_do(run, monkeypatch):
     outcome = run("-m", "optimizer.lr=interval(0.1,0.2)", *QUICK)
     assert outcome.status == 1
@@ -208,3 +183,9 @@ def test_an_interval_in_a_grid_and_a_missing_extra_say_what_to_do(run, monkeypat
     outcome = run(*OPTUNA, *SPACE, *QUICK)
     assert outcome.status == 1
     assert "pip install 'vae_exp[optuna]'" in outcome.err
+
+
+def test_a_search_draws_no_order():
+    for of, values in (("range(9)", list("012345678")), ("c,a,b", list("cab"))):
+        (override,) = parse_sweep(None, [f"x=shuffle({of})"])
+        assert list(search_space(override).choices) == values

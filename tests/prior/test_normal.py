@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, Normal, kl_divergence
 
-from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.normal import DiagonalNormal, kl_of_normals
+
+B, D = 4, 3
 
 
 @pytest.fixture
@@ -52,3 +54,18 @@ def test_numbers_that_are_none_are_refused():
         DiagonalNormal(torch.zeros(2), torch.full((2,), math.nan))
     with pytest.raises(ValueError, match="support"):
         DiagonalNormal(torch.zeros(2), torch.zeros(2)).log_prob(torch.full((2,), math.nan))
+
+
+def test_closed_kl_between_any_two_normals_is_torchs():
+    torch.manual_seed(0)
+    q, p = (Independent(Normal(torch.randn(B, D), torch.rand(B, D) + 0.2), 1) for _ in range(2))
+    found = kl_of_normals(DiagonalNormal(q.mean, 2 * q.stddev.log()), p)
+    torch.testing.assert_close(found, kl_divergence(q, p))
+
+
+def test_closed_kl_is_exact_also_where_the_posterior_is_nearly_the_prior():
+    log_variance = torch.tensor([[1e-3]])
+    p = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
+    kl = kl_of_normals(DiagonalNormal(torch.zeros(1, 1), log_variance), p)
+    s = log_variance.double()
+    torch.testing.assert_close(kl.double(), -0.5 * (1 + s - s.exp())[0], rtol=1e-3, atol=0)

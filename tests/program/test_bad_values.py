@@ -5,18 +5,15 @@ from copy import deepcopy
 from dataclasses import fields
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from images import needs_frey_face
 from omegaconf import DictConfig, OmegaConf, open_dict
-from yamls import GROUPS, choices
+from yamls import GROUPS, choices, sources
 
-from vae_exp.config import memory
-from vae_exp.config.assembly import GIVEN, Root, build_part, check_config
-from vae_exp.config.memory import check_memory
+from vae_exp.config.assembly import SET_BY_PROGRAM, Root, build_part, check_config
+from vae_exp.config.memory import needed
 from vae_exp.config.paths import CONFIG_DIR
-from vae_exp.config.schema import check, target
+from vae_exp.config.schema import check_node, target_of
 from vae_exp.errors import UserError
 from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.trainer import build_trainer
@@ -94,69 +91,9 @@ def test_what_cannot_be_is_named(run, override, words):
     refused(run(*QUICK, *(word.replace("''", "") for word in override.split())), *words)
 
 
-def test_every_argument_of_lightnings_trainer_is_taken_or_explained():
-    from inspect import signature
-
-    import pytorch_lightning as pl
-
-    from vae_exp.config.lightning import ADDED, INSTEAD
-
-    theirs, ours = (set(signature(kind).parameters) for kind in (pl.Trainer, TrainerSettings))
-    assert theirs <= ours | INSTEAD.keys()
-    assert set(ADDED) == ours - set(OmegaConf.load(CONFIG_DIR / "trainer" / "default.yaml"))
-
-
-@pytest.mark.parametrize("sweeper", ["grid", "optuna"])
-def test_a_sweep_over_nothing_is_no_sweep(run, tmp_path, sweeper):
-    words = ["seed=range(0)", f"hydra/sweeper={sweeper}", "dataset.validation_size=50", "hydra.sweep.dir=sweep"]
-    outcome = run("-m", *QUICK, *words)
-    assert outcome.status == 1
-    assert "seed=range(0): has no value" in outcome.err
-    assert not (tmp_path / "sweep" / "multirun.yaml").exists()
-
-
 def test_binarised_images_may_have_a_fixed_variance(run):
     outcome = run("dataset.binarization=static", "likelihood=gaussian", "likelihood.variance=fixed", *QUICK)
     assert outcome.status == 0, outcome.err
-
-
-def test_a_finite_but_absurd_end_is_called_diverged(run):
-    words = [*QUICK, "optimizer.lr=0.1", "trainer.compile=false"]
-    absurd = run(*words)
-    assert absurd.status == 1
-    assert "1,000 times the cost of a model that has learned nothing" in absurd.err
-    assert (absurd.results["status"], absurd.results["samples"]) == ("diverged", 200)
-    assert -math.inf < absurd.results["test/bound"] < -1e9
-    # before the end there is hope
-    recovered = run(*words, "samples=600")
-    assert (recovered.status, recovered.results["status"]) == (0, "completed")
-
-
-@needs_frey_face
-def test_a_small_fixed_std_is_not_absurd(run):
-    words = ["dataset=frey_face", "likelihood=gaussian", "likelihood.variance=fixed", "likelihood.std=0.01"]
-    outcome = run(*words, *QUICK, "optimizer.lr=1e-6")
-    assert outcome.results["status"] == "completed", outcome.err
-    assert outcome.results["test/bound"] < -200 * 560
-
-
-def test_memory_that_runs_out_is_one_message(run, monkeypatch):
-    monkeypatch.setattr("vae_exp.training.fit.check_memory", lambda config: None)
-    monkeypatch.setattr("vae_exp.architecture.VAE.prepare", lambda *_: torch.empty(2**60))
-    refused(run(*QUICK), "Out of memory", "dataset.batch_size")
-
-
-def test_the_estimate_leaves_no_trace_and_is_near_what_is_allocated(monkeypatch):
-    config = composed("name=test", "network.hidden_sizes=[4000]")
-    before = torch.get_rng_state()
-    weights, batch = memory._needed(config)
-    assert torch.equal(before, torch.get_rng_state())
-    parameters = 784 * 4000 * 2 + 4000 * 40 + 4000 * 20 + 4000 + 40 + 4000 + 784
-    assert weights == 3 * 4 * parameters
-    assert 4 * 100 * (784 + 2 * 4000) <= batch < 10 * 4 * 100 * (784 + 2 * 4000)
-    monkeypatch.setattr(memory, "_memory", lambda: weights + batch - 1)
-    with pytest.raises(UserError, match=r"network\.hidden_sizes=\[4000\]"):
-        check_memory(config)
 
 
 BAD = [None, "", -1, math.inf, [], 10**20]
@@ -198,20 +135,20 @@ def complaint(build):
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path):
-    config = composed(f"{group}={choice}", "name=test")
+def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path, small_data):
+    config = composed(f"{group}={choice}", "name=test", *sources(choice, small_data))
     part = config.get(group) or {}
 
     def build(changed):
         if "_target_" in part:
-            check(changed, target(changed, group), group, GIVEN)
+            check_node(changed, target_of(changed, group), group, SET_BY_PROGRAM)
         else:
             check_config(OmegaConf.create({**config, group: changed}))
         whole = OmegaConf.create({**config, group: changed})
         if group == "trainer":
             build_trainer(build_part(whole.trainer, group, TrainerSettings), tmp_path, [])
         elif group not in ("callbacks", "logger", "optimizer"):
-            memory._needed(whole)
+            needed(whole)
 
     for key in keys(part):
         for value in BAD:

@@ -1,18 +1,10 @@
 """Mistakes, as a user makes them: one message that names the key, says what is allowed, and a status ≠ 0."""
 
-import contextlib
 import json
-import runpy
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-import torch
-from program import command_line
 
-from vae_exp.cli.main import main
 from vae_exp.lock import locked
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
@@ -74,6 +66,11 @@ def refused(outcome, *words):
         ("likelihood=gaussian likelihood.min_std=0", ["likelihood.min_std=0", "greater than 0"]),
         ("likelihood=gaussian likelihood.variance=free", ["likelihood.variance=free", "'learned'"]),
         ("network=conv network.strides=[1,2]", ["network.strides=[1, 2]", "4"]),
+        ("network=conv network.channels=[] network.strides=[]", ["network.channels=[]", "at least 1 item"]),
+        ("network=resnet network.groups=5", ["network.groups=5", "network.channels=16", "1, 2, 4, 8, 16"]),
+        ("network=resnet network.channels=256", ["network.max_channels=128", "network.channels=256"]),
+        ("network=resnet network.blocks_per_stage=0", ["network.blocks_per_stage=0", "greater than 0"]),
+        ("network=resnet +network.init_std=0.1", ["network.init_std: no such key"]),
         ("network.tied=true", ["network.tied=true", "architecture=ae"]),
         ("architecture=ae network.tied=true likelihood=gaussian", ["network.tied=true", "likelihood.variance=shared"]),
         ("architecture=ae network=conv +network.tied=true", ["network.tied: no such key"]),
@@ -167,148 +164,3 @@ def test_a_failed_job_does_not_end_a_sweep_and_is_named(run, tmp_path):
     assert f"{tmp_path / 'sweep' / '0'}: optimizer.lr=-1" in outcome.out + outcome.err
     statuses = [json.loads((tmp_path / "sweep" / str(job) / "results.json").read_text())["status"] for job in (0, 1)]
     assert statuses == ["failed", "completed"]
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(run):
-    outcome = run("optimizer=sgd", "optimizer.lr=1e9", *QUICK, "samples=1000", "optimizer.momentum=0")
-    assert outcome.status == 1
-    assert "Traceback" not in outcome.err
-    for word in ("not finite at step", "nll", "optimizer.lr"):
-        assert word in outcome.err
-    assert outcome.results["status"] == "diverged"
-    assert outcome.results["samples"] < 1000
-
-
-def test_flags_may_stand_anywhere(run, tmp_path):
-    outcome = run("seed=3", "-m", *QUICK, f"hydra.sweep.dir={tmp_path / 'sweep'}")
-    assert outcome.status == 0, outcome.err
-    assert (tmp_path / "sweep" / "0" / "results.json").exists()
-    refused(run("--seed=3", *QUICK), "--seed=3: no such flag. Keys are written without dashes: seed=3")
-    refused(run("-m", "--cfg", "job"), "Only one of --run, --multirun, --cfg")
-    refused(run("-seed", "3", *QUICK), "-seed: no such flag. Keys are written without dashes: seed=…")
-
-
-class TestResume:
-    def test_of_nothing(self, run, tmp_path):
-        refused(run(f"resume={tmp_path / 'nothing'}"), "resume=", "not a run directory")
-
-    @pytest.mark.parametrize("within", ["checkpoints/last.ckpt", "results.json", ".hydra"])
-    def test_of_a_file_in_a_run_names_the_run(self, run, tmp_path, within):
-        (tmp_path / "mine" / ".hydra").mkdir(parents=True)
-        (tmp_path / "mine" / ".hydra" / "config.yaml").touch()
-        for words in ([f"resume=mine/{within}"], [f"start_from=mine/{within}", *QUICK]):
-            refused(run(*words), words[0], "Did you mean mine?")
-
-    def test_of_a_variable_that_is_not_set(self, run):
-        refused(run("resume=", *QUICK), "resume=: a value is needed, and this one is empty")
-
-    @pytest.mark.parametrize("name", ['say "x"', "it's", "lr=0.1,seed=0 (copy)"])
-    def test_of_a_directory_with_signs_in_its_name(self, run, tmp_path, name):
-        outcome = run(*QUICK)
-        named = outcome.directory.rename(tmp_path / name)
-        resumed = run(f"resume={named}")
-        assert resumed.status == 0, resumed.err
-
-    def test_of_an_unreadable_checkpoint(self, run):
-        outcome = run(*QUICK)
-        (outcome.directory / "results.json").unlink()
-        last = outcome.directory / "checkpoints" / "last.ckpt"
-        last.write_bytes(last.read_bytes()[:5000])
-        refused(run(f"resume={outcome.directory}"), "last.ckpt", "damaged")
-        last.unlink()
-        refused(run(f"resume={outcome.directory}"), "last.ckpt", "no checkpoint")
-
-    def test_of_a_foreign_checkpoint(self, run):
-        outcome = run(*QUICK)
-        torch.save({"state_dict": {}}, outcome.directory / "checkpoints" / "last.ckpt")
-        refused(run(f"resume={outcome.directory}", "samples=400"), "another program")
-
-    def test_with_another_configuration(self, run):
-        outcome = run(*QUICK)
-        before = (outcome.directory / ".hydra" / "config.yaml").read_bytes()
-        other = run(f"resume={outcome.directory}", "architecture.latent_dim=3")
-        assert other.status == 1
-        assert "architecture.latent_dim: is 20" in other.err
-        assert (outcome.directory / ".hydra" / "config.yaml").read_bytes() == before
-        assert outcome.results["status"] == "completed"
-
-    def test_of_a_finished_run_does_nothing(self, run):
-        outcome = run(*QUICK)
-        before = (outcome.directory / "results.json").read_bytes()
-        assert run(f"resume={outcome.directory}").status == 0
-        assert (outcome.directory / "results.json").read_bytes() == before
-
-    def test_of_a_sweep(self, run, tmp_path):
-        refused(run(f"resume={tmp_path}", "-m"), "-m")
-
-    def test_into_another_directory(self, run, tmp_path):
-        outcome = run(*QUICK)
-        refused(run(f"+resume={outcome.directory}", f"hydra.run.dir={tmp_path / 'other'}"), "hydra.run.dir")
-
-    def test_with_a_smaller_budget(self, run):
-        outcome = run(*QUICK)
-        other = run(f"resume={outcome.directory}", "samples=100")
-        assert other.status == 1
-        assert "samples=100" in other.err
-        assert outcome.results["status"] == "completed"
-
-    def test_shows_its_config(self, run):
-        outcome = run(*QUICK, "seed=17")
-        shown = run("--cfg", "job", f"resume={outcome.directory}")
-        assert shown.status == 0
-        assert "seed: 17" in shown.out
-
-
-def test_the_whole_traceback_is_there_for_who_wants_it(tmp_path):
-    process = command_line("vae_exp", "architecture.latnet_dim=3", cwd=tmp_path, HYDRA_FULL_ERROR="1")
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "Traceback" in err
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]], ids=str)
-def test_help_and_config_do_not_import_torch(tmp_path, arguments):
-    code = f"import sys; sys.argv = ['vae_exp', *{arguments}]\nfrom vae_exp.cli.main import main\n"
-    code += "try: main()\nfinally: print('torch' in sys.modules, file=sys.stderr)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert result.stderr.strip() == "False"
-    assert "latent_dim: 20" in result.stdout
-    assert not list(Path(tmp_path).iterdir())
-
-
-def test_help_lists_what_can_be_chosen(run):
-    out = run("--help").out
-    for word in ("+experiment=mnist_vae", "dataset=", "frey_face", "keras_conv_vae", "weight_prior: 1.0"):
-        assert word in out
-
-
-@pytest.mark.parametrize("command", ["evaluate", "sample", "report"])
-def test_every_command_has_its_help(monkeypatch, capsys, command):
-    monkeypatch.setattr(sys, "argv", ["vae_exp", command, "--help"])
-    with contextlib.suppress(SystemExit):
-        main()
-    assert capsys.readouterr().out.startswith(f"python -m vae_exp {command} ")
-
-
-def test_a_command_that_does_not_exist_is_one_message(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["vae_exp", "evalute", "run=x"])
-    with pytest.raises(SystemExit, match="1"):
-        main()
-    error = capsys.readouterr().err
-    assert error.startswith("evalute: no such command. Did you mean evaluate?")
-    assert "Traceback" not in error
-
-
-@pytest.mark.parametrize(("old", "new"), [("evaluate", "evaluate"), ("sample", "sample"), ("sweep", "report")])
-def test_a_command_of_the_last_version_says_what_replaces_it(monkeypatch, capsys, old, new):
-    monkeypatch.setattr(sys, "argv", [old, "--help"])
-    with contextlib.suppress(SystemExit):
-        runpy.run_module(f"vae_exp.{old}", run_name="__main__")
-    said = capsys.readouterr()
-    assert said.err == f"python -m vae_exp.{old} is now: python -m vae_exp {new}\n"
-    assert said.out.startswith(f"python -m vae_exp {new} ")
-
-
-def test_train_is_the_command_without_a_name(run):
-    outcome = run("train", "samples=100", "network.hidden_sizes=[4]", "logger=none", "callbacks.figures=null")
-    assert outcome.status == 0, outcome.err

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 import vae_exp
-from vae_exp.cli import sample
 from vae_exp.config.assembly import build_data
 from vae_exp.errors import RunError
 from vae_exp.evaluation import evaluate
@@ -70,46 +69,3 @@ def test_weights_of_another_architecture_are_refused(finished):
     config.write_text(config.read_text().replace("latent_dim: 4", "latent_dim: 5"))
     with pytest.raises(RunError, match="does not fit"):
         vae_exp.load_run(finished)
-
-
-class TestSample:
-    def call(self, monkeypatch, *arguments):
-        monkeypatch.setattr("sys.argv", ["sample", *arguments])
-        sample.main()
-
-    def test_writes_a_picture(self, finished, monkeypatch, capfd, tmp_path):
-        self.call(monkeypatch, f"run={finished}", "n=9")
-        picture = finished / "figures" / "samples_9.png"
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        assert str(picture) in capfd.readouterr().out
-        self.call(monkeypatch, f"run={finished}", "n=9", "label=3", f"output={tmp_path}/new/three.png")
-        assert (tmp_path / "new" / "three.png").read_bytes() != picture.read_bytes()
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (["run={}", "labl=3"], "labl: no such key. Did you mean label?"),
-            (["run={}", "n=0"], "n=0: is not allowed"),
-            (["run={}", "label=10"], "label=10: is not allowed: 0 to 9"),
-            (["run=nowhere"], "run=nowhere: is not a run directory"),
-            (["run="], "run=: a run directory is needed, and this is empty"),
-            (["run={}/results.json"], "results.json: is not a run directory"),
-            ([], "run: a value is needed"),
-            (["64"], "key=value"),
-            (["n={{a"], "key=value"),
-            (["run={}", "output=picture.xyz"], "output=picture.xyz"),
-            (["run={}", "output=/proc/none/picture.png"], "output=/proc/none"),
-        ],
-        ids=str,
-    )
-    def test_mistakes_are_named(self, finished, monkeypatch, capfd, arguments, message):
-        with pytest.raises(SystemExit) as end:
-            self.call(monkeypatch, *(argument.format(finished) for argument in arguments))
-        assert end.value.code == 1
-        assert message in capfd.readouterr().err
-
-    def test_a_model_without_a_prior_has_no_samples(self, run, monkeypatch, capfd):
-        outcome = run("architecture=ae", *QUICK)
-        with pytest.raises(SystemExit):
-            self.call(monkeypatch, f"run={outcome.directory}")
-        assert "no prior" in capfd.readouterr().err

@@ -33,7 +33,6 @@ SMALL = [
     "logger=none",
 ]
 
-
 COUNTS = [8, 8, 8, 8, 8, 3]
 """Images in the batches of eight that 43 of them make."""
 
@@ -53,18 +52,6 @@ def others(process):
     """The processes that another one has started."""
     found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
     return [int(number) for number in found.split()]
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 100])
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_shards_are_the_batch(size, count):
-    shards = [Shard(rank, size) for rank in range(size)]
-    index = torch.arange(count) + 7
-    counted = torch.cat([shard.select(index) for shard in shards if shard.weight(count)])
-    assert sorted(counted.tolist()) == index.tolist()
-    values = torch.rand(count + 7)
-    means = sum(shard.weight(count) * values[shard.select(index)].mean() for shard in shards)
-    torch.testing.assert_close(means, values[index].mean())
 
 
 class AtTheMean(SGVBB):

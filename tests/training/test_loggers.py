@@ -1,6 +1,7 @@
 import csv
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -105,9 +106,8 @@ def test_the_event_file_holds_metrics_and_pictures_against_samples_and_the_confi
     assert b"architecture.latent_dim" in session
     assert "seed: 7\n" in (outcome.directory / "tensorboard" / "hparams.yaml").read_text()
     assert (outcome.directory / "wandb").exists() == (choice == "many")
-    if choice == "many":
-        (logged,) = read_wandb(outcome.directory)
-        assert [row["samples"] for row in logged.history if "test/bound" in row] == [int(r["samples"]) for r in table]
+    history = [row for logged in read_wandb(outcome.directory) for row in logged.history if "test/bound" in row]
+    assert [row["samples"] for row in history] == [int(row["samples"]) for row in table if choice == "many"]
 
 
 def test_what_is_drawn_after_a_kill_stands_at_the_samples_of_the_model(run):
@@ -181,3 +181,33 @@ def test_what_a_wandb_agent_types_is_a_run(run, search):
     assert outcome.status == 0, outcome.err
     (logged,) = read_wandb(outcome.directory)
     assert any(asked["metric"]["name"] in row for row in logged.history)
+
+
+ENVIRONMENT = {
+    "WANDB_PROJECT": "shelf",
+    "WANDB_NAME": "book",
+    "WANDB_RUN_GROUP": "row",
+    "WANDB_JOB_TYPE": "reading",
+    "WANDB_TAGS": "red,blue",
+    "WANDB_RUN_ID": "isbn",
+}
+
+
+def test_the_variables_of_wandb_stand_where_the_config_says_nothing(run, monkeypatch, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for name, value in {**ENVIRONMENT, "WANDB_DIR": str(tmp_path / "elsewhere")}.items():
+        monkeypatch.setenv(name, value)
+    quick = [*QUICK, "logger=wandb", "callbacks.figures=null", "samples=200", "network.hidden_sizes=[8]"]
+    first = run(*quick, "logger.name=other")
+    assert first.status == 0, first.err
+    monkeypatch.setenv("WANDB_RUN_ID", "another")
+    assert run(f"resume={first.directory}", "samples=300").status == 0
+    logged, resumed = read_wandb(tmp_path / "elsewhere")
+    assert (logged.project, logged.group, logged.job_type, logged.name) == ("shelf", "row", "reading", "other")
+    assert (logged.run_id, resumed.run_id) == ("isbn", "isbn")
+    assert logged.tags == ["red", "blue"]
+
+    sweep = run("-m", "seed=0", *quick, "logger.mode=disabled", "hydra.sweep.dir=sweep")
+    assert sweep.status == 0, sweep.err
+    assert "WANDB_RUN_ID=another: is the id of one run" in sweep.out
+    assert Path("sweep/0/wandb/id").read_text() != "another"

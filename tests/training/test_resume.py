@@ -1,15 +1,13 @@
 """Interrupted, killed, resumed: the numbers are those of a run that was never stopped."""
 
-import os
 import signal
 import time
 
 import pytest
 import torch
-from pages import report_data
 from program import command_line
 
-from vae_exp.results.metrics import MetricsTable, read_metrics
+from vae_exp.results.metrics import read_metrics
 
 CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
 ARGUMENTS = [
@@ -45,10 +43,10 @@ def wait_for_rows(process, directory, rows):
 
 def test_a_run_stopped_in_every_way_ends_with_the_numbers_of_one_never_stopped(run, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    go_on = ["vae_exp", f"resume={stopped}"]
+    resume_command = ["vae_exp", f"resume={stopped}"]
     begin = [*ARGUMENTS, f"hydra.run.dir={stopped}"]
     reached = 0
-    for words, number in ((begin, signal.SIGINT), (go_on, signal.SIGTERM), (go_on, signal.SIGKILL)):
+    for words, number in ((begin, signal.SIGINT), (resume_command, signal.SIGTERM), (resume_command, signal.SIGKILL)):
         process = command_line(*words, cwd=tmp_path)
         wait_for_rows(process, stopped, reached + 2)
         process.send_signal(number)
@@ -63,7 +61,7 @@ def test_a_run_stopped_in_every_way_ends_with_the_numbers_of_one_never_stopped(r
             assert '"status": "interrupted"' in (stopped / "results.json").read_text()
         assert reached < len(read_metrics(stopped / "metrics.csv")) < 25
         reached = len(read_metrics(stopped / "metrics.csv"))
-    process = command_line(*go_on, cwd=tmp_path)
+    process = command_line(*resume_command, cwd=tmp_path)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert run(*ARGUMENTS[1:], directory=whole).status == 0
@@ -134,53 +132,3 @@ def test_a_run_killed_after_its_last_update_is_finished(run):
     assert run(f"resume={outcome.directory}").status == 0
     assert numbers_of(outcome.results) == numbers_of(before)
     assert sorted((outcome.directory / "figures").iterdir()) == figures
-
-
-@pytest.mark.usefixtures("few_digits")
-def test_a_signal_while_the_figures_are_drawn_ends_the_run_which_can_be_finished(run, monkeypatch):
-    # a shell's background jobs inherit SIGINT as ignored; at a terminal it is Python's own
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr("vae_exp.training.drawing.portfolio", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-            outcome = run(*QUICK)
-    finally:
-        signal.signal(signal.SIGINT, inherited)
-    assert outcome.status != 0
-    assert outcome.results["status"] == report_data(outcome.directory)["status"] == "interrupted"
-    assert run(f"resume={outcome.directory}").status == 0
-    assert outcome.results["status"] == report_data(outcome.directory)["status"] == "completed"
-    assert (outcome.directory / "figures" / "samples.png").exists()
-
-
-@pytest.mark.usefixtures("few_digits")
-def test_without_evaluations_the_trained_weights_are_saved(run):
-    outcome = run("samples=300", "logger=none", "callbacks.figures=null", "callbacks.evaluate=null")
-    assert outcome.status == 0
-    assert outcome.results["test/bound"] is None
-    checkpoint = torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)
-    assert checkpoint["vae_exp"]["samples_seen"] == 300
-
-
-class TestMetricsTable:
-    def test_appends_rows(self, tmp_path):
-        table = MetricsTable(tmp_path / "metrics.csv")
-        for samples in (100, 200):
-            table.append({"samples": samples, "test/bound": -samples / 3})
-        assert read_metrics(tmp_path / "metrics.csv") == [
-            {"samples": 100, "test/bound": -100 / 3},
-            {"samples": 200, "test/bound": -200 / 3},
-        ]
-
-    def test_forgets_what_came_after_the_checkpoint_and_half_a_row(self, tmp_path):
-        path = tmp_path / "metrics.csv"
-        path.write_text("samples,test/bound\n100,-3.5\n200,-2.5\n300,-1.5\n4")
-        table = MetricsTable(path, until=200)
-        table.append({"samples": 300, "test/bound": -1.25})
-        assert path.read_text() == "samples,test/bound\n100,-3.5\n200,-2.5\n300,-1.25\n"
-
-    def test_a_run_keeps_the_columns_that_it_began_with(self, tmp_path):
-        path = tmp_path / "metrics.csv"
-        path.write_text("samples,test/bound\n100,-3.5\n")
-        MetricsTable(path, until=100).append({"samples": 200, "test/bound": -2.5, "test/a_later_version's": 1.0})
-        assert path.read_text() == "samples,test/bound\n100,-3.5\n200,-2.5\n"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_exp.architecture.inputs import finite, floats, integers, whole
-from vae_exp.dataset.serving import ALIKE, Counts, Serving
+from vae_exp.dataset.serving import DEFAULT_SERVING, Counts, Serving
 from vae_exp.errors import InputError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
@@ -56,7 +56,7 @@ class Model(nn.Module, ABC):
     classes: int
     needs_labels: bool = False
     amortized: bool = True
-    serving: Serving = ALIKE
+    serving: Serving = DEFAULT_SERVING
     e_step: EStep | None = None
     start_from_prefix: ClassVar[str] = ""
 

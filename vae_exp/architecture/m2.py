@@ -15,7 +15,7 @@ from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
-from vae_exp.network.linear import joined
+from vae_exp.network.linear import join_context
 from vae_exp.objective import Normals, Objective, Terms
 from vae_exp.posterior.amortized import AmortizedPosterior
 from vae_exp.prior.normal import DiagonalNormal
@@ -205,6 +205,6 @@ class M2(Generative, Classifies):
 
     def _decode_with(self, z: Tensor, c: Tensor) -> Distribution:
         c = c.expand(*z.shape[:-1], -1)
-        features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
+        features = self.decoder(join_context(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
         p: Distribution = self.likelihood(features)
         return p

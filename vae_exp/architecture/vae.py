@@ -12,10 +12,10 @@ from vae_exp.architecture.base import EStep, HasJoint
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
-from vae_exp.likelihood import Likelihood, exact
+from vae_exp.likelihood import Likelihood, true_gradient
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
-from vae_exp.network.linear import joined
+from vae_exp.network.linear import join_context
 from vae_exp.network.precision import full_precision
 from vae_exp.objective import ChangesDecoder, HasEStep, Normals, Objective, Terms
 from vae_exp.posterior.amortized import AmortizedPosterior
@@ -115,7 +115,7 @@ class VAE(HasJoint):
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """Compute p(x|z), or p(x|z, y) with y (B,): batch shape (…, B), for latents (…, B, latent_dim)."""
         c = self._context(y, z.shape[-2]).expand(*z.shape[:-1], -1)
-        features = self.decoder(joined(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
+        features = self.decoder(join_context(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
         p: Distribution = self.likelihood(features)
         return p
 
@@ -137,7 +137,7 @@ class VAE(HasJoint):
 
     def _decode_exactly(self, z: Tensor, y: Tensor | None) -> Distribution:
         """Do the same, with the true gradient of the log density, also in training: HMC needs it to move z."""
-        with exact(self.likelihood):
+        with true_gradient(self.likelihood):
             return self._decode(z, y)
 
     def weights(self, counts: Counts) -> Mapping[str, float]:

@@ -11,8 +11,8 @@ from yaml import YAMLError
 
 from vae_exp.cli.explain import readable_errors
 from vae_exp.config.paths import CONFIG_DIR
-from vae_exp.config.schema import check
-from vae_exp.config.trust import Trust, trusted
+from vae_exp.config.schema import check_node
+from vae_exp.config.trust import Trust, trusted_packages
 from vae_exp.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def directory_argument(usage: str) -> tuple[Path, Trust]:
         print(usage)
         sys.exit(len(others) != 1)
     values = [word.removeprefix("trust=") for word in sys.argv[1:] if word.startswith("trust=")]
-    return Path(others[0]), Trust(tuple(package for value in values for package in trusted(value)))
+    return Path(others[0]), Trust(tuple(package for value in values for package in trusted_packages(value)))
 
 
 def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any], None] = print) -> None:
@@ -53,5 +53,5 @@ def run_as_command(function: Callable[..., Any], usage: str, show: Callable[[Any
         for key, _, text in (word.partition("=") for word in sys.argv[1:]):
             if key in parameters and str in (parameters[key].annotation, *get_args(parameters[key].annotation)):
                 arguments[key] = text  # a directory may be called 0, which must stay a text
-        check(arguments, function)
+        check_node(arguments, function)
         show(function(**{str(key): value for key, value in arguments.items()}))

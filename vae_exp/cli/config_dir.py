@@ -12,7 +12,7 @@ from vae_exp.errors import ConfigError, RunError
 
 def overrides_of(arguments: Sequence[str]) -> list[str]:
     """Return the overrides among the arguments, plus one that adds the `--config-dir` folder to Hydra's search path."""
-    return [*_parsed(arguments)["overrides"], *searching(config_dir_of(arguments))]
+    return [*_parsed(arguments)["overrides"], *search_path_override(config_dir_of(arguments))]
 
 
 def config_dir_of(arguments: Sequence[str]) -> Path | None:
@@ -27,12 +27,12 @@ def folders_of(arguments: Sequence[str]) -> list[Path]:
     return [Path(parsed[name]) for name in ("config_dir", "config_path") if parsed[name]]
 
 
-def searching(folder: Path | None) -> list[str]:
+def search_path_override(folder: Path | None) -> list[str]:
     """Return the override that adds a folder to Hydra's search path; [] without a folder."""
     return [] if folder is None else [f"hydra.searchpath=[{quoted(f'file://{folder}')}]"]
 
 
-def check_flags(arguments: Sequence[str], recorded: Sequence[str], go_on: str) -> None:
+def check_flags(arguments: Sequence[str], recorded: Sequence[str], resume_command: str) -> None:
     """Refuse to resume without the flags that the run or sweep was started with: their folder holds its configs.
 
     The flags are not read from the record. A config in that folder can name code to run, so the user has to name it.
@@ -40,7 +40,7 @@ def check_flags(arguments: Sequence[str], recorded: Sequence[str], go_on: str) -
     Args:
         arguments: The arguments of the command line.
         recorded: The flags that the run or sweep was started with.
-        go_on: The command that resumes it with these flags.
+        resume_command: The command that resumes it with these flags.
 
     Raises:
         RunError: A flag is missing.
@@ -49,7 +49,7 @@ def check_flags(arguments: Sequence[str], recorded: Sequence[str], go_on: str) -
     for flag in recorded:
         name = flag.partition("=")[0]
         if parsed[name.lstrip("-").replace("-", "_")] is None:
-            raise RunError(f"{name}: it was started with {flag}; type this flag again:\n  {go_on}")
+            raise RunError(f"{name}: it was started with {flag}; type this flag again:\n  {resume_command}")
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:

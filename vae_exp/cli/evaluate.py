@@ -3,9 +3,10 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from annotated_types import Interval
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
@@ -16,6 +17,10 @@ from vae_exp.results.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from vae_exp.evaluation.marginal_likelihood import Estimate
+
+    T = TypeVar("T", bound=Estimate)
 
 USAGE = """\
 python -m vae_exp evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
@@ -46,8 +51,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and evaluate its code. Write the results to `evaluation_<split>.json`.
 
-    If the code has a prior, log p(x) is estimated, in nats per image. For grey images under a Bernoulli, the results
-    also contain the `ceiling` that no value of log p(x) can exceed.
+    If the code has a prior, log p(x) is estimated, in nats per image. If the pixels are standardised, it is a density
+    of the original pixels, and `jacobian` is the constant that this adds. For grey images under a Bernoulli, the
+    results also contain the `ceiling` that no value of log p(x) can exceed.
 
     For every model the results contain the squared error of its reconstructions and the mean ‖∂code/∂x‖_F of the first
     100 images; for a denoising model also the squared error of the reconstructions of corrupted images.
@@ -88,7 +94,7 @@ def evaluate(
 
     from vae_exp.architecture import HasJoint
     from vae_exp.config.assembly import build_data
-    from vae_exp.evaluation.code import AT_ONCE, FEW_IMAGES, evaluate_code
+    from vae_exp.evaluation.code import FEW_IMAGES, IMAGES_PER_BATCH, evaluate_code
     from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS, annealed, by_posterior_samples, importance_weighted
     from vae_exp.evaluation.notes import ceiling, notes
     from vae_exp.evaluation.standard_errors import over_chains, over_draws, over_images
@@ -110,30 +116,36 @@ def evaluate(
     with torch.random.fork_rng(), unvalidated(), fast_linear(True):
         torch.manual_seed(seed)
         # read the images only once: with dynamic binarization every estimate would get different images
-        batches = list(data.evaluation_batches(split, AT_ONCE))
+        batches = list(data.evaluation_batches(split, IMAGES_PER_BATCH))
         most = images or (None if model.amortized else FEW_IMAGES)
         x, y = (torch.cat(parts)[:most] for parts in zip(*batches, strict=True))
 
         results = evaluate_code(model, data, (x, y), split)
+        if data.standardisation is not None:
+            results["jacobian"] = data.log_jacobian
         if not isinstance(model, HasJoint):  # the estimators need p(x, z) at every z
             return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
         vae = model
 
         def batches_of(n: int) -> "Iterator[tuple[Tensor, Tensor]]":
             """Yield the first n images and their labels in batches."""
-            yield from zip(x[:n].split(AT_ONCE), y[:n].split(AT_ONCE), strict=True)
+            yield from zip(x[:n].split(IMAGES_PER_BATCH), y[:n].split(IMAGES_PER_BATCH), strict=True)
 
         def weighted(k: int, n: int) -> dict[str, Any]:
-            return over_draws([importance_weighted(vae, *batch, k) for batch in batches_of(n)])
+            return over_draws(in_original_units([importance_weighted(vae, *batch, k) for batch in batches_of(n)]))
 
-        results |= {"ceiling": ceiling(model, x), "notes": notes(model, x)}
-        results["bound"] = over_images(torch.cat([model.bound(*batch) for batch in batches_of(len(x))]))
+        def in_original_units(estimates: "Sequence[T]") -> "list[T]":
+            return [replace(estimate, value=estimate.value + data.log_jacobian) for estimate in estimates]
+
+        results |= {"ceiling": ceiling(model, x), "notes": notes(model, x, data.log_jacobian)}
+        bounds = torch.cat([model.bound(*batch) for batch in batches_of(len(x))])
+        results["bound"] = over_images(bounds + data.log_jacobian)
         for i in sorted({10**i for i in range(int(math.log10(k)) + 1)} | {k}):
             results[f"L_{i}"] = weighted(i, len(x))
         if ais_images:
-            estimates = [
-                annealed(vae, *batch, chains, temperatures, tolerance=tolerance) for batch in batches_of(ais_images)
-            ]
+            estimates = in_original_units(
+                [annealed(vae, *batch, chains, temperatures, tolerance=tolerance) for batch in batches_of(ais_images)]
+            )
             results["ais"] = over_draws(estimates) | over_chains(estimates)
             results[f"ais/L_{k}"] = weighted(k, ais_images)
         if hmc_images and model.latent_dim <= MOST_LATENTS:
@@ -141,7 +153,7 @@ def evaluate(
                 by_posterior_samples(vae, *batch, hmc_samples, begin_at=hmc_begin_at)
                 for batch in batches_of(hmc_images)
             ]
-            results["hmc"] = over_draws(by_hmc)
+            results["hmc"] = over_draws(in_original_units(by_hmc))
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
     return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
 

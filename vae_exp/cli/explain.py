@@ -13,9 +13,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.cli.config_dir import config_dir_of, searching
+from vae_exp.cli.config_dir import config_dir_of, search_path_override
 from vae_exp.cli.surroundings import provide_home, surroundings
-from vae_exp.config.lightning import unknown
+from vae_exp.config.lightning import unknown_key_message
 from vae_exp.config.overrides import parse_possible, unparsable
 from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra
 
@@ -146,7 +146,7 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     ]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
-            overrides = [*groups, *searching(config_dir_of(sys.argv[1:]))]
+            overrides = [*groups, *search_path_override(config_dir_of(sys.argv[1:]))]
             config = compose("config", overrides, return_hydra_config=key.startswith("hydra."))
         except HydraException:
             config = compose("config")
@@ -157,7 +157,7 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     if not isinstance(beside, DictConfig):
         return f"{key}: no such key; {path} is a value"
     names = [str(other) for other in beside if not str(other).startswith("_")]
-    return None if name in names else unknown(f"{path}." if path else "", name, names)
+    return None if name in names else unknown_key_message(f"{path}." if path else "", name, names)
 
 
 def _text(error: BaseException) -> str:

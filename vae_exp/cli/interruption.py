@@ -39,5 +39,5 @@ def interruptible(directory: RunDirectory) -> Iterator[None]:
 
 def _message(directory: RunDirectory) -> str:
     if directory.holds_a_run():
-        return f"Interrupted; what was saved is kept. Go on with:\n  {directory.go_on}"
+        return f"Interrupted; what was saved is kept. Go on with:\n  {directory.resume_command}"
     return "Interrupted before the training began; nothing is lost"

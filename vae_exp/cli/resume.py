@@ -5,10 +5,10 @@ from pathlib import Path
 
 from vae_exp.cli.config_dir import check_flags, flags_and_overrides, folders_of
 from vae_exp.config.overrides import Override, key_of, parse_argument, parse_possible, quoted
-from vae_exp.config.replay import check_replayed, named_by
-from vae_exp.config.trust import Trust, check_directory, trusted
+from vae_exp.config.replay import check_replayed, targets_named_by
+from vae_exp.config.trust import Trust, check_directory, trusted_packages
 from vae_exp.errors import ConfigError, RunError, unknown_key
-from vae_exp.results.run_directory import RunDirectory, hint
+from vae_exp.results.run_directory import RunDirectory, path_hint
 from vae_exp.results.sweep_directory import SweepDirectory
 
 
@@ -30,9 +30,9 @@ def resolve_resume(arguments: list[str]) -> list[str]:
         raise ConfigError("resume: goes on with one run, so without -m")
     directory = RunDirectory(path)
     if not directory.overrides.exists():
-        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing{hint(path)}")
+        raise RunError(f"resume={path}: is not a run directory: {directory.overrides} is missing{path_hint(path)}")
     recorded = directory.recorded_overrides()
-    check_flags(arguments, directory.flags, directory.go_on)
+    check_flags(arguments, directory.flags, directory.resume_command)
     trust = _trust(flags, overrides)
     check_directory(directory.path, trust)
     new = [override for override in overrides if override.key != "resume"]
@@ -76,7 +76,7 @@ def resolve_sweep(arguments: list[str]) -> list[str]:
     path = Path(resumed or output or "")
     recorded = {key_of(text): text for text in SweepDirectory(path).recorded_overrides()}
     recorded.pop("trust", None)
-    check_flags(arguments, SweepDirectory(path).flags, SweepDirectory(path).go_on)
+    check_flags(arguments, SweepDirectory(path).flags, SweepDirectory(path).resume_command)
     if "hydra/launcher" in new:  # the new launcher may not have the keys of the recorded one
         recorded = {key: text for key, text in recorded.items() if not key.startswith("hydra.launcher.")}
     trust = _trust(flags, overrides)
@@ -112,5 +112,5 @@ def _value(overrides: Sequence[Override], key: str) -> str | None:
 
 def _trust(flags: Sequence[str], overrides: Sequence[Override]) -> Trust:
     """Return what the directory may name: the packages of `trust=`, and the `_target_`s on the command line itself."""
-    named = named_by([override.text for override in overrides], folders_of(flags))
-    return Trust(trusted(_value(overrides, "trust")), named)
+    named = targets_named_by([override.text for override in overrides], folders_of(flags))
+    return Trust(trusted_packages(_value(overrides, "trust")), named)

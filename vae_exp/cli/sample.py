@@ -42,10 +42,12 @@ def sample(
     import torch
 
     from vae_exp.architecture import Generative
-    from vae_exp.figures.images import samples
+    from vae_exp.figures.images import brightness, samples
+    from vae_exp.figures.rows import is_row, strips
     from vae_exp.results.load import load_run
 
-    model = load_run(run, trust=trust).model
+    loaded = load_run(run, trust=trust)
+    model = loaded.model
     if not isinstance(model, Generative):
         raise ConfigError(f"run={run}: {type(model).__name__} has no prior: there is nothing to sample from")
     if label is not None and label >= model.classes:
@@ -55,7 +57,13 @@ def sample(
         )
     torch.manual_seed(seed)
     y = None if label is None else torch.full((n,), label)
-    figure = samples(model.sample(n, y), f"{n} samples from the prior", columns=max(1, round(n**0.5)))
+    images, title = model.sample(n, y), f"{n} samples from the prior"
+    if loaded.standardisation is not None:
+        images = loaded.standardisation.invert(images)
+    if is_row(model.shape):
+        figure = strips({"samples": images}, images, title)
+    else:
+        figure = samples(brightness(images)(images), title, columns=max(1, round(n**0.5)))
     path = Path(output) if output else Path(run) / "figures" / f"samples_{n}.png"
     try:
         with replacing(path) as file:

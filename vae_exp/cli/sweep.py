@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn
 
 from vae_exp.config.stored import read_config
 from vae_exp.errors import RunError
-from vae_exp.results.files import known
+from vae_exp.results.files import read_or_warn
 from vae_exp.results.jobs import read_jobs
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.sweep import write_sweep
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def reported(path: Path) -> Iterator[None]:
+def report_at_end(path: Path) -> Iterator[None]:
     """Write the table and the pictures of a sweep after the `with` block, even if the block fails."""
     try:
         yield
@@ -56,7 +56,7 @@ def _log(path: Path) -> None:
 
     jobs = read_jobs(path)
     recorded = [RunDirectory(job.path).config for job in jobs]
-    configs = (config for file in recorded if file.exists() and (config := known(read_config, file)))
+    configs = (config for file in recorded if file.exists() and (config := read_or_warn(read_config, file)))
     for config in islice(configs, 1):
         try:
             log_sweep(path, config, rows(jobs), sorted(path.glob("*.png")))

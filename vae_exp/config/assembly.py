@@ -14,11 +14,12 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 import vae_exp.config.resolvers  # noqa: F401 (registers them)
 from vae_exp.architecture import Autoencoder, Model
-from vae_exp.config.schema import Node, Nodes, check, target
-from vae_exp.config.trust import parts
-from vae_exp.dataset import Dataset
+from vae_exp.config.schema import Node, Nodes, check_node, target_of
+from vae_exp.config.trust import nodes_to_build
+from vae_exp.dataset import Dataset, Info
+from vae_exp.dataset.base import Recorded
 from vae_exp.errors import ConfigError, UserError
-from vae_exp.foreign import failure, is_foreign_name
+from vae_exp.foreign import OURS, failure, is_foreign_name
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network
 from vae_exp.objective import Objective
@@ -58,7 +59,7 @@ class Root:
 
 
 # arguments that the program passes itself, so the config cannot set them
-GIVEN = {
+SET_BY_PROGRAM = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
     "head": {"shape", "classes", "encoder"},
     "optimizer": {"params"},
@@ -74,7 +75,7 @@ def check_config(config: DictConfig) -> None:
     Raises:
         ConfigError: A key is unknown, or a value is not allowed.
     """
-    check(config, Root, given=GIVEN)
+    check_node(config, Root, set_by_program=SET_BY_PROGRAM)
 
 
 def build(node: DictConfig, **derived: Any) -> Any:
@@ -96,7 +97,7 @@ def foreign_parts(node: DictConfig, key: str = "") -> list[str]:
         key: Its key on the command line.
     """
     values: Any = OmegaConf.to_container(node, resolve=True)
-    return [place for place, part in parts(values, key) if is_foreign_name(str(part.get("_target_", "vae_exp")))]
+    return [place for place, part in nodes_to_build(values, key) if is_foreign_name(part.get("_target_", OURS))]
 
 
 @contextmanager
@@ -126,9 +127,15 @@ def foreign_failures(node: DictConfig, key: str) -> Iterator[None]:
         raise failure(", ".join(foreign), wrapped or error) from error
 
 
-def build_data(config: DictConfig) -> Dataset:
-    """Build the dataset. No image is read yet."""
-    data: Dataset = build_part(config.dataset, "dataset", Dataset)
+def build_data(config: DictConfig, info: Info | None = None) -> Dataset:
+    """Build the dataset. No image is read yet.
+
+    Args:
+        config: The config of the run.
+        info: What the images are, if that is known. The files are then not looked at, and cannot be loaded.
+    """
+    known = {} if info is None else {"source": Recorded(info)}
+    data: Dataset = build_part(config.dataset, "dataset", Dataset, **known)
     return data
 
 
@@ -145,7 +152,7 @@ def build_part(node: DictConfig, key: str, kind: type, /, **derived: Any) -> Any
         ConfigError: The part has another class, or does not accept a derived argument.
         PartError: A part from outside this package cannot be built.
     """
-    parameters = signature(target(node, key)).parameters
+    parameters = signature(target_of(node, key)).parameters
     refused = [name for name in derived if name not in parameters]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         raise ConfigError(f"{key}._target_={node['_target_']}: does not take {', '.join(refused)}, which it gets here")
@@ -178,7 +185,7 @@ def build_architecture(config: DictConfig, data: Dataset, checked: Callable[[Any
         "network": checked(build_part(config.network, "network", Network), "network"),
         "likelihood": checked(build_part(config.likelihood, "likelihood", Likelihood), "likelihood"),
     }
-    accepted = signature(target(config.architecture, "architecture")).parameters
+    accepted = signature(target_of(config.architecture, "architecture")).parameters
     variational = "objective" in accepted
     if variational != (config.get("objective") is not None):
         raise ConfigError(
@@ -206,6 +213,12 @@ def build_architecture(config: DictConfig, data: Dataset, checked: Callable[[Any
 def check_pixels(architecture: Model, data: Dataset) -> None:
     """Check that the likelihood suits the pixels that it is trained on.
 
+    | pixels | Bernoulli, continuous Bernoulli | Gaussian, mean=sigmoid | Gaussian, mean=identity |
+    |---|---|---|---|
+    | levels, unit | yes | yes | yes |
+    | binarized | the Bernoulli only | variance=fixed only | variance=fixed only |
+    | real | no | no | yes |
+
     Raises:
         ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them; or they
             are real numbers, and the likelihood explains only those in [0, 1].
@@ -222,7 +235,8 @@ def check_pixels(architecture: Model, data: Dataset) -> None:
     if data.info.values == "real" and likelihood.support != "real":
         raise ConfigError(
             f"likelihood: the values of this dataset are real numbers, and this {type(likelihood).__name__} explains "
-            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity"
+            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity, or values in [0, 1] "
+            "(dataset.source.standardise=true makes them real)"
         )
 
 

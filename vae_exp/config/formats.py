@@ -11,7 +11,7 @@ from vae_exp.config.overrides import parse_possible
 FORMAT = 2
 """The format that this version writes."""
 
-RENAMED = {
+RENAMED_TARGETS = {
     "vae_exp.callbacks.Checkpoint": "vae_exp.training.checkpointing.Checkpoint",
     "vae_exp.callbacks.DrawFigures": "vae_exp.training.drawing.DrawFigures",
     "vae_exp.callbacks.Evaluate": "vae_exp.training.evaluation.Evaluate",
@@ -36,14 +36,16 @@ HEADS = {True: "head=classifier", False: "head=none"}
 CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 
 
-def renamed(values: Any) -> Any:
+def in_current_format(values: Any) -> Any:
     """Translate plain values of any format, such as a stored config, to the current format."""
     if isinstance(values, list):
-        return [renamed_override(value) if isinstance(value, str) else renamed(value) for value in values]
+        return [renamed_override(value) if isinstance(value, str) else in_current_format(value) for value in values]
     if not isinstance(values, dict):
         return values
     translated = {
-        key: RENAMED.get(value, value) if key == "_target_" and isinstance(value, str) else renamed(value)
+        key: RENAMED_TARGETS.get(value, value)
+        if key == "_target_" and isinstance(value, str)
+        else in_current_format(value)
         for key, value in values.items()
     }
     architecture = translated.get("architecture")
@@ -59,12 +61,12 @@ def renamed_override(text: str) -> str:
     for override in parse_possible([text]):
         if override.signed_key == f"architecture.{SUPERVISED}" and isinstance(override.value, bool):
             return HEADS[override.value]
-        if override.key.endswith("._target_") and override.unquoted in RENAMED:
-            return override.with_value(RENAMED[override.unquoted])
+        if override.key.endswith("._target_") and override.unquoted in RENAMED_TARGETS:
+            return override.with_value(RENAMED_TARGETS[override.unquoted])
     return text
 
 
-def renamed_weights(weights: dict[str, Any], written_in: int) -> dict[str, Any]:
+def weights_in_current_format(weights: dict[str, Any], written_in: int) -> dict[str, Any]:
     """Translate the names of a checkpoint's weights: in format 1 a classifier is its encoder with one more layer."""
     if written_in > 1 or not any(str(name).startswith("architecture.softmax.") for name in weights):
         return weights

@@ -10,7 +10,7 @@ FEWER_EVALUATED = "callbacks.evaluate.images=… evaluates fewer images of each 
 WHEN = "callbacks.evaluate.per_decade=… and callbacks.evaluate.decades=… say when to evaluate"
 NO_EFFECT = "it would have no effect here"
 
-INSTEAD = {
+REPLACEMENTS = {
     "max_epochs": BUDGET,
     "min_epochs": BUDGET,
     "max_steps": BUDGET,
@@ -42,14 +42,21 @@ INSTEAD = {
     "sync_batchnorm": NO_EFFECT,
     "use_distributed_sampler": NO_EFFECT,
 }
-ADDED = ("benchmark", "detect_anomaly", "deterministic", "gradient_clip_val", "profiler", "strategy")
+TRAINER_KEYS_OUTSIDE_YAML = (
+    "benchmark",
+    "detect_anomaly",
+    "deterministic",
+    "gradient_clip_val",
+    "profiler",
+    "strategy",
+)
 """Arguments of `vae_exp.training.settings.TrainerSettings` that its yaml does not contain."""
 
 
-def unknown(prefix: str, key: str, allowed: Iterable[str]) -> str:
+def unknown_key_message(prefix: str, key: str, allowed: Iterable[str]) -> str:
     """Return the message for an unknown key: the replacement of a key of Lightning, or else the nearest name."""
-    if prefix == "trainer." and key in INSTEAD:
-        return f"trainer.{key}: no such key: {INSTEAD[key]}"
-    if prefix == "trainer." and key in ADDED:
+    if prefix == "trainer." and key in REPLACEMENTS:
+        return f"trainer.{key}: no such key: {REPLACEMENTS[key]}"
+    if prefix == "trainer." and key in TRAINER_KEYS_OUTSIDE_YAML:
         return f"trainer.{key}: is added with a plus: +trainer.{key}=…"
     return unknown_key(prefix, key, allowed)

@@ -16,15 +16,15 @@ from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.foreign import PartError
 from vae_exp.likelihood import unvalidated
 
-COPIES = 3
+VALUES_PER_WEIGHT = 3
 """Values stored per weight: the weight, its gradient, and at least one value of the optimizer's state."""
 
-OF_WEIGHTS = ("architecture.", "network.")
-OF_BATCH = (*OF_WEIGHTS, "objective.", "dataset.batch_size")
-SMALLER = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
+KEYS_OF_WEIGHTS = ("architecture.", "network.")
+KEYS_OF_BATCH = (*KEYS_OF_WEIGHTS, "objective.", "dataset.batch_size")
+MEMORY_ADVICE = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
 
 
-def check_memory(config: DictConfig) -> None:
+def check_memory(config: DictConfig, memory: float | None = None) -> None:
     """Refuse sizes for which training cannot fit into memory.
 
     The model is built, and its loss is evaluated on a batch, on PyTorch's device `meta`, where tensors have sizes but
@@ -32,12 +32,16 @@ def check_memory(config: DictConfig) -> None:
     state, and what the loss keeps of the batch for its gradient. It is compared with all the memory of this machine, or
     of its GPU.
 
+    Args:
+        config: The composed config.
+        memory: The bytes of memory that there are; by default those of this machine.
+
     Raises:
         ConfigError: The estimate exceeds the memory. The message names the largest size in the config.
     """
-    memory = _memory()
+    memory = _memory() if memory is None else memory
     try:
-        weights, batch = _needed(config)
+        weights, batch = needed(config)
     except PartError:  # a user's own part may need values, which `meta` does not have
         return
     except UserError:
@@ -48,19 +52,19 @@ def check_memory(config: DictConfig) -> None:
             return
         weights = batch = float("inf")
     if memory is not None and weights + batch > memory:
-        key, value = _largest(config, OF_WEIGHTS if weights >= batch else OF_BATCH)
+        key, value = _largest(config, KEYS_OF_WEIGHTS if weights >= batch else KEYS_OF_BATCH)
         raise ConfigError(
             f"{key}={value}: training needs about {_bytes(weights + batch)} of memory ({_bytes(weights)} for the "
             f"weights, {_bytes(batch)} for a batch), and there are {_bytes(memory)}"
         )
 
 
-def _needed(config: DictConfig) -> tuple[float, float]:
-    """Estimate the bytes for the weights and for a batch."""
+def needed(config: DictConfig) -> tuple[float, float]:
+    """Estimate the bytes that training needs for the weights and for a batch."""
     with torch.device("meta"), unvalidated():
         data = build_data(config)
         model = build_architecture(config, data)
-        weights = COPIES * sum(parameter.nbytes for parameter in model.parameters())
+        weights = VALUES_PER_WEIGHT * sum(parameter.nbytes for parameter in model.parameters())
         return weights, _kept(model, min(data.batch_size, config.samples))
 
 
@@ -120,4 +124,4 @@ def readable_shortage() -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        raise RunError(f"Out of memory: {str(error).splitlines()[0]}. {SMALLER}") from error
+        raise RunError(f"Out of memory: {str(error).splitlines()[0]}. {MEMORY_ADVICE}") from error

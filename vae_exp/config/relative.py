@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-KEYS = ("paths.data", "paths.cache", "dataset.source.root", "start_from")
+PATH_KEYS = ("paths.data", "paths.cache", "dataset.source.root", "dataset.source.path", "start_from")
 
 
 def make_absolute(config: DictConfig, folder: Path) -> None:
@@ -16,7 +16,7 @@ def make_absolute(config: DictConfig, folder: Path) -> None:
     """
     if Path.cwd() == folder:
         return
-    for key in KEYS:
+    for key in PATH_KEYS:
         value = OmegaConf.select(config, key)
         if isinstance(value, str) and not value.startswith("~"):
             OmegaConf.update(config, key, str(folder / value))

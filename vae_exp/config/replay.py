@@ -7,14 +7,14 @@ from typing import Any
 
 from vae_exp.config.overrides import Override, key_of, parse, parse_possible
 from vae_exp.config.stored import Damaged, leaves, printable, read_yaml
-from vae_exp.config.trust import Trust, packages_of, targets
+from vae_exp.config.trust import Trust, packages_of, targets_in
 from vae_exp.errors import ConfigError, RunError
 
-VALUES = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
+VALUE_KEYS = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
 """Top-level keys that are values. Any other override without a dot in its key chooses a part."""
 
-CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}
-SETTINGS = {
+HYDRA_CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}
+HYDRA_SETTINGS = {
     "hydra": "mode verbose",
     "hydra.job": "chdir",
     "hydra.sweep": "dir subdir",
@@ -55,7 +55,7 @@ def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool =
         if re.split(r"[./]", key)[0] == "hydra":
             _check_setting(override, where, sweep)
         for value in override.values:
-            if ("." not in key and key not in VALUES) or key in CHOICES:
+            if ("." not in key and key not in VALUE_KEYS) or key in HYDRA_CHOICES:
                 _check_choice(text, value, where)
             trust.check(_nested(key, value), where)
             if key.partition(".")[0] == "stages":
@@ -65,19 +65,19 @@ def check_replayed(overrides: list[str], trust: Trust, where: str, sweep: bool =
                 check_replayed(_of_params(key, value), trust, where)
 
 
-def named_by(overrides: list[str], config_dirs: list[Path]) -> frozenset[str]:
+def targets_named_by(overrides: list[str], config_dirs: list[Path]) -> frozenset[str]:
     """Return the `_target_`s that a command line names, in its overrides and in its config directories."""
     parsed = parse_possible(overrides)
-    names = [targets(_nested(override.key_or_group, value)) for override in parsed for value in override.values]
+    names = [targets_in(_nested(override.key_or_group, value)) for override in parsed for value in override.values]
     for file in (file for folder in config_dirs for file in folder.rglob("*.yaml")):
         with suppress(Damaged):  # Hydra reports it
-            names.append(targets(read_yaml(file)))
+            names.append(targets_in(read_yaml(file)))
     return frozenset().union(*names)
 
 
 def trust_override(overrides: list[str]) -> list[str]:
     """Return the `trust=` that the user must add to `resume=` to replay these overrides; [] if none is needed."""
-    packages = packages_of(named_by(overrides, []))
+    packages = packages_of(targets_named_by(overrides, []))
     return [f"trust={packages[0] if len(packages) == 1 else '[' + ','.join(packages) + ']'}"] if packages else []
 
 
@@ -106,7 +106,7 @@ def _check_choice(text: str, value: Any, where: str) -> None:
 
 def _check_setting(override: Override, where: str, sweep: bool) -> None:
     group, _, name = override.key_or_group.rpartition(".")
-    allowed = override.key_or_group in CHOICES or name in SETTINGS.get(group, "").split()
+    allowed = override.key_or_group in HYDRA_CHOICES or name in HYDRA_SETTINGS.get(group, "").split()
     deeper = override.key_or_group.startswith(("hydra.sweeper.params.", "hydra.sweeper.sampler."))
     address = override.text == "hydra.launcher.address=auto"
     if not sweep or not (allowed or deeper or address):

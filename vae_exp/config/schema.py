@@ -11,7 +11,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from vae_exp.config.lightning import unknown
+from vae_exp.config.lightning import unknown_key_message
 from vae_exp.errors import ConfigError, unknown_key
 from vae_exp.foreign import DOCS
 
@@ -26,12 +26,15 @@ class Nodes:
 
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
-LARGEST = 2**63 - 1
+LARGEST_INTEGER = 2**63 - 1
 """The largest whole number that PyTorch can count with."""
 
 
-def check(
-    node: DictConfig, build: Callable[..., Any], path: str = "", given: Mapping[str, Collection[str]] | None = None
+def check_node(
+    node: DictConfig,
+    build: Callable[..., Any],
+    path: str = "",
+    set_by_program: Mapping[str, Collection[str]] | None = None,
 ) -> None:
     """Check the keys and values of a config node, and of all nodes in it, against the signatures of what they build.
 
@@ -41,7 +44,7 @@ def check(
         node: The node. It may contain interpolations.
         build: The class or function whose arguments are the node's keys.
         path: The node's key on the command line.
-        given: For each path, the arguments that the program passes itself, so the config cannot set them.
+        set_by_program: For each path, the arguments that the program passes itself, so the config cannot set them.
 
     Raises:
         ConfigError: A key is unknown or missing, or its annotation does not allow a value.
@@ -49,21 +52,21 @@ def check(
     if not _has_signature(build):
         return
     annotations = _annotations(build)
-    given = given or {}
-    allowed = [name for name in annotations if name not in given.get(path, ())]
+    set_by_program = set_by_program or {}
+    allowed = [name for name in annotations if name not in set_by_program.get(path, ())]
     prefix = f"{path}." if path else ""
     present = [str(key) for key in node]
     for key in present:
         if key not in HYDRA_KEYS and key not in allowed and not _takes_any(build):
-            raise ConfigError(unknown(prefix, key, allowed))
+            raise ConfigError(unknown_key_message(prefix, key, allowed))
     for name in _required(build):
         if name in allowed and name not in present:
             raise ConfigError(f"{prefix}{name}: a value is needed (+{prefix}{name}=…)")
     for key in filter(present.__contains__, allowed):  # in this order `paths` is checked before values that use it
-        _check_value(node, key, annotations[key], f"{prefix}{key}", given)
+        _check_value(node, key, annotations[key], f"{prefix}{key}", set_by_program)
 
 
-def target(node: DictConfig, path: str) -> Callable[..., Any]:
+def target_of(node: DictConfig, path: str) -> Callable[..., Any]:
     """Return the class or function that a node's `_target_` names.
 
     Raises:
@@ -83,21 +86,23 @@ def target(node: DictConfig, path: str) -> Callable[..., Any]:
     return named
 
 
-def _check_value(node: DictConfig, key: str, annotation: Any, path: str, given: Mapping[str, Collection[str]]) -> None:
+def _check_value(
+    node: DictConfig, key: str, annotation: Any, path: str, set_by_program: Mapping[str, Collection[str]]
+) -> None:
     if OmegaConf.is_missing(node, key):
         raise ConfigError(f"{path}: a value is needed")
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
-        _check_kind(target(value, path), annotation, path)
-        _check_complete(target(value, path), path)
-        check(value, target(value, path), path, given)
+        _check_kind(target_of(value, path), annotation, path)
+        _check_complete(target_of(value, path), path)
+        check_node(value, target_of(value, path), path, set_by_program)
     elif annotation in (Nodes, Nodes | None) and isinstance(value, DictConfig):
         for name in map(str, value):
             if isinstance(value[name], DictConfig) and "_target_" not in value[name]:
                 raise ConfigError(unknown_key(f"{path}.", name, [str(other) for other in value if other != name]))
-            _check_value(value, name, Node | None, f"{path}.{name}", given)
+            _check_value(value, name, Node | None, f"{path}.{name}", set_by_program)
     elif isinstance(value, DictConfig) and is_dataclass(annotation):
-        check(value, annotation, path, given)  # type: ignore[arg-type]
+        check_node(value, annotation, path, set_by_program)  # type: ignore[arg-type]
     elif annotation in (Node | None, Nodes | None) and value in (None, {}):
         return
     elif annotation in (Node, Nodes, Node | None, Nodes | None):
@@ -140,8 +145,8 @@ def _checked(value: Any, annotation: Any, path: str) -> Any:
             *groups, name = path.split(".")
             hint = f". A part is chosen with a slash: {'/'.join([*groups, name])}={value}"
         raise ConfigError(f"{path}={value}: is not allowed: {' or '.join(reasons)}{hint}") from error
-    if any(isinstance(number, int) and abs(number) > LARGEST for number in _leaves(checked)):
-        raise ConfigError(f"{path}={value}: is not allowed: a whole number is at most {LARGEST}")
+    if any(isinstance(number, int) and abs(number) > LARGEST_INTEGER for number in _leaves(checked)):
+        raise ConfigError(f"{path}={value}: is not allowed: a whole number is at most {LARGEST_INTEGER}")
     return checked
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader  # OmegaConf.create has no libyaml: twice the time
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_exp.config.formats import renamed, renamed_override
+from vae_exp.config.formats import in_current_format, renamed_override
 from vae_exp.errors import RunError
 
 WANDB_LINK = "debug-core.log"
@@ -40,12 +40,12 @@ def read_yaml(path: Path) -> Any:
         Damaged: The file cannot be read, or is not YAML with plain values.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"), path)
+        return parse_yaml(path.read_text(encoding="utf-8"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise Damaged(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def parse(text: Any, path: Path) -> Any:
+def parse_yaml(text: Any, path: Path) -> Any:
     """Read the plain values in a YAML text.
 
     Args:
@@ -74,7 +74,7 @@ def _plain(text: str) -> Any:
     for key, value in leaves(values):
         if not isinstance(value, str | int | float | None):
             raise ValueError(f"{key} is no plain value")
-    return renamed(values)
+    return in_current_format(values)
 
 
 def read_overrides(path: Path) -> list[str]:
@@ -96,10 +96,10 @@ def read_config(path: Path) -> DictConfig:
         Damaged: The file is not a mapping.
         RunError: The config contains an interpolation, although stored configs are resolved when they are written.
     """
-    return resolved(read_yaml(path), path)
+    return config_of_values(read_yaml(path), path)
 
 
-def resolved(values: Any, path: Path) -> DictConfig:
+def config_of_values(values: Any, path: Path) -> DictConfig:
     """Make a config from plain values, without interpolations.
 
     Raises:
@@ -144,7 +144,7 @@ def check_files(directory: Path) -> None:
                 raise RunError(f"{printable(entry)}: is neither a file nor a folder: take it out")
 
 
-def folder(name: Any, where: str) -> str:
+def check_folder_name(name: Any, where: str) -> str:
     """Check a stored folder name and return it. The folder must be directly in the run directory.
 
     Raises:

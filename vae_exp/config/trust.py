@@ -14,14 +14,14 @@ from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.stored import Damaged, check_files, leaves, printable, read_config
 from vae_exp.errors import ConfigError, RunError
 
-OWN = ("vae_exp", "hydra_plugins")
-FOLDERS = ("callbacks", "logger")
+OWN_PACKAGES = ("vae_exp", "hydra_plugins")
+GROUPS_OF_SEVERAL_PARTS = ("callbacks", "logger")
 """Groups that contain several parts, each under its own name."""
 
-SPECIAL = {"_target_", "_args_", "_convert_", "_recursive_"}
+BUILD_KEYS = {"_target_", "_args_", "_convert_", "_recursive_"}
 """Keys that control how Hydra builds a node. `_partial_` is not listed because it is harmless."""
 
-OUTSIDE = {
+TARGETS_OF_LIBRARIES = {
     # callbacks of Lightning that take only numbers and names, and write no files themselves
     "callbacks": {
         f"pytorch_lightning.callbacks.{name}"
@@ -67,7 +67,7 @@ class Trust:
         Raises:
             RunError: A `_target_` is not allowed in its place and is not trusted.
         """
-        for place, part in parts(node):
+        for place, part in nodes_to_build(node):
             self._check_part(place, part, where)
 
     def _check_part(self, place: str, part: dict[str, Any], where: str) -> None:
@@ -77,14 +77,14 @@ class Trust:
         if self._covers(name):
             self._check_origin(place, name, where)
             return
-        if "_target_" in part and name not in allowed(place):
+        if "_target_" in part and name not in allowed_targets(place):
             raise RunError(_refusal(place, name, where))
-        for key in sorted(part.keys() & SPECIAL - {"_target_"}):
+        for key in sorted(part.keys() & BUILD_KEYS - {"_target_"}):
             key = f"{printable(place)}.{key}={printable(part[key])}"
             raise RunError(f"{key} in {printable(where)}: is refused: no part of ours is written so")
 
     def _covers(self, name: str) -> bool:
-        own = name.partition(".")[0] in OWN
+        own = name.partition(".")[0] in OWN_PACKAGES
         return not own and any(f"{name}.".startswith(f"{package}.") for package in self.packages)
 
     def _check_origin(self, place: str, name: str, where: str) -> None:
@@ -98,7 +98,7 @@ class Trust:
             raise RunError(_refusal(place, name, where, origin if isinstance(origin, str) else "nowhere"))
 
 
-def trusted(packages: Packages) -> tuple[str, ...]:
+def trusted_packages(packages: Packages) -> tuple[str, ...]:
     """Return the packages that `trust=` names: one package, several separated by commas, or a list.
 
     Raises:
@@ -130,36 +130,36 @@ def check_directory(path: Path, trust: Trust) -> None:
         trust.check(OmegaConf.to_container(config), str(file))
 
 
-def parts(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def nodes_to_build(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the place and the node, for every node at any depth with a key that makes Hydra build an object."""
     items: dict[Any, Any] = dict(enumerate(node)) if isinstance(node, list) else node if isinstance(node, dict) else {}
-    if SPECIAL & items.keys():
+    if BUILD_KEYS & items.keys():
         yield place, items
     for key, value in items.items():
-        yield from parts(value, f"{place}.{key}" if place else str(key))
+        yield from nodes_to_build(value, f"{place}.{key}" if place else str(key))
 
 
-def targets(node: Any) -> frozenset[str]:
+def targets_in(node: Any) -> frozenset[str]:
     """Return the `_target_`s in plain values."""
-    return frozenset(str(part["_target_"]) for _, part in parts(node) if "_target_" in part)
+    return frozenset(str(part["_target_"]) for _, part in nodes_to_build(node) if "_target_" in part)
 
 
 def packages_of(names: frozenset[str]) -> list[str]:
     """Return the packages that must be trusted before these `_target_`s may be built."""
-    ours = frozenset().union(*packaged().values(), *OUTSIDE.values())
-    return sorted({name.partition(".")[0] for name in names - ours} - set(OWN))
+    ours = frozenset().union(*packaged_targets().values(), *TARGETS_OF_LIBRARIES.values())
+    return sorted({name.partition(".")[0] for name in names - ours} - set(OWN_PACKAGES))
 
 
-def allowed(place: str) -> frozenset[str]:
+def allowed_targets(place: str) -> frozenset[str]:
     """Return the `_target_`s that may be built in a place."""
     top, _, rest = place.partition(".")
-    if top in FOLDERS and rest and "." not in rest:
+    if top in GROUPS_OF_SEVERAL_PARTS and rest and "." not in rest:
         place = top
-    return packaged().get(place, frozenset()) | OUTSIDE.get(place, set())
+    return packaged_targets().get(place, frozenset()) | TARGETS_OF_LIBRARIES.get(place, set())
 
 
 @cache
-def packaged() -> dict[str, frozenset[str]]:
+def packaged_targets() -> dict[str, frozenset[str]]:
     """Collect the `_target_`s in the packaged yaml files by place."""
     by_place: dict[str, set[str]] = {}
     for file in sorted(CONFIG_DIR.glob("*/**/*.yaml")):
@@ -168,14 +168,16 @@ def packaged() -> dict[str, frozenset[str]]:
             place, _, last = key.rpartition(".")
             if last == "_target_":
                 top = place.partition(".")[0]
-                by_place.setdefault(top if top in FOLDERS else place, set()).add(name)
+                by_place.setdefault(top if top in GROUPS_OF_SEVERAL_PARTS else place, set()).add(name)
     return {place: frozenset(names) for place, names in by_place.items()}
 
 
 def _refusal(place: str, name: str, where: str, origin: str = "") -> str:
-    names = ", ".join(sorted(allowed(place)))
+    names = ", ".join(sorted(allowed_targets(place)))
     package = (origin or name).partition(".")[0]
-    offer = "" if package in OWN or not package.isidentifier() else f" If you trust its package: trust={package}"
+    offer = (
+        "" if package in OWN_PACKAGES or not package.isidentifier() else f" If you trust its package: trust={package}"
+    )
     really = f", which is from {origin}" if origin else ""
     return (
         f"{printable(place)}._target_={printable(name)} in {printable(where)}{really}: is refused: a directory may "

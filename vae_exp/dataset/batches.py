@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, shuffled
+from vae_exp.dataset.base import Images, permutation
 from vae_exp.dataset.binarization import dynamic
 from vae_exp.dataset.host import HostImages
-from vae_exp.dataset.serving import ALIKE, Serving
-from vae_exp.dataset.shard import WHOLE, Shard
+from vae_exp.dataset.serving import DEFAULT_SERVING, Serving
+from vae_exp.dataset.shard import WHOLE_BATCH, Shard
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W) float32 in [0, 1] and labels (B,) int64."""
@@ -64,7 +64,7 @@ class Passes:
         """Return the order of the i-th pass. It is cached until another pass is needed."""
         if i not in self._passes:
             seed = int(np.random.SeedSequence((*self._seed, i)).generate_state(1)[0])
-            self._passes = {i: self.index[shuffled(len(self.index), seed).to(self.index.device)]}
+            self._passes = {i: self.index[permutation(len(self.index), seed).to(self.index.device)]}
         return self._passes[i]
 
 
@@ -75,7 +75,7 @@ class TrainingStream:
     grouped into executions of several batches, and each batch is made when it is requested.
 
     With `serving.labelled`, there are separate passes over images with and without a label, and every batch starts
-    with this number of labelled images. Then `importance` computes the weight of each image from the labels of
+    with this number of labelled images. Then `importance_weights` computes the weight of each image from the labels of
     the whole batch.
 
     Undivided batches are always served whole, even if `start` or `stop` lies inside them.
@@ -103,8 +103,8 @@ class TrainingStream:
         seed: int,
         batches_per_execution: int = 1,
         goals: Sequence[int] = (),
-        serving: Serving = ALIKE,
-        shard: Shard = WHOLE,
+        serving: Serving = DEFAULT_SERVING,
+        shard: Shard = WHOLE_BATCH,
     ) -> None:
         self.shard = shard
         self.images = images
@@ -166,7 +166,7 @@ class TrainingStream:
         """Compute the weights of this shard's images of a batch."""
         if not self.serving.labelled:
             return None
-        weights = importance(self.images.labels[whole], self._labelled_share)
+        weights = importance_weights(self.images.labels[whole], self._labelled_share)
         return self.shard.select(weights).to(self.images.device)
 
     def _index(self, position: int, count: int) -> Tensor:
@@ -217,7 +217,7 @@ class Execution:
             yield self._stream.block(position, batches)
 
 
-def importance(y: Tensor, labelled_share: float) -> Tensor:
+def importance_weights(y: Tensor, labelled_share: float) -> Tensor:
     """Compute the weights of a batch's images, (B,), so that its weighted mean estimates the training set's mean.
 
     The proportion of labelled images is larger in a batch than in the training set. The weight of a labelled image is
@@ -255,6 +255,7 @@ class EvaluationBatches:
         binarize: Maps pixels in memory to x.
         batch_size: Images per batch; the last batch may be smaller.
         levels: Number of values that a pixel can have; None for floats.
+        log_jacobian: What log p(x) in the original units of the pixels is above log p of x, in nats per image.
     """
 
     def __init__(
@@ -263,11 +264,13 @@ class EvaluationBatches:
         binarize: Callable[[Tensor], Tensor],
         batch_size: int,
         levels: int | None = 256,
+        log_jacobian: float = 0.0,
     ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
         self.levels = levels
+        self.log_jacobian = log_jacobian
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)

@@ -55,19 +55,20 @@ def check_splits(splits: Any, info: Info, source: str) -> None:
             continue
         kind = type(images).__name__
         require(isinstance(images, Images), KEY, f"{call}.{name} must be Images, and is a {kind}")
-        _check_pixels(images.pixels, info, f"{call}.{name}.pixels")
+        _check_pixels(images.pixels, info, splits.standardise, f"{call}.{name}.pixels")
         _check_labels(images, info, f"{call}.{name}.labels")
         size = info.sizes.get(name, len(images))
         require(size == len(images), KEY, f"{call}.{name} must have {size} images, as described, not {len(images)}")
 
 
-def _check_pixels(pixels: Any, info: Info, name: str) -> None:
+def _check_pixels(pixels: Any, info: Info, standardise: bool, name: str) -> None:
     require(isinstance(pixels, Tensor), KEY, f"{name} must be a tensor, and is a {type(pixels).__name__}")
     shape, wanted = tuple(pixels.shape), ", ".join(map(str, info.shape))
     is_shape = shape[1:] == tuple(info.shape) and len(shape) == 4 and shape[0] > 0
     require(is_shape, KEY, f"{name} must have the shape (N, {wanted}), as described, not {shape}")
     dtype = torch.uint8 if info.values == "levels" else torch.float32
-    require(pixels.dtype == dtype, KEY, f"{name} must be {dtype} for values={info.values}, and is {pixels.dtype}")
+    is_dtype = pixels.dtype == dtype or (standardise and pixels.dtype == torch.float64)
+    require(is_dtype, KEY, f"{name} must be {dtype} for values={info.values}, and is {pixels.dtype}")
     if info.values != "levels":
         allowed = "in [0, 1]" if info.values == "unit" else "finite"
         bad = next(_wrong(pixels, info), None)
@@ -85,7 +86,7 @@ def _wrong(pixels: Tensor, info: Info) -> Iterator[int]:
 def _check_labels(images: Images, info: Info, name: str) -> None:
     labels = images.labels
     require(isinstance(labels, Tensor), KEY, f"{name} must be a tensor, and is a {type(labels).__name__}")
-    count = len(images.pixels)
+    count = len(images.pixels if images.rows is None else images.rows)
     shape = tuple(labels.shape)
     require(shape == (count,), KEY, f"{name} must have the shape ({count},), one per image, not {shape}")
     require(labels.dtype == torch.int64, KEY, f"{name} must be torch.int64, and is {labels.dtype}")

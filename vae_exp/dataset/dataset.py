@@ -7,13 +7,14 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Info, Source, Splits, balanced, shuffled
+from vae_exp.dataset.base import Images, Info, Source, Splits, balanced_choice, permutation
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
 from vae_exp.dataset.contract import KEY, check_info, check_splits
 from vae_exp.dataset.host import HostImages
 from vae_exp.dataset.placement import PLACES, Placement, choose
 from vae_exp.dataset.serving import Counts, Serving
+from vae_exp.dataset.standardisation import Standardisation, fit_standardisation
 from vae_exp.errors import ConfigError
 from vae_exp.foreign import is_foreign, reported
 
@@ -79,6 +80,8 @@ class Dataset:
         self.labels = labels
         self.placement = placement
         self.splits: dict[str, AnyImages] = {}
+        self.standardisation: Standardisation | None = None
+        """How the loaded pixels were standardised; None if they were not."""
 
     def load(self, device: torch.device) -> None:
         """Read the images and put the splits `train`, `validation` (if there is one) and `test` in their place.
@@ -95,9 +98,13 @@ class Dataset:
         wrap = self._wrapping(loaded, device)
         train, validation = self._divide(wrap(loaded.train), loaded.validation and wrap(loaded.validation))
         if self.labels is not None:
-            train = _few_labels(train, balanced(train.labels, self.labels, self.info.classes, self.split_seed))
+            train = _few_labels(train, balanced_choice(train.labels, self.labels, self.info.classes, self.split_seed))
         splits = {"train": train, "validation": validation, "test": wrap(loaded.test)}
+        if loaded.standardise and isinstance(train, Images):
+            self.standardisation = fit_standardisation(train)
         for i, (name, images) in enumerate(splits.items()):
+            if self.standardisation is not None and isinstance(images, Images):
+                splits[name] = self.standardisation.apply(images)
             if self.static and isinstance(images, Images):
                 splits[name] = binarize_once(images, self.split_seed + i)
         self.splits = {name: images.to(device) for name, images in splits.items() if len(images)}
@@ -114,7 +121,16 @@ class Dataset:
 
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Return batches with every image of a split once, or only with the first `images` ones."""
-        return EvaluationBatches(self.splits[split].select(slice(images)), self.binarize, batch_size, self.levels)
+        some = self.splits[split].select(slice(images))
+        return EvaluationBatches(some, self.binarize, batch_size, self.levels, self.log_jacobian)
+
+    @property
+    def log_jacobian(self) -> float:
+        """What log p(x) of the pixels in their original units is above log p of the standardised ones, nats per image.
+
+        It is 0 if the pixels are not standardised.
+        """
+        return 0.0 if self.standardisation is None else self.standardisation.log_jacobian
 
     @property
     def levels(self) -> int | None:
@@ -133,16 +149,17 @@ class Dataset:
             )
         placement = choose(self.placement, size, device, on_disk)
         if placement == "device":
-            return lambda images: images
-        if self.static:
+            return Images.in_memory
+        if self.static or loaded.standardise:
+            key = "dataset.binarization=static" if self.static else "dataset.source.standardise=true"
             raise ConfigError(
-                f"dataset.binarization=static: draws all images once, in memory, but their placement is {placement}. "
-                "Allowed: none, threshold, dynamic"
+                f"{key}: computes all images once, in the device's memory, but dataset.placement={placement} leaves "
+                f"them {PLACES[placement]}"
             )
         log.info("The images stay %s; each batch is copied when it is needed", PLACES[placement])
-        return lambda images: HostImages(
-            images.pixels.clone() if on_disk and placement == "host" else images.pixels, images.labels, device
-        )
+        if placement == "host":
+            return lambda images: HostImages(images.in_memory().pixels, images.labels, device)
+        return lambda images: HostImages(images.pixels, images.labels, device, images.rows)
 
     def _divide(self, images: AnyImages, validation: AnyImages | None) -> tuple[AnyImages, AnyImages]:
         """Choose the training images and hold out validation images, unless the source has some of its own."""
@@ -169,7 +186,7 @@ class Dataset:
         own = images.select(slice(0)) if validation is None else validation
         if size == len(images):
             return images, own
-        order = shuffled(len(images), self.split_seed)
+        order = permutation(len(images), self.split_seed)
         # the validation images come first, so that they do not depend on train_size
         held_out = images.select(order[: self.validation_size]) if self.validation_size else own
         return images.select(order[self.validation_size :][:size]), held_out

@@ -11,7 +11,7 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Info, Source, Splits, shuffled
+from vae_exp.dataset.base import Images, Info, Source, Splits, permutation
 from vae_exp.errors import DataError
 
 FILE = "frey_rawface.mat"
@@ -46,13 +46,18 @@ class FreyFace(Source):
         """
         path = self.root / FILE
         if not path.exists():
-            _download(path)
-        pixels = _read(path)[shuffled(1965, SPLIT_SEED)]
+            download(path)
+        pixels = read(path)[permutation(1965, SPLIT_SEED)]
         images = Images(pixels, torch.full((len(pixels),), -1))
         return Splits(images[:TRAIN_SIZE], images[TRAIN_SIZE:])
 
 
-def _read(path: Path) -> Tensor:
+def read(path: Path) -> Tensor:
+    """Read all frames from the file, uint8 (1965, 1, 28, 20).
+
+    Raises:
+        DataError: The file is damaged or a different file.
+    """
     try:
         frames = np.ascontiguousarray(loadmat(path)["ff"].T)
     except Exception as error:  # SciPy's reader raises many kinds of errors for a damaged file
@@ -64,18 +69,23 @@ def _read(path: Path) -> Tensor:
     return torch.from_numpy(frames).view(-1, 1, 28, 20)
 
 
-def _download(path: Path) -> None:
+def download(path: Path, address: str = ADDRESS) -> None:
+    """Download the file to `path`.
+
+    Raises:
+        DataError: The file cannot be downloaded or written.
+    """
     part = path.with_name(f"{FILE}.{secrets.token_hex(4)}.part")  # many jobs may start at once
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with urllib.request.urlopen(ADDRESS, timeout=20) as response, part.open("wb") as file:
+            with urllib.request.urlopen(address, timeout=20) as response, part.open("wb") as file:
                 shutil.copyfileobj(response, file)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
-            f"{FILE} is not in paths.data={path.parent} and could not be downloaded ({error}). Get it from {ADDRESS}, "
+            f"{FILE} is not in paths.data={path.parent} and could not be downloaded ({error}). Get it from {address}, "
             f"put it into {path.parent.absolute()}, or point paths.data (VAE_EXP_DATA) at the folder that holds it"
         ) from error

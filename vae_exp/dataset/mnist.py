@@ -57,44 +57,54 @@ class MNIST(Source):
         Raises:
             DataError: A packaged file is missing or damaged, or the cache cannot be written.
         """
-        home = self.root / PackagedMNIST.__name__
-        if not _is_whole(home / "raw"):
+        if not _is_whole(self.root / PackagedMNIST.__name__ / "raw"):
             try:
-                self._unpack(home)
+                unpack(self.root)
             except OSError as error:
                 raise DataError(
                     f"paths.cache={self.root}: MNIST cannot be unpacked there ({error}); choose another folder"
                 ) from error
         return load_idx(PackagedMNIST, self.root, download=False)
 
-    def _unpack(self, home: Path) -> None:
-        """Unpack into a temporary folder beside the final one and rename it, so that no other job sees half a file."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=self.root, prefix="unpacking-"))
-        try:
-            raw = scratch / PackagedMNIST.__name__ / "raw"
-            raw.mkdir(parents=True)
-            for name, _ in PackagedMNIST.resources:
-                if not (FILES / name).exists():
-                    raise DataError(f"{FILES / name} is missing from the installation: install vae_exp again")
-                shutil.copy(FILES / name, raw)
-            try:
-                PackagedMNIST(scratch, download=True)
-            except (RuntimeError, EOFError, ValueError) as error:
-                raise DataError(f"the MNIST files in {FILES} are damaged: install vae_exp again") from error
-            self._put_in_place(raw.parent, home)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
-    def _put_in_place(self, unpacked: Path, home: Path) -> None:
-        if home.exists() and not _is_whole(home / "raw"):
-            log.warning("%s is damaged and is unpacked again", home)
-            home.replace(unpacked.parent / "damaged")
+def unpack(root: Path, files: Path = FILES) -> None:
+    """Unpack into a temporary folder beside the final one and rename it, so that no other job sees half a file.
+
+    Args:
+        root: The cache folder; created if it is missing.
+        files: The folder that holds the packaged files.
+
+    Raises:
+        DataError: A packaged file is missing or damaged.
+        OSError: The cache cannot be written.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=root, prefix="unpacking-"))
+    try:
+        raw = scratch / PackagedMNIST.__name__ / "raw"
+        raw.mkdir(parents=True)
+        for name, _ in PackagedMNIST.resources:
+            if not (files / name).exists():
+                raise DataError(f"{files / name} is missing from the installation: install vae_exp again")
+            shutil.copy(files / name, raw)
         try:
-            unpacked.replace(home)
-        except OSError:
-            if not _is_whole(home / "raw"):  # if it is whole, another job was faster
-                raise
+            PackagedMNIST(scratch, download=True)
+        except (RuntimeError, EOFError, ValueError) as error:
+            raise DataError(f"the MNIST files in {files} are damaged: install vae_exp again") from error
+        _put_in_place(raw.parent, root / PackagedMNIST.__name__)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _put_in_place(unpacked: Path, home: Path) -> None:
+    if home.exists() and not _is_whole(home / "raw"):
+        log.warning("%s is damaged and is unpacked again", home)
+        home.replace(unpacked.parent / "damaged")
+    try:
+        unpacked.replace(home)
+    except OSError:
+        if not _is_whole(home / "raw"):  # if it is whole, another job was faster
+            raise
 
 
 def _is_whole(raw: Path) -> bool:

@@ -14,7 +14,7 @@ SHARE = 0.5
 """The share of the free memory that images may take; the model and its batches need the rest."""
 
 MEMORY = Path("/proc/meminfo")
-CONTROL_GROUP = Path("/sys/fs/cgroup")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 def choose(asked: Placement, size: int, device: torch.device, on_disk: bool) -> Placement:
@@ -59,12 +59,27 @@ def _free_pages() -> float:
 
 
 def _available_to_group() -> float:
-    """Return what is left of the limit of a container or a scheduler's job."""
+    """Return what is left of the limit of a container or a scheduler's job: its control group, of version 1 or 2."""
     try:
-        limit = (CONTROL_GROUP / "memory.max").read_text().strip()
-        used = int((CONTROL_GROUP / "memory.current").read_text())
-        return float("inf") if limit == "max" else float(limit) - used
-    except (OSError, ValueError):
+        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return float("inf")
+    left = [float("inf")]
+    for _, controllers, path in groups:
+        if not controllers:
+            left += [_left_to(CONTROL_GROUPS / p, "memory.max", "anon") for p in (path.lstrip("/"), "")]
+        elif "memory" in controllers.split(","):
+            folder = CONTROL_GROUPS / "memory"
+            left += [_left_to(folder / p, "memory.limit_in_bytes", "total_rss") for p in (path.lstrip("/"), "")]
+    return min(left)
+
+
+def _left_to(folder: Path, limit: str, used: str) -> float:
+    """Return the limit of a control group minus its own memory. What it has cached of files can be given up."""
+    try:
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return float((folder / limit).read_text()) - float(statistics[used])
+    except (OSError, KeyError, ValueError):  # no such group, or no limit: "max"
         return float("inf")
 
 

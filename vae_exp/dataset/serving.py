@@ -23,7 +23,7 @@ class Serving:
         return self.full or self.repeats > 1
 
 
-ALIKE = Serving()
+DEFAULT_SERVING = Serving()
 """Batches of `batch_size` images, drawn from all images and served once."""
 
 

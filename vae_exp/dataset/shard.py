@@ -30,5 +30,5 @@ class Shard:
         return len(range(self.rank, count, self.size)) / count
 
 
-WHOLE = Shard()
+WHOLE_BATCH = Shard()
 """The whole batch, for a single process."""

@@ -12,10 +12,10 @@ from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
 
-OF_LABELLED = ("classification", "error")
+TERMS_OF_LABELLED_IMAGES = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
 
-ENCODED = 10_000
+MOST_ENCODED_IMAGES = 10_000
 """Only the first images of a split are encoded to count the active latents, because encoding all takes too long."""
 
 
@@ -24,6 +24,8 @@ def evaluate(
     architecture: Model, batches: EvaluationBatches, seed: int = 0, marginal_likelihood: bool = False
 ) -> dict[str, float]:
     """Compute means over a split in evaluation mode, in nats per image.
+
+    If the pixels are standardised, log densities are those of the original pixels: log p(x) = log p'(x') − Σ log std.
 
     Latents (and a dynamic binarization) are drawn with the same seed at every evaluation, and the random state is
     restored afterwards: an evaluation does not change the training that follows it.
@@ -61,7 +63,7 @@ def evaluate(
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
-            if encodes and sum(map(len, codes)) < ENCODED:
+            if encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
                 # a classifier must not see the label it predicts
                 visible = torch.full_like(y, -1) if isinstance(architecture, Classifies) else y
                 codes.append(architecture.autoencoder.encode(x, visible))
@@ -69,8 +71,9 @@ def evaluate(
     architecture.train(training)
     labels = batches.images.labels
     labelled = int((labels >= 0).sum())
-    counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(OF_LABELLED, labelled)
+    counts = dict.fromkeys(sums, len(labels)) | dict.fromkeys(TERMS_OF_LABELLED_IMAGES, labelled)
     means = {name: (total / counts[name]).item() for name, total in sums.items() if counts[name]}
+    means |= _in_original_units(means, batches.log_jacobian)
     if isinstance(architecture, Classifies):
         per_class = labels[labels >= 0].bincount(minlength=architecture.classify(x[:1]).shape[1])
         means |= {"labelled": labelled, "labelled_of_rarest_class": int(per_class.min())}
@@ -81,6 +84,12 @@ def evaluate(
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
     return means | diagnostics
+
+
+def _in_original_units(means: dict[str, float], log_jacobian: float) -> dict[str, float]:
+    """Return the means of log densities for pixels that were not standardised; the same if none were."""
+    signs = {"nll": -1, "log_likelihood": 1}
+    return {name: means[name] + sign * log_jacobian for name, sign in signs.items() if name in means}
 
 
 def _diagnostics(architecture: Model, batches: EvaluationBatches) -> dict[str, float]:

@@ -8,15 +8,15 @@ from torch import Tensor
 from vae_exp.architecture import Autoencoder, Classifies, Generative, Model
 from vae_exp.dataset import Dataset
 from vae_exp.evaluation.active_units import active_units
-from vae_exp.evaluation.pca import directions, principal_angles, principal_components
+from vae_exp.evaluation.pca import decoder_directions, principal_angles, principal_components
 from vae_exp.evaluation.representation import (
     jacobian_norm,
     linear_probe_accuracy,
     nearest_neighbours_accuracy,
-    saturated,
+    share_of_saturated_units,
 )
 
-AT_ONCE = 100
+IMAGES_PER_BATCH = 100
 """Number of images per batch."""
 
 FEW_IMAGES = 1000
@@ -39,7 +39,7 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
     visible = _visible(model, y)
     autoencoder = model.autoencoder
     codes = _encode(autoencoder, x, visible)
-    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": saturated(codes)}
+    results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": share_of_saturated_units(codes)}
     if isinstance(model, Autoencoder):
         results["squared_error"] = _squared_error(model, codes, x, visible)
         corrupted = model.corrupt(x)
@@ -48,13 +48,15 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
             results["squared_error_of_corrupted"] = _squared_error(model, codes_of_corrupted, x, visible)
     labelled = y >= 0
     if isinstance(model, Classifies) and labelled.any():
-        guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(AT_ONCE)])
+        guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(IMAGES_PER_BATCH)])
         results["error"] = (guesses != y)[labelled].double().mean().item()
     if isinstance(model, Autoencoder) and not isinstance(model, Generative):
-        columns = directions(model)
+        columns = decoder_directions(model)
         results |= {} if columns is None else _beside_principal_components(columns, x, data)
     # only for the first images: without a closed form it needs one backward pass per latent
-    sensitivity = jacobian_norm(autoencoder, x[:AT_ONCE], visible[:AT_ONCE]) if model.amortized else None
+    sensitivity = (
+        jacobian_norm(autoencoder, x[:IMAGES_PER_BATCH], visible[:IMAGES_PER_BATCH]) if model.amortized else None
+    )
     results["jacobian_norm"] = sensitivity
     if data.info.classes and (isinstance(model, Classifies) or not model.classes):  # else the code depends on the label
         results |= _accuracies(model, data, (codes, y), split)
@@ -67,7 +69,9 @@ def _visible(model: Model, y: Tensor) -> Tensor:
 
 
 def _encode(model: Autoencoder, x: Tensor, y: Tensor) -> Tensor:
-    return torch.cat([model.encode(*batch) for batch in zip(x.split(AT_ONCE), y.split(AT_ONCE), strict=True)])
+    return torch.cat(
+        [model.encode(*batch) for batch in zip(x.split(IMAGES_PER_BATCH), y.split(IMAGES_PER_BATCH), strict=True)]
+    )
 
 
 def _squared_error(model: Autoencoder, codes: Tensor, x: Tensor, y: Tensor) -> float:
@@ -78,7 +82,7 @@ def _squared_error(model: Autoencoder, codes: Tensor, x: Tensor, y: Tensor) -> f
 
 def _beside_principal_components(columns: Tensor, x: Tensor, data: Dataset) -> dict[str, float]:
     """Compare the directions (D, K) of a linear decoder with the first K principal components."""
-    pixels = torch.cat([images for images, _ in data.evaluation_batches("train", AT_ONCE)])
+    pixels = torch.cat([images for images, _ in data.evaluation_batches("train", IMAGES_PER_BATCH)])
     pca = principal_components(pixels, columns.shape[1])
     # if the last component and the next have nearly the same variance, training separates them last
     wider = principal_components(pixels, min(columns.shape[1] + 1, columns.shape[0])).components
@@ -95,7 +99,7 @@ def _accuracies(model: Model, data: Dataset, coded: tuple[Tensor, Tensor], split
     The result is empty if one of the two splits has no labels.
     """
     most = None if model.amortized else FEW_IMAGES
-    batches = data.evaluation_batches("train", AT_ONCE, most)
+    batches = data.evaluation_batches("train", IMAGES_PER_BATCH, most)
     pairs = [(_encode(model.autoencoder, x, _visible(model, y)), y) for x, y in batches]
     fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     codes, y = coded

@@ -28,7 +28,7 @@ def cost_of_nothing(architecture: Autoencoder, x: Tensor) -> float:
     return max(float(x[0].numel()), nll)
 
 
-def diverged(row: Mapping[str, float], architecture: Model, x: Tensor) -> dict[str, float]:
+def diverged_metrics(row: Mapping[str, float], architecture: Model, x: Tensor) -> dict[str, float]:
     """Return the bounds and nlls of an evaluation that are over `TIMES_WORSE` times worse than `cost_of_nothing`.
 
     Args:

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal
 
 from vae_exp.architecture import HasJoint
 from vae_exp.errors import UserError
-from vae_exp.hmc import TARGET, Chains, LogDensity, hmc, start_chains, trace
+from vae_exp.hmc import TARGET_ACCEPTANCE, Chains, LogDensity, hmc, start_chains, trace
 from vae_exp.posterior.hmc import BeginAt, chain_batches
 
 DECODED_AT_ONCE = 4_000
@@ -63,7 +63,9 @@ class AnnealedEstimate(Estimate):
 
 
 @torch.no_grad()
-def importance_weighted(model: HasJoint, x: Tensor, y: Tensor | None, k: int) -> Estimate:
+def importance_weighted(
+    model: HasJoint, x: Tensor, y: Tensor | None, k: int, decoded_at_once: int = DECODED_AT_ONCE
+) -> Estimate:
     """Compute L_k = log 1/k Σ_i p(x, z_i)/q(z_i|x), z_i ~ q(z|x) (arXiv 1509.00519, eq. 8).
 
     It is a lower bound of log p(x) that rises with k.
@@ -73,13 +75,14 @@ def importance_weighted(model: HasJoint, x: Tensor, y: Tensor | None, k: int) ->
         x: Images (B, C, H, W).
         y: Labels (B,), for a conditional model.
         k: Importance samples per image; the memory use does not depend on it.
+        decoded_at_once: How many images are decoded at a time.
 
     Returns:
         L_k of each image, (B,).
     """
     q = model.posterior(x, y)
     log_sum, log_sum_of_squares = (x.new_full((len(x),), -math.inf) for _ in range(2))
-    at_once = max(1, DECODED_AT_ONCE // len(x))
+    at_once = max(1, decoded_at_once // len(x))
     for first in range(0, k, at_once):
         z, log_q = q.rsample_and_log_prob((min(at_once, k - first),))
         log_weights = model.joint.log_density(x, z, y) - log_q
@@ -165,7 +168,11 @@ def _schedule(model: HasJoint, x: Tensor, y: Tensor | None, leapfrog_steps: int)
 
     def move(chains: Chains, moves: int) -> Chains:
         return hmc(
-            partial(model.joint.log_density, x, y=y, beta=beta.to(x.dtype)), chains, moves, leapfrog_steps, TARGET
+            partial(model.joint.log_density, x, y=y, beta=beta.to(x.dtype)),
+            chains,
+            moves,
+            leapfrog_steps,
+            TARGET_ACCEPTANCE,
         )
 
     beta = x.new_zeros(len(x), dtype=torch.float64)
@@ -250,7 +257,7 @@ def by_posterior_samples(
 
 def _posterior_samples(log_joint: LogDensity, z: Tensor, burn_in: int, each: int, leapfrog_steps: int) -> Tensor:
     """Draw `each` samples from every chain, which starts at z (S, B, D): (each · S, B, D)."""
-    burnt_in = hmc(log_joint, start_chains(z), burn_in, leapfrog_steps, TARGET)
+    burnt_in = hmc(log_joint, start_chains(z), burn_in, leapfrog_steps, TARGET_ACCEPTANCE)
     return trace(log_joint, burnt_in, each, leapfrog_steps)[1]
 
 

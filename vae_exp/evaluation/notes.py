@@ -26,12 +26,13 @@ def ceiling(model: Model, x: Tensor) -> float | None:
     return (torch.xlogy(grey, grey) + torch.xlogy(1 - grey, 1 - grey)).flatten(1).sum(1).mean().item()
 
 
-def notes(model: Model, x: Tensor) -> list[str]:
+def notes(model: Model, x: Tensor, log_jacobian: float = 0.0) -> list[str]:
     """Write a note for every property of the model's nats that a reader could misunderstand.
 
     Args:
         model: The evaluated model.
         x: The images of the evaluation, (B, C, H, W).
+        log_jacobian: What log p(x) in the original units of the pixels is above log p of standardised ones, in nats.
     """
     sentences = []
     highest = ceiling(model, x)
@@ -45,5 +46,10 @@ def notes(model: Model, x: Tensor) -> list[str]:
         sentences.append(
             f"The model knows the labels: its bound and estimates are for {model.bounds} and cannot be compared with "
             f"those for {NO_LABELS}."
+        )
+    if log_jacobian:
+        sentences.append(
+            "The pixels are standardised: bounds and estimates of log p(x) are for the original units, "
+            f"{log_jacobian:+.2f} nats from those of the standardised pixels. Squared errors are of the latter."
         )
     return sentences

@@ -66,7 +66,7 @@ def principal_angles(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
 
 
-def directions(model: Autoencoder) -> Tensor | None:
+def decoder_directions(model: Autoencoder) -> Tensor | None:
     """Compute how each latent changes a reconstruction, as columns (D, latent_dim); None for a non-affine decoder."""
     device = next(model.parameters()).device
     unit = torch.eye(model.latent_dim, device=device)

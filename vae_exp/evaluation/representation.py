@@ -89,7 +89,7 @@ def jacobian_norm(model: Autoencoder, x: Tensor, y: Tensor | None = None) -> flo
     return squares.sqrt().mean().item()
 
 
-def saturated(codes: Tensor) -> float | None:
+def share_of_saturated_units(codes: Tensor) -> float | None:
     """Compute the share of units (N, D) within 0.05 of 0 or 1; None if the codes are not confined to [0, 1]."""
     if codes.min() < 0 or codes.max() > 1:
         return None

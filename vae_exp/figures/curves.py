@@ -70,7 +70,7 @@ def bound_curves(
         _draw_curves(axis, panel, colors, size)
     if len(panels) > 1:
         _draw_final(axes[-1], panels, colors, size)
-    low, high = limits(panels)
+    low, high = axis_limits_of_curves(panels)
     if math.isfinite(low) and high > low:
         axes[0].set_ylim(low, high)
     axes[0].set_ylabel(ylabel)
@@ -126,7 +126,7 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
     axis.grid(alpha=0.3)
 
 
-def limits(panels: list[Panel]) -> tuple[float, float]:
+def axis_limits_of_curves(panels: list[Panel]) -> tuple[float, float]:
     """Compute axis limits that show the ends of all curves but not their first steps, which would flatten the rest."""
     lines = [line for panel in panels for line in panel.lines if line.points]
     ours = [np.array(line.points)[:, 1] for line in lines]

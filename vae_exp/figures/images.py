@@ -1,7 +1,7 @@
 """Figures made of images: reconstructions, samples, filters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 GAP = 2
+WIDTH = 60
+"""Letters beside each other below a figure."""
+
+LONGEST = 24
+"""Letters of the name of a class, in a figure."""
+
 Grid = npt.NDArray[np.float32]
 
 
@@ -48,20 +54,23 @@ def samples(images: Tensor, title: str, columns: int = 10, row_names: Sequence[s
     return figure
 
 
-def analogies(x: Tensor, images: Tensor, title: str) -> Figure:
+def analogies(x: Tensor, images: Tensor, title: str, names: Sequence[str] = ()) -> Figure:
     """Draw one row per image: the image, then its style with every label (arXiv 1406.5298, figure 1b).
 
     Args:
         x: Images (N, C, H, W) in [0, 1].
         images: The latents of each image decoded with every label, (N, classes, C, H, W).
         title: The title of the figure.
+        names: The names of the labels. Without them, their numbers are shown.
     """
     rows = torch.cat([x[:, None], images], 1)
     columns = rows.shape[1]
     figure, axes = _picture(image_grid(rows.flatten(0, 1), columns), title)
     width = x.shape[3] + GAP
-    names = ["input", *(str(label) for label in range(columns - 1))]
-    axes.set_xticks([GAP + width * (i + 0.5) - GAP for i in range(columns)], names)
+    below = ["input", *(names or [str(label) for label in range(columns - 1)])]
+    axes.set_xticks([GAP + width * (i + 0.5) - GAP for i in range(columns)], below)
+    if sum(map(len, below)) > WIDTH:
+        axes.tick_params("x", rotation=90)
     return figure
 
 
@@ -97,6 +106,18 @@ def collage(pictures: dict[str, Grid], title: str, columns: int = 4) -> Figure:
     return figure
 
 
+def brightness(x: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the map of pixels to the brightness [0, 1] that shows images like x (N, C, H, W).
+
+    Pixels in [0, 1] are their own brightness. Other real numbers are scaled by their range, without the lowest and the
+    highest half percent, which few outliers would else decide.
+    """
+    if x.min() >= 0 and x.max() <= 1:
+        return lambda images: images
+    low, high = np.quantile(x[:500].detach().float().cpu().numpy(), [0.005, 0.995]).tolist()
+    return lambda images: (images - low) / max(high - low, 1e-12)
+
+
 def image_grid(images: Tensor, columns: int, gap: int = GAP, background: float = 1.0) -> Grid:
     """Arrange images (N, C, H, W) in a grid, (rows·(H+gap)+gap, columns·(W+gap)+gap[, 3])."""
     images = images.detach().float().cpu().clamp(0, 1)
@@ -107,6 +128,12 @@ def image_grid(images: Tensor, columns: int, gap: int = GAP, background: float =
         top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
         canvas[:, top : top + height, left : left + width] = image
     return (canvas[0] if channels != 3 else canvas.permute(1, 2, 0)).numpy()
+
+
+def short(name: str) -> str:
+    """Return the name of a class for a figure: not too long, and without signs that Matplotlib takes for formulas."""
+    cut = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return cut.replace("$", r"\$")
 
 
 def _picture(grid: Grid, title: str) -> tuple[Figure, Axes]:

@@ -1,5 +1,7 @@
 """Figures of a two-dimensional latent space."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -8,16 +10,25 @@ from torch import Tensor
 from vae_exp.figures.images import image_grid
 
 
-def latent_scatter(codes: Tensor, labels: Tensor, title: str) -> Figure:
-    """Draw codes (N, 2) as points, coloured by label (N,) if all labels are known (≥ 0)."""
+def latent_scatter(codes: Tensor, labels: Tensor, title: str, names: Sequence[str] = ()) -> Figure:
+    """Draw codes (N, 2) as points, coloured by label (N,) if all labels are known (≥ 0).
+
+    Args:
+        codes: The codes.
+        labels: Their labels.
+        title: The title of the figure.
+        names: The names of the labels. Without them, their numbers are shown.
+    """
     z, y = codes.detach().cpu().numpy(), labels.cpu().numpy()
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.subplots()
     known = bool((y >= 0).all())
-    points = axes.scatter(z[:, 0], z[:, 1], s=3, c=y if known else None, cmap="tab10", linewidths=0)
+    points = axes.scatter(z[:, 0], z[:, 1], s=3, c=y if known else None, cmap="tab10" if known else None, linewidths=0)
     if known:
-        handles, names = points.legend_elements(num=np.unique(y).tolist())
-        axes.legend(handles, names, title="label", loc="center left", bbox_to_anchor=(1, 0.5))
+        shown = np.unique(y).tolist()
+        handles, numbers = points.legend_elements(num=shown)
+        shown_names = [names[label] for label in shown] if names else numbers
+        axes.legend(handles, shown_names, title="label", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("$z_1$")
     axes.set_ylabel("$z_2$")

@@ -12,7 +12,9 @@ MOST_TICKS = 8
 """Up to this number of different values, each value has its own tick on the axis."""
 
 
-def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str) -> Figure:
+def search_slices(
+    tried: Mapping[str, Sequence[str]], values: Sequence[float], best: int, metric: str, title: str
+) -> Figure:
     """Draw one panel per key: each job's metric against its value of the key.
 
     Later jobs are darker, and the best job has a ring. A job outside the axis limits is a cross at the end of the axis.
@@ -25,7 +27,7 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
         title: The title of the figure.
     """
     y = np.array(values)
-    inside = np.clip(y, *reach(values, values[best]))
+    inside = np.clip(y, *axis_limits_of_search(values, values[best]))
     order: dict[str, Any] = {"c": range(len(y)), "vmin": 0, "vmax": len(y), "cmap": "viridis_r"}
     figure = Figure(figsize=(3.4 * len(tried) + 1, 3.8), layout="constrained")
     figure.suptitle(title, fontsize="medium")
@@ -51,7 +53,7 @@ def slices(tried: Mapping[str, Sequence[str]], values: Sequence[float], best: in
     return figure
 
 
-def reach(values: Sequence[float], best: float) -> tuple[float, float]:
+def axis_limits_of_search(values: Sequence[float], best: float) -> tuple[float, float]:
     """Compute axis limits: from the best value to four times the distance to the median.
 
     Jobs that nearly diverged would otherwise flatten the plot.

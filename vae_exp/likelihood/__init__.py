@@ -1,6 +1,6 @@
 """Likelihoods p(x|z): decoder features in, distributions out. Imports only from `errors` and from this floor."""
 
-from vae_exp.likelihood.base import Likelihood, check_support, exact, is_validated, unvalidated
+from vae_exp.likelihood.base import Likelihood, check_support, is_validated, true_gradient, unvalidated
 from vae_exp.likelihood.bernoulli import Bernoulli, GreyBernoulli
 from vae_exp.likelihood.gaussian import Gaussian, PulledUp
 
@@ -11,7 +11,7 @@ __all__ = [
     "Likelihood",
     "PulledUp",
     "check_support",
-    "exact",
     "is_validated",
+    "true_gradient",
     "unvalidated",
 ]

@@ -79,7 +79,7 @@ def check_support(p: Distribution, value: Tensor) -> None:
 
 
 @contextmanager
-def exact(likelihood: Likelihood) -> Iterator[None]:
+def true_gradient(likelihood: Likelihood) -> Iterator[None]:
     """Give log p(x|z) its true gradient in this context, in training mode too: samplers of z need it."""
     training = likelihood.training
     likelihood.eval()

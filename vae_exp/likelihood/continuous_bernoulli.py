@@ -8,7 +8,7 @@ from torch.distributions import Distribution, Independent, constraints
 
 from vae_exp.likelihood.base import Likelihood, check_support
 
-SMALL = 0.25
+SERIES_BELOW = 0.25
 """Below this |h| power series are used: the closed forms subtract nearly equal numbers there."""
 
 Shape = Size | list[int] | tuple[int, ...]
@@ -56,7 +56,7 @@ class ContinuousBernoulliDensity(Distribution):
         small, large = _branches(h)
         s = small.square()
         series = small * (1 / 3 - s * (1 / 45 - s * (2 / 945 - s * (1 / 4725 - s * (2 / 93555)))))
-        return 0.5 + 0.5 * torch.where(h.abs() < SMALL, series, 1 / large.tanh() - 1 / large)
+        return 0.5 + 0.5 * torch.where(h.abs() < SERIES_BELOW, series, 1 / large.tanh() - 1 / large)
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw by the inverse of the distribution function, which is differentiable in the logits."""
@@ -95,7 +95,7 @@ def _log_sinhc(h: Tensor) -> Tensor:
     s = small.square()
     series = s * (1 / 6 - s * (1 / 180 - s * (1 / 2835 - s * (1 / 37800 - s * (1 / 467775)))))
     size = large.abs()
-    return torch.where(h.abs() < SMALL, series, size + torch.log1p(-torch.exp(-2 * size)) - (2 * size).log())
+    return torch.where(h.abs() < SERIES_BELOW, series, size + torch.log1p(-torch.exp(-2 * size)) - (2 * size).log())
 
 
 def _branches(h: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,5 +103,5 @@ def _branches(h: Tensor) -> tuple[Tensor, Tensor]:
 
     Without this, a NaN or infinity of the branch that is not used would reach the gradient.
     """
-    small = h.abs() < SMALL
+    small = h.abs() < SERIES_BELOW
     return torch.where(small, h, 0.0), torch.where(small, 1.0, h)

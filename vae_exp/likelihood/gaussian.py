@@ -15,7 +15,10 @@ from vae_exp.likelihood.base import Likelihood
 ROUNDING = 1e-5
 """The relative rounding error of a σ that is computed from its logarithm in float32."""
 
-MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda features: features}
+MEAN_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "identity": lambda features: features,
+}
 
 
 class PulledUp(Distribution):
@@ -99,7 +102,7 @@ class Gaussian(Likelihood):
         self.unbounded = variance != "fixed"
         self.support = "real" if mean == "identity" else "unit"
         self.min_std = min_std
-        self.mean: Callable[[Tensor], Tensor] = MEANS[mean]
+        self.mean: Callable[[Tensor], Tensor] = MEAN_FUNCTIONS[mean]
         log_variance = torch.tensor(2 * math.log(std))
         self.log_variance = nn.Parameter(log_variance, requires_grad=variance == "shared")
 

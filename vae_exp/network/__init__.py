@@ -3,5 +3,6 @@
 from vae_exp.network.base import Decoder, Encoder, Network, Shape
 from vae_exp.network.conv import Conv
 from vae_exp.network.mlp import MLP
+from vae_exp.network.resnet import ResNet
 
-__all__ = ["MLP", "Conv", "Decoder", "Encoder", "Network", "Shape"]
+__all__ = ["MLP", "Conv", "Decoder", "Encoder", "Network", "ResNet", "Shape"]

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vae_exp.errors import ConfigError
 from vae_exp.network.linear import fast_linear
 
 Shape = tuple[int, int, int]
@@ -80,6 +81,20 @@ class Network(ABC):
         Raises:
             ConfigError: The weights should be tied, but there is no encoder, or it does not fit.
         """
+
+
+def check_size(network: str, shape: Shape, smallest: int) -> None:
+    """Check that an image has at least `smallest` × `smallest` pixels.
+
+    Raises:
+        ConfigError: It is smaller. The message names the size that the network needs.
+    """
+    _, height, width = shape
+    if min(height, width) < smallest:
+        raise ConfigError(
+            f"network={network}: needs images of at least {smallest}×{smallest} pixels, and these have "
+            f"{height}×{width} (height × width). network=mlp takes any size"
+        )
 
 
 def initialise(network: nn.Module, std: float | None) -> None:

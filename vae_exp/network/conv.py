@@ -1,9 +1,10 @@
-"""Convolutional networks for small images."""
+"""Convolutional networks."""
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import MinLen
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from vae_exp.network.base import (
     Encoder,
     Network,
     Shape,
+    check_size,
     initialise,
     squared_jacobian_change_by_autograd,
     squared_jacobian_norm_by_autograd,
@@ -41,14 +43,14 @@ class Conv(Network):
 
     def __init__(
         self,
-        channels: list[PositiveInt] = [32, 64, 64, 64],  # noqa: B006 (never changed)
+        channels: Annotated[list[PositiveInt], MinLen(1)] = [32, 64, 64, 64],  # noqa: B006 (never changed)
         strides: list[PositiveInt] = [1, 2, 1, 1],  # noqa: B006 (never changed)
         hidden_size: PositiveInt = 32,
         decoder: Literal["mirror", "upsampling"] = "mirror",
         activation: Activation = "relu",
         init_std: PositiveFloat | None = None,
     ) -> None:
-        if len(channels) != len(strides) or not channels:
+        if len(channels) != len(strides):
             raise ConfigError(
                 f"network.strides={strides}: one stride per convolution; network.channels has {len(channels)}"
             )
@@ -95,6 +97,7 @@ class Conv(Network):
 
     def _sizes(self, shape: Shape) -> list[Shape]:
         """Compute the image's shape and the shape after each convolution."""
+        check_size("conv", shape, KERNEL_SIZE)
         sizes = [shape]
         for channels, stride in zip(self.channels, self.strides, strict=True):
             _, height, width = sizes[-1]

@@ -88,7 +88,7 @@ def affine_in_context(linear: nn.Module, features: Tensor, c: Tensor) -> Tensor:
     Row k·B + i belongs to row i of the features. Their product with W is computed once for all K contexts.
     """
     if len(c) == len(features):
-        y: Tensor = linear(joined(features, c))
+        y: Tensor = linear(join_context(features, c))
         return y
     weight: Tensor = linear.weight  # type: ignore[assignment]
     feature_weight, context_weight = weight.split([features.shape[1], c.shape[1]], 1)
@@ -97,7 +97,7 @@ def affine_in_context(linear: nn.Module, features: Tensor, c: Tensor) -> Tensor:
     return shared.repeat(len(c) // len(features), 1) + F.linear(c, context_weight)
 
 
-def joined(features: Tensor, c: Tensor) -> Tensor:
+def join_context(features: Tensor, c: Tensor) -> Tensor:
     """Concatenate features (B, n) and label context (B, context), without a copy if the context is empty."""
     return torch.cat([features, c], 1) if c.shape[1] else features
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_exp.dataset.serving import Serving
-from vae_exp.hmc import GAIN, Chains, hmc
+from vae_exp.hmc import STEP_SIZE_GAIN, Chains, hmc
 from vae_exp.objective.base import Decode, Encode, HasEStep, Objective, Terms
 from vae_exp.prior.normal import Normals
 
@@ -91,7 +91,7 @@ class MCEM(Objective, HasEStep):
             moved = hmc(log_joint, start, 1, self.leapfrog_steps)
             self.z[:, index[rows]] = moved.z
             acceptance.append(moved.acceptance)
-        self.step_size = self.step_size * torch.exp(GAIN * (torch.cat(acceptance).mean() - self.acceptance))
+        self.step_size = self.step_size * torch.exp(STEP_SIZE_GAIN * (torch.cat(acceptance).mean() - self.acceptance))
 
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
         """Compute `nll`, (B,) in nats per image, at the latents of the last E step."""

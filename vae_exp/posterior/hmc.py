@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
 from vae_exp.errors import UserError
-from vae_exp.hmc import TARGET, LogDensity, hmc, start_chains, trace
+from vae_exp.hmc import TARGET_ACCEPTANCE, LogDensity, hmc, start_chains, trace
 from vae_exp.posterior.base import Posterior
 from vae_exp.prior.normal import DiagonalNormal
 
@@ -115,7 +115,7 @@ def posterior_samples(joint: Joint, x: Tensor, y: Tensor | None) -> Tensor:
     """Draw from p(z|x), or from p(z|x, y), by Hamiltonian Monte Carlo: (80, B, latent_dim)."""
     samples = []
     for z, log_joint in chain_batches(joint, x, y, CHAINS):
-        chains = hmc(log_joint, start_chains(z), BURN_IN, LEAPFROG_STEPS, TARGET)
+        chains = hmc(log_joint, start_chains(z), BURN_IN, LEAPFROG_STEPS, TARGET_ACCEPTANCE)
         samples.append(trace(log_joint, chains, POINTS, LEAPFROG_STEPS)[1])
     return torch.cat(samples, 1)
 

@@ -10,8 +10,8 @@ import torch
 from omegaconf import DictConfig
 
 from vae_exp.config.flatten import flat
-from vae_exp.config.formats import FORMAT, renamed_weights
-from vae_exp.config.stored import parse, printable, resolved
+from vae_exp.config.formats import FORMAT, weights_in_current_format
+from vae_exp.config.stored import config_of_values, parse_yaml, printable
 from vae_exp.errors import RunError
 from vae_exp.results.checksum import has_checksum
 
@@ -33,6 +33,8 @@ RESUME_MAY_CHANGE = (
     "name",
     "dataset.placement",
     "dataset.source.root",
+    "dataset.source.path",
+    "dataset.source.cache",
 )
 
 
@@ -49,7 +51,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         raise RunError(f"{path}: is missing, so there is no checkpoint to resume from")
-    checkpoint, checked = loaded(path)
+    checkpoint, checked = load_checkpoint_file(path)
     if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(k), dict) for k in (STATE, "state_dict")):
         raise RunError(f"{path}: is a checkpoint of another program: it has no {STATE!r} entry")
     for name, kind in ENTRIES.items():
@@ -61,13 +63,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: has format {printable(written_in)}, which a later version of vae_exp writes; "
             f"this version reads formats up to {FORMAT}"
         )
-    checkpoint["state_dict"] = renamed_weights(checkpoint["state_dict"], written_in)
+    checkpoint["state_dict"] = weights_in_current_format(checkpoint["state_dict"], written_in)
     if not checked:
         log.warning("%s: has no checksum because an earlier version wrote it: damage to it cannot be detected", path)
     return checkpoint
 
 
-def loaded(path: Path) -> tuple[Any, bool]:
+def load_checkpoint_file(path: Path) -> tuple[Any, bool]:
     """Load a checkpoint file. Return its content and whether the file has a checksum.
 
     Raises:
@@ -114,7 +116,7 @@ def check_same_config(checkpoint: dict[str, Any], config: DictConfig, path: Path
     Raises:
         RunError: The configs differ in a key that the results depend on.
     """
-    theirs, ours = flat(resolved(parse(checkpoint[STATE]["config"], path), path)), flat(config)
+    theirs, ours = flat(config_of_values(parse_yaml(checkpoint[STATE]["config"], path), path)), flat(config)
     for key in sorted(theirs.keys() | ours.keys()):
         if key.startswith(RESUME_MAY_CHANGE) or theirs.get(key) == ours.get(key):
             continue

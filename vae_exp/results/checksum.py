@@ -8,7 +8,7 @@ import os
 import struct
 from typing import BinaryIO
 
-MARK = b"vae_exp sha256 "
+CHECKSUM_MARK = b"vae_exp sha256 "
 DIGEST_BYTES = hashlib.sha256().digest_size
 END_SIGNATURE = b"PK\x05\x06"
 END_BYTES = 22
@@ -23,7 +23,7 @@ def add_checksum(file: BinaryIO) -> None:
         file: The archive, without a comment, opened for reading and writing.
     """
     file.seek(-2, os.SEEK_END)
-    file.write(struct.pack("<H", len(MARK) + DIGEST_BYTES) + MARK)
+    file.write(struct.pack("<H", len(CHECKSUM_MARK) + DIGEST_BYTES) + CHECKSUM_MARK)
     file.write(_digest(file, file.tell()))
 
 
@@ -39,7 +39,7 @@ def has_checksum(file: BinaryIO) -> bool:
     end = _tail(file, size, END_BYTES)
     if end.startswith(END_SIGNATURE) and end.endswith(b"\0\0"):
         return False
-    marked = _tail(file, size, len(MARK) + DIGEST_BYTES).startswith(MARK)
+    marked = _tail(file, size, len(CHECKSUM_MARK) + DIGEST_BYTES).startswith(CHECKSUM_MARK)
     if not marked or _tail(file, size, DIGEST_BYTES) != _digest(file, size - DIGEST_BYTES):
         raise ValueError("its checksum does not fit: bytes are missing, added or changed")
     return True

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vae_exp.results.files import known, readable
-from vae_exp.results.jobs import Job, groups, varied
+from vae_exp.results.files import read_or_warn, reporting_read_errors
+from vae_exp.results.jobs import Job, groups, varied_keys
 from vae_exp.results.search import best, trials
 from vae_exp.results.sweep_directory import SweepDirectory
 from vae_exp.results.tables import METRIC_LABELS, measures, title
@@ -30,14 +30,16 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
     """
     from vae_exp.figures.curves import bound_curves
     from vae_exp.figures.images import collage
-    from vae_exp.figures.search import slices
+    from vae_exp.figures.search import search_slices
 
     directory = SweepDirectory(path)
     if directory.is_search and (ranked := trials(directory, jobs)):
-        tried = {key: [trial.job.value(key) for trial in ranked] for key in varied([trial.job for trial in ranked])}
+        tried = {
+            key: [trial.job.value(key) for trial in ranked] for key in varied_keys([trial.job for trial in ranked])
+        }
         if tried:
             values = [trial.value for trial in ranked]
-            yield "search.png", slices(tried, values, ranked.index(best(ranked)), ranked[0].metric, title(path))
+            yield "search.png", search_slices(tried, values, ranked.index(best(ranked)), ranked[0].metric, title(path))
     elif curves := panels(jobs):
         measured = measures(jobs)
         ylabel = f"{', '.join(METRIC_LABELS[name] for name in measured)} (nats per image)"
@@ -56,13 +58,13 @@ def _picture(path: Path) -> Any | None:
     from PIL.PngImagePlugin import PngImageFile
 
     def read(path: Path) -> Any:
-        with readable(path):
+        with reporting_read_errors(path):
             with PngImageFile(path) as image:  # opening reads only the header, with the size
                 if image.width * image.height > MOST_PIXELS:
                     raise ValueError(f"it has {image.width} × {image.height} pixels")
             return imread(path)
 
-    return known(read, path) if path.exists() else None
+    return read_or_warn(read, path) if path.exists() else None
 
 
 def panels(jobs: list[Job]) -> "list[Panel]":
@@ -70,7 +72,7 @@ def panels(jobs: list[Job]) -> "list[Panel]":
     from vae_exp.figures.curves import Line, Panel
 
     size = size_key(jobs)
-    keys = [key for key in varied(jobs) if key not in ("seed", size)]
+    keys = [key for key in varied_keys(jobs) if key not in ("seed", size)]
     by_size: dict[int, list[Line]] = {}
     for group in groups(jobs).values():
         job = group[0]
@@ -91,7 +93,7 @@ def size_key(jobs: list[Job]) -> str:
 
     Otherwise, or if a completed job used the whole training set, it is the latent size.
     """
-    keys = varied(jobs)
+    keys = varied_keys(jobs)
     only_train_size = "dataset.train_size" in keys and "architecture.latent_dim" not in keys
     # null means the whole training set, which has no number to sort the panels by
     any_whole = any(job.completed and job.results.get("dataset.train_size") is None for job in jobs)

@@ -22,10 +22,18 @@ log = logging.getLogger(__name__)
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """The error numbers of a file system that does not support flushing."""
 
-DAMAGE = (OSError, ValueError, RecursionError, SyntaxError, YAMLError, OmegaConfBaseException, csv.Error)
+ERRORS_OF_DAMAGED_FILES = (
+    OSError,
+    ValueError,
+    RecursionError,
+    SyntaxError,
+    YAMLError,
+    OmegaConfBaseException,
+    csv.Error,
+)
 """The exceptions that damaged text, JSON, YAML, CSV and pictures raise."""
 
-KINDS: dict[type, str] = {dict: "an object with names and values", list: "a list"}
+JSON_TYPE_NAMES: dict[type, str] = {dict: "an object with names and values", list: "a list"}
 """The names of the types of JSON values, for messages."""
 
 
@@ -85,7 +93,7 @@ def read_text(path: Path) -> str:
     Raises:
         RunError: The file is missing or empty, or its text is not UTF-8.
     """
-    with readable(path):
+    with reporting_read_errors(path):
         text = path.read_text(encoding="utf-8")
         if not text.strip():
             raise ValueError("it is empty")
@@ -99,12 +107,12 @@ def read_json(path: Path, kind: type[T]) -> T:
         RunError: The file is missing or truncated, or its value does not have the type `kind`.
     """
     text = read_text(path)
-    with readable(path):
+    with reporting_read_errors(path):
         return _of_kind(json.loads(text), kind)
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def reporting_read_errors(path: Path) -> Iterator[None]:
     """Turn an error while a file is read into a message that names the file.
 
     Raises:
@@ -112,12 +120,12 @@ def readable(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except DAMAGE as error:
+    except ERRORS_OF_DAMAGED_FILES as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RunError(f"{path}: cannot be read: {' '.join(reason.split())}") from error
 
 
-def known(read: Callable[[Path], T], path: Path) -> T | None:
+def read_or_warn(read: Callable[[Path], T], path: Path) -> T | None:
     """Read a file. If it cannot be read, log a warning and return None, as if the file were missing."""
     try:
         return read(path)
@@ -142,5 +150,5 @@ def _flush(descriptor: int) -> None:
 
 def _of_kind(value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind):
-        raise ValueError(f"{KINDS[kind]} is expected")
+        raise ValueError(f"{JSON_TYPE_NAMES[kind]} is expected")
     return value

@@ -7,7 +7,7 @@ from pathlib import Path
 from vae_exp.config.replay import check_replayed
 from vae_exp.config.trust import Trust
 from vae_exp.errors import ConfigError
-from vae_exp.results.files import read_json, readable
+from vae_exp.results.files import read_json, reporting_read_errors
 
 Values = dict[str, str]
 """A job's values of the keys that vary: key → value, as text in override syntax."""
@@ -30,14 +30,16 @@ def check_apart(jobs: Mapping[int, Path], sweep: Path, subdir: str) -> None:
         if Path(os.path.normpath(sweep)) not in folder.parents:
             raise ConfigError(f"hydra.sweep.subdir={subdir}: {folder} is no folder in {sweep}")
         if folder in owner:
-            raise ConfigError(shared(subdir, f"jobs {owner[folder]} and {number} would share {folder}"))
+            raise ConfigError(shared_folder_message(subdir, f"jobs {owner[folder]} and {number} would share {folder}"))
         owner[folder] = number
     for folder, number in owner.items():
         for outer in owner.keys() & set(folder.parents):
-            raise ConfigError(shared(subdir, f"job {number} would be inside job {owner[outer]}, in {folder}"))
+            raise ConfigError(
+                shared_folder_message(subdir, f"job {number} would be inside job {owner[outer]}, in {folder}")
+            )
 
 
-def shared(subdir: str, fault: str) -> str:
+def shared_folder_message(subdir: str, fault: str) -> str:
     """Return the message for jobs that do not have folders of their own."""
     return f"hydra.sweep.subdir={subdir}: {fault}. Add the job's number: hydra.sweep.subdir={subdir}_${{hydra.job.num}}"
 
@@ -55,7 +57,7 @@ def read_values(path: Path, keys: Collection[str], trust: Trust) -> list[Values]
             its key.
     """
     jobs = read_json(path, list)
-    with readable(path):
+    with reporting_read_errors(path):
         if not all(isinstance(job, dict) and job.keys() == set(keys) for job in jobs):
             raise ValueError(f"every job should have {', '.join(keys) or 'nothing'}")
         if not all(isinstance(value, str) for job in jobs for value in job.values()):

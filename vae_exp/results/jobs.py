@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_exp.config.overrides import values_by_key
-from vae_exp.config.stored import folder, read_overrides
+from vae_exp.config.stored import check_folder_name, read_overrides
 from vae_exp.errors import RunError
 from vae_exp.figures import published
-from vae_exp.results.files import known
+from vae_exp.results.files import read_or_warn
 from vae_exp.results.metrics import history, measure
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.summary import known_results
@@ -28,14 +28,14 @@ MNIST = {"dataset": "mnist", "likelihood": "bernoulli"}
 FREY_FACE = {"dataset": "frey_face", "likelihood": "gaussian", "likelihood.variance": "learned"}
 BOUND = {"figure": 2, "measure": "bound", "size": "architecture.latent_dim"}
 LOG_LIKELIHOOD = {"figure": 3, "measure": "log_likelihood", "size": "dataset.train_size"}
-CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+PAPER_CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("mnist", BOUND, MNIST | {"network.hidden_sizes": [500], "dataset.train_size": None}),
     ("frey", BOUND, FREY_FACE | {"network.hidden_sizes": [200], "dataset.train_size": None}),
     ("mnist", LOG_LIKELIHOOD, MNIST | {"network.hidden_sizes": [100], "architecture.latent_dim": 3}),
 ]
 """The paper's curves: the data set, the axes, and the settings that a run must have to be compared with the curve."""
 
-COMPARED = ("dataset", "dataset.binarization", "likelihood", "given")
+COMPARED_SETTINGS = ("dataset", "dataset.binarization", "likelihood", "given")
 """The settings that must be equal for values in nats to be comparable. Values cannot be compared if they are of other
 images, if one is a density and the other a probability, or if one is of log p(x) and the other of log p(x|y)."""
 
@@ -91,7 +91,7 @@ class Job:
 
     def published(self, split: str) -> published.Curve | None:
         """Return the paper's curve of the same experiment, or None without one (arXiv 1312.6114, figures 2 and 3)."""
-        for dataset, axes, settings in CURVES:
+        for dataset, axes, settings in PAPER_CURVES:
             same = all(self.results.get(key, value) == value for key, value in (PAPER | settings).items())
             if same and self.measure(split)[0] == f"{split}/{axes['measure']}":
                 method = METHODS.get(self.results["objective"], "")
@@ -120,7 +120,7 @@ class Job:
 
     def compared_by(self, metric: str) -> dict[str, str]:
         """Return the metric and the settings its value depends on. Jobs can be ranked only if these are equal."""
-        keys = COMPARED[:1] if metric.endswith("/error") else COMPARED
+        keys = COMPARED_SETTINGS[:1] if metric.endswith("/error") else COMPARED_SETTINGS
         values = self.results | {"given": "the label" if self.bounds == GIVEN_LABELS else "nothing"}
         return {"metric": metric} | {key: str(values.get(key)) for key in keys}
 
@@ -186,15 +186,15 @@ def read_job(path: Path, number: str = "") -> Job:
     """
     directory = RunDirectory(path)
     results = known_results(directory.results)
-    rows = known(history, _shown(directory, results).metrics) or []
+    rows = read_or_warn(history, _shown(directory, results).metrics) or []
     if "samples" not in results:  # the job ended before it could write its results
         results = (rows[-1] if rows else {}) | (results or _unfinished(directory))
-    return Job(number, path, values_by_key(typed_for(directory, results)), results, rows)
+    return Job(number, path, values_by_key(recorded_overrides(directory, results)), results, rows)
 
 
-def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
+def recorded_overrides(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
     """Return the overrides of a run: from its record, or else from its results."""
-    recorded = known(read_overrides, directory.overrides) if directory.overrides.exists() else None
+    recorded = read_or_warn(read_overrides, directory.overrides) if directory.overrides.exists() else None
     if recorded is not None:
         return recorded
     stored = results.get("overrides")
@@ -204,18 +204,22 @@ def typed_for(directory: RunDirectory, results: dict[str, Any]) -> list[str]:
 def _shown(directory: RunDirectory, results: dict[str, Any]) -> RunDirectory:
     """Return the directory with the metrics and pictures: for a run in stages, the last stage's directory."""
     stage = results.get("stage")
-    return directory if stage is None else RunDirectory(directory.path / folder(stage, f"stage in {directory.results}"))
+    return (
+        directory
+        if stage is None
+        else RunDirectory(directory.path / check_folder_name(stage, f"stage in {directory.results}"))
+    )
 
 
 def _unfinished(directory: RunDirectory) -> dict[str, Any]:
-    if directory.is_taken():
+    if directory.is_in_use():
         return {"status": "running", "error": None}
     if directory.holds_a_run() and directory.overrides.exists():
-        return {"status": "killed", "error": f"go on with: {directory.go_on}"}
+        return {"status": "killed", "error": f"go on with: {directory.resume_command}"}
     return {"status": "killed", "error": "before the run began"}
 
 
-def varied(jobs: list[Job]) -> list[str]:
+def varied_keys(jobs: list[Job]) -> list[str]:
     """Return the keys whose values differ between the jobs, in the order of the overrides."""
     keys = dict.fromkeys(key for job in jobs for key in job.overrides)
     relevant = [key for key in keys if not key.startswith(IRRELEVANT_TO_RESULTS)]
@@ -224,7 +228,7 @@ def varied(jobs: list[Job]) -> list[str]:
 
 def groups(jobs: list[Job]) -> dict[tuple[str, ...], Group]:
     """Group the completed jobs by their values of the varied keys without the seed."""
-    keys = [key for key in varied(jobs) if key != "seed"]
+    keys = [key for key in varied_keys(jobs) if key != "seed"]
     by_values: dict[tuple[str, ...], Group] = {}
     for job in jobs:
         if job.completed:
@@ -232,10 +236,10 @@ def groups(jobs: list[Job]) -> dict[tuple[str, ...], Group]:
     return by_values
 
 
-def leagues(jobs: list[Job]) -> dict[str, list[Job]]:
+def comparable_groups(jobs: list[Job]) -> dict[str, list[Job]]:
     """Group the completed jobs that can be ranked with each other. The key names what distinguishes a group."""
     compared = {job.number: job.compared_by(job.measure("test")[0]) for job in jobs if job.completed}
-    differ = [key for key in COMPARED if len({values.get(key) for values in compared.values()}) > 1]
+    differ = [key for key in COMPARED_SETTINGS if len({values.get(key) for values in compared.values()}) > 1]
     by_name: dict[str, list[Job]] = {}
     for job in (job for job in jobs if job.completed):
         values = compared[job.number]

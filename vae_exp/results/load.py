@@ -1,5 +1,6 @@
 """Load a finished run as an object."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from omegaconf import DictConfig
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import readable_shortage
-from vae_exp.config.stored import folder, printable, read_config
-from vae_exp.config.trust import Packages, Trust, check_directory, trusted
+from vae_exp.config.stored import check_folder_name, printable, read_config
+from vae_exp.config.trust import Packages, Trust, check_directory, trusted_packages
+from vae_exp.dataset import Info
+from vae_exp.dataset.standardisation import Standardisation, restored
 from vae_exp.errors import ConfigError, RunError
-from vae_exp.results.checkpoint import check_weights, read_checkpoint
+from vae_exp.results.checkpoint import STATE, check_weights, read_checkpoint
 from vae_exp.results.metrics import history
-from vae_exp.results.run_directory import RunDirectory, hint
+from vae_exp.results.run_directory import RunDirectory, path_hint
 from vae_exp.results.summary import read_results
 
 
@@ -30,6 +33,8 @@ class Run:
         history: `metrics.csv`: one dict per evaluation.
         model: The architecture with its trained weights, in evaluation mode: `encode(x)`, `decode(z)`,
             `sample(n)`, `bound(x)`.
+        standardisation: How the pixels that the model takes and gives were standardised; None if they were not.
+            `standardisation.apply` and `.invert` convert pixels, and `.log_jacobian` converts log densities.
     """
 
     path: Path
@@ -37,6 +42,7 @@ class Run:
     metrics: dict[str, Any]
     history: list[dict[str, float]]
     model: Model
+    standardisation: Standardisation | None = None
 
 
 def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None) -> Run:
@@ -58,42 +64,54 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         raise RunError("run=: a run directory is needed, and this is empty")
     directory = RunDirectory(path)
     if not directory.config.exists():
-        raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{hint(path)}")
+        raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{path_hint(path)}")
     if not directory.results.exists():
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
-    check_directory(directory.path, Trust(trusted(trust)))
+    check_directory(directory.path, Trust(trusted_packages(trust)))
     config, results = read_config(directory.config), read_results(directory.results)
     if config.get("stages"):
         stage = results.get("stage")
         if results["status"] != "completed":
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
-        return load_run(directory.path / folder(stage, f"stage in {directory.results}"), checkpoint, trust)
-    model = _built(config, directory.config)
-    _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
+        return load_run(directory.path / check_folder_name(stage, f"stage in {directory.results}"), checkpoint, trust)
+    model = _built(config, _images(results), directory.config)
+    state = _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
     return Run(
         directory.path,
         config,
         results,
         history(directory.metrics),
         model.eval().requires_grad_(False),
+        restored(state.get("standardisation"), model.shape),
     )
 
 
-def _built(config: DictConfig, path: Path) -> Model:
+def _built(config: DictConfig, info: Info | None, path: Path) -> Model:
     """Build the model that a stored config describes, with its initial weights."""
     try:
         check_config(config)
         # drawing the initial weights must not change the caller's random numbers
         with readable_shortage(), torch.random.fork_rng(devices=[]):
-            return build_architecture(config, build_data(config))
+            return build_architecture(config, build_data(config, info))
     except ConfigError as error:
         raise RunError(f"{path}: {printable(error)}") from error
 
 
-def _load_weights(model: Model, path: Path) -> None:
+def _images(results: Mapping[str, Any]) -> Info | None:
+    """Return what the images of a run were, as its results say; None if an earlier version wrote them."""
+    if "shape" not in results:
+        return None
+    channels, height, width = results["shape"]
+    return Info((channels, height, width), tuple(results["classes"]))
+
+
+def _load_weights(model: Model, path: Path) -> dict[str, Any]:
+    """Load the weights of a checkpoint; return our own entry in it."""
     checkpoint = read_checkpoint(path)
     prefix = "architecture."
     named = {str(name): value for name, value in checkpoint["state_dict"].items()}
     weights = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
     check_weights(weights, model, path)
     model.load_state_dict(weights)
+    state: dict[str, Any] = checkpoint[STATE]
+    return state

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vae_exp.results.files import append, readable, write_atomically
+from vae_exp.results.files import append, reporting_read_errors, write_atomically
 
 SPLITS = ("train", "validation", "test")
 MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
@@ -42,7 +42,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     Raises:
         RunError: The file cannot be read, or contains something other than numbers.
     """
-    with readable(path):
+    with reporting_read_errors(path):
         text = path.read_text(encoding="utf-8")
         complete = text[: text.rfind("\n") + 1]  # a row without a line end may have lost digits
         rows = [row for row in csv.DictReader(io.StringIO(complete)) if _is_complete(row)]

@@ -15,8 +15,8 @@ from vae_exp.config.record import Record
 from vae_exp.config.replay import trust_override
 from vae_exp.config.stored import read_overrides
 from vae_exp.errors import RunError
-from vae_exp.lock import alone
-from vae_exp.results.files import known, write_atomically
+from vae_exp.lock import exclusive_access
+from vae_exp.results.files import read_or_warn, write_atomically
 from vae_exp.results.flags import recorded_flags
 from vae_exp.results.summary import known_results
 
@@ -36,9 +36,9 @@ class RunDirectory:
         return f"{self.path.absolute().parent.name}/{self.path.absolute().name}"
 
     @property
-    def go_on(self) -> str:
+    def resume_command(self) -> str:
         """The shell command that resumes the run."""
-        recorded = known(read_overrides, self.overrides) if self.overrides.exists() else None
+        recorded = read_or_warn(read_overrides, self.overrides) if self.overrides.exists() else None
         trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", *self.flags, f"resume={self.path}", *trust])
 
@@ -102,10 +102,10 @@ class RunDirectory:
         Raises:
             RunError: Another process is in it.
         """
-        with alone(self.path, f"{self.path}: another process is in this run"):
+        with exclusive_access(self.path, f"{self.path}: another process is in this run"):
             yield
 
-    def is_taken(self) -> bool:
+    def is_in_use(self) -> bool:
         """Tell whether a process is in the run directory now."""
         try:
             with self.locked():
@@ -167,7 +167,7 @@ class RunDirectory:
         write_atomically(self.results, json.dumps(results, indent=2) + "\n")
 
 
-def hint(path: str | Path) -> str:
+def path_hint(path: str | Path) -> str:
     """Return the end of a message about a path that is not a run directory: it is a sweep, or a folder inside a run."""
     if (Path(path) / "multirun.yaml").exists():
         return ". It is the directory of a sweep: name one of its jobs"

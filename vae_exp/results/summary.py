@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vae_exp.results.files import known, read_json, readable
+from vae_exp.results.files import read_json, read_or_warn, reporting_read_errors
 from vae_exp.results.metrics import SPLITS
 
-NUMBERS = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
+NUMBER_PREFIXES = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
 """Prefixes of the keys whose values are numbers."""
 
-TEXTS = ("date", "device", "error", "git_revision", "stopped_by", "version/")
+TEXT_PREFIXES = ("date", "device", "error", "git_revision", "stopped_by", "version/")
 """Prefixes of the keys whose values are text."""
 
 
@@ -21,18 +21,26 @@ def read_results(path: Path) -> dict[str, Any]:
         RunError: The file is missing, truncated, or does not hold the results of a run.
     """
     results: dict[str, Any] = read_json(path, dict)
-    with readable(path):
+    with reporting_read_errors(path):
         for name in ("status", "stage"):
             if not isinstance(results.get(name, "" if name == "stage" else None), str):
                 raise ValueError(f"it has no {name}")
         if results["status"] == "completed" and results.get("samples") is None:
             raise ValueError("it has no samples")
         for name, value in results.items():
-            if name.startswith(NUMBERS) and not _is_number(value):
+            if name.startswith(NUMBER_PREFIXES) and not _is_number(value):
                 raise ValueError(f"{name} is no number")
-            if name.startswith(TEXTS) and not isinstance(value, str | None):
+            if name.startswith(TEXT_PREFIXES) and not isinstance(value, str | None):
                 raise ValueError(f"{name} is no text")
+        if "shape" in results:
+            _check_images(results["shape"], results.get("classes"))
     return results
+
+
+def _check_images(shape: Any, classes: Any) -> None:
+    sizes = isinstance(shape, list) and len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)
+    if not sizes or not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("its shape or classes are damaged")
 
 
 def _is_number(value: Any) -> bool:
@@ -42,4 +50,4 @@ def _is_number(value: Any) -> bool:
 
 def known_results(path: Path) -> dict[str, Any]:
     """Read the results of a run, or return {} if it has none. An unreadable file counts as missing, with a warning."""
-    return (known(read_results, path) if path.exists() else None) or {}
+    return (read_or_warn(read_results, path) if path.exists() else None) or {}

@@ -11,11 +11,11 @@ from vae_exp.config.overrides import parse_sweep
 from vae_exp.config.replay import trust_override
 from vae_exp.config.stored import Damaged, printable, read_yaml
 from vae_exp.errors import ConfigError, RunError, nearest_first
-from vae_exp.lock import alone
-from vae_exp.results.files import known
+from vae_exp.lock import exclusive_access
+from vae_exp.results.files import read_or_warn
 from vae_exp.results.flags import recorded_flags
 
-READ = ("overrides", "runtime", "sweeper")
+HYDRA_ENTRIES = ("overrides", "runtime", "sweeper")
 """The entries of Hydra's own config that are read from the record."""
 
 
@@ -46,9 +46,9 @@ class SweepDirectory:
         return self.proposals.exists()
 
     @property
-    def go_on(self) -> str:
+    def resume_command(self) -> str:
         """The shell command that resumes the sweep."""
-        recorded = known(lambda _: self.recorded_overrides(), self.record) if self.record.exists() else None
+        recorded = read_or_warn(lambda _: self.recorded_overrides(), self.record) if self.record.exists() else None
         trust = trust_override(recorded or [])
         return shlex.join(["python", "-m", "vae_exp", "-m", *self.flags, f"sweep.resume={self.path}", *trust])
 
@@ -84,7 +84,7 @@ class SweepDirectory:
             missing = f"sweep.resume={self.path}: is not the directory of a sweep: {self.record} is missing"
             raise RunError(missing + nearest)
         hydra = self.recorded().get("hydra")
-        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in READ):
+        if not isinstance(hydra, dict) or not all(isinstance(hydra.get(key), dict) for key in HYDRA_ENTRIES):
             raise Damaged(f"{self.record}: cannot be read: it is no record of a sweep")
         return hydra
 
@@ -130,5 +130,5 @@ class SweepDirectory:
         Raises:
             RunError: Another process is in it.
         """
-        with alone(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
+        with exclusive_access(self.path, f"hydra.sweep.dir={self.path}: another process is in this sweep"):
             yield

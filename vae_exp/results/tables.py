@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from vae_exp.results.jobs import Group, Job, groups, varied
+from vae_exp.results.jobs import Group, Job, groups, varied_keys
 from vae_exp.results.metrics import SPLITS
 
 FIRST_COLUMNS = ("samples", "step", "train/bound", "validation/bound", "test/bound")
@@ -18,8 +18,8 @@ METRIC_LABELS = {
     "nll": "−nll",
     "error": "−error",
 }
-HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in METRIC_LABELS.items()}
-NOT_ALIKE = "Models that are given the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
+COLUMN_HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in METRIC_LABELS.items()}
+BOUNDS_NOTE = "Models that are given the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
 
 
 def csv_text(table: list[dict[str, Any]]) -> str:
@@ -32,7 +32,7 @@ def csv_text(table: list[dict[str, Any]]) -> str:
 
 def rows(jobs: list[Job]) -> list[dict[str, Any]]:
     """Make the rows of `sweep.csv`: every job with its varied values, its status, and every metric that any job has."""
-    keys = varied(jobs)
+    keys = varied_keys(jobs)
     metrics = sorted({n for job in jobs for n in job.results if n.partition("/")[0] in SPLITS})
     names = [*FIRST_COLUMNS, *(name for name in metrics if name not in FIRST_COLUMNS), *LAST_COLUMNS]
     return [
@@ -63,9 +63,9 @@ def markdown(path: Path, jobs: list[Job]) -> str:
 
 def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     """Return the columns, and one row per setting: its values, the means over its seeds, and the paper's value."""
-    keys = [key for key in varied(jobs) if key != "seed"]
+    keys = [key for key in varied_keys(jobs) if key != "seed"]
     splits = [s for s in SPLITS if s != "validation" or any(job.measure(s)[0] in job.results for job in jobs)]
-    heads = [f"{split} {HEADS[name]}" for name in measures(jobs) for split in splits]
+    heads = [f"{split} {COLUMN_HEADS[name]}" for name in measures(jobs) for split in splits]
     columns = [*keys, "runs", "reached", *heads, "paper, test", "test − paper", "steps/s", "minutes"]
     classifiers = any("test/error" in job.results for job in jobs)
     columns += ["test error, %"] * classifiers
@@ -79,7 +79,7 @@ def unit(jobs: list[Job]) -> str:
     """Describe the metrics of the table and their unit, for the note below it."""
     shown = ", ".join(METRIC_LABELS[name] for name in measures(jobs))
     nats = "" if measures(jobs) == ["error"] else " in nats per image"
-    warning = f" {NOT_ALIKE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
+    warning = f" {BOUNDS_NOTE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
     return f"For each split: {shown}{nats}, higher is better; ± is over seeds.{warning}"
 
 

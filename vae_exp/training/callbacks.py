@@ -32,7 +32,7 @@ from pytorch_lightning.callbacks import (
 
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build, foreign_failures
-from vae_exp.config.schema import target
+from vae_exp.config.schema import target_of
 from vae_exp.dataset import Dataset
 from vae_exp.errors import ConfigError, nearest_first
 from vae_exp.results.metrics import MEASURES
@@ -168,7 +168,7 @@ def _build(name: str, node: DictConfig, directory: RunDirectory) -> Any:
 
 def _defaults(path: str, node: DictConfig, checkpoints: Path) -> dict[str, Any]:
     """Return arguments whose defaults in Lightning are wrong here: the checkpoints' folder and a metric's `mode`."""
-    kind = target(node, path)
+    kind = target_of(node, path)
     accepted = signature(kind).parameters
     defaults: dict[str, Any] = {}
     if isinstance(kind, type) and issubclass(kind, ModelCheckpoint) and node.get("dirpath") is None:

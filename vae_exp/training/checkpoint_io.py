@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from vae_exp.config.formats import renamed_weights
+from vae_exp.config.formats import weights_in_current_format
 from vae_exp.errors import RunError
-from vae_exp.results.checkpoint import STATE, loaded
+from vae_exp.results.checkpoint import STATE, load_checkpoint_file
 from vae_exp.results.checksum import add_checksum
 from vae_exp.results.files import replacing
 
@@ -30,9 +30,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
         """Load a checkpoint that `read_checkpoint` has already checked."""
-        checkpoint = loaded(Path(path))[0]
+        checkpoint = load_checkpoint_file(Path(path))[0]
         format_of_file = checkpoint[STATE].get("format", 1)
-        return checkpoint | {"state_dict": renamed_weights(checkpoint["state_dict"], format_of_file)}
+        return checkpoint | {"state_dict": weights_in_current_format(checkpoint["state_dict"], format_of_file)}
 
 
 def check_states(checkpoint: dict[str, Any]) -> None:

@@ -29,6 +29,10 @@ class Checkpoint:
         self.every_seconds = every_seconds
         self.best = -math.inf
 
+    def go_on_from(self, best: float) -> None:
+        """Continue with the best score of the checkpoint from which the run continues."""
+        self.best = best
+
     def start(self, trainer: pl.Trainer) -> None:
         """Save a new run at once, so that it can be resumed even if it is killed early."""
         self._saved_at = time.monotonic()

@@ -5,6 +5,6 @@ import platform
 import torch
 
 
-def name_of(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """Return the name of a device for the results, such as `cpu (x86_64)`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import RunError
 
-CONFIG = "config.yaml"
+CONFIG_FILE = "config.yaml"
 """The file that contains the config for the other processes."""
 
-PATIENCE = timedelta(days=1)
+LONGEST_WAIT = timedelta(days=1)
 """The longest time that the other processes wait while the first one evaluates."""
 
-OVER = "over"
+END_FILE = "over"
 """The first process creates this file to tell the others that the run has ended."""
 
 
@@ -81,7 +81,7 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
     threads = torch.get_num_threads()
     threads_per_process = max(1, threads // size)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / CONFIG).write_text(config, encoding="utf-8")
+        (Path(folder) / CONFIG_FILE).write_text(config, encoding="utf-8")
         command = [
             sys.executable,
             "-P",
@@ -102,7 +102,7 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
         try:
             torch.set_num_threads(threads_per_process)
             _wait_for_all(others, Path(folder))
-            meet(Shard(0, size), device, folder)
+            join_group(Shard(0, size), device, folder)
             yield Shard(0, size)
         except RuntimeError:
             time.sleep(1.0)  # the connection breaks shortly before the process ends
@@ -110,8 +110,8 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
             raise
         finally:
             torch.set_num_threads(threads)
-            (Path(folder) / OVER).touch()
-            leave()
+            (Path(folder) / END_FILE).touch()
+            leave_group()
             for other in others:
                 other.kill()
                 other.wait()
@@ -134,7 +134,7 @@ def _check_running(others: list[subprocess.Popen[bytes]]) -> None:
             raise RunError(f"trainer=ddp: process {rank + 1} of {len(others) + 1} ended with status {other.returncode}")
 
 
-def meet(shard: Shard, device: torch.device, folder: str) -> None:
+def join_group(shard: Shard, device: torch.device, folder: str) -> None:
     """Join the group of all processes, and wait until all have joined.
 
     Args:
@@ -144,10 +144,10 @@ def meet(shard: Shard, device: torch.device, folder: str) -> None:
     """
     backend = "nccl" if device.type == "cuda" else "gloo"
     path = f"file://{folder}/meeting"
-    dist.init_process_group(backend, path, PATIENCE, world_size=shard.size, rank=shard.rank)
+    dist.init_process_group(backend, path, LONGEST_WAIT, world_size=shard.size, rank=shard.rank)
 
 
-def leave() -> None:
+def leave_group() -> None:
     """Leave the group."""
     if dist.is_initialized():
         dist.destroy_process_group()

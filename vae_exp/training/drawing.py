@@ -32,9 +32,12 @@ class DrawFigures:
         images = self.images if model.amortized else min(self.images, FEW_IMAGES)
         x, y = next(iter(experiment.data.evaluation_batches("test", images)))
         title = f"{directory.name}, $N_z$ = {model.autoencoder.latent_dim}, {experiment.samples_seen:,} samples"
+        names = experiment.data.info.class_names
         with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             torch.manual_seed(experiment.seed)
-            for name, figure in portfolio(model, (x, y), title, self.manifold_side):
+            standardisation = experiment.data.standardisation
+            pictures = portfolio(model, (x, y), title, self.manifold_side, standardisation, names)
+            for name, figure in pictures:
                 path = directory.figures / f"{name}.png"
                 with replacing(path) as file:
                     figure.savefig(file, dpi=150, bbox_inches="tight")

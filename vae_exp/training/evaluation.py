@@ -12,7 +12,7 @@ from vae_exp.dataset import Dataset
 from vae_exp.dataset.binarization import grey
 from vae_exp.errors import ConfigError, Diverged
 from vae_exp.evaluation import evaluate
-from vae_exp.evaluation.divergence import TIMES_WORSE, diverged
+from vae_exp.evaluation.divergence import TIMES_WORSE, diverged_metrics
 from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
 
 FEW_IMAGES = 1000
@@ -113,7 +113,7 @@ class Evaluate:
             Diverged: A metric is finite but absurd.
         """
         x = grey(data.splits["train"][: self.batch_size].pixels)
-        absurd = diverged(dict(row), model, x)
+        absurd = diverged_metrics(dict(row), model, x)
         if absurd:
             values = ", ".join(f"{name} = {value:.3g}" for name, value in absurd.items())
             raise Diverged(

@@ -16,11 +16,11 @@ from vae_exp.architecture import Model
 from vae_exp.config.formats import FORMAT
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.batches import Execution, TrainingStream
-from vae_exp.dataset.shard import WHOLE, Shard
+from vae_exp.dataset.shard import WHOLE_BATCH, Shard
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training import generators
 from vae_exp.training.clock import Clock
-from vae_exp.training.device import name_of
+from vae_exp.training.device import device_name
 from vae_exp.training.distributed import broadcast_weights
 from vae_exp.training.engine.captured import matmul_precision
 from vae_exp.training.engine.choice import Engine
@@ -81,7 +81,7 @@ class Experiment(pl.LightningModule):
         """The latest evaluation."""
         self.goals: Sequence[int] = ()
         """The sample counts at which an execution has to end; set by `end_executions_at`."""
-        self.shard = WHOLE
+        self.shard = WHOLE_BATCH
         """The part of every batch that this process trains on."""
         self._engine: Engine | None = None
         """How updates are computed; chosen when the fit starts."""
@@ -202,6 +202,7 @@ class Experiment(pl.LightningModule):
             "metrics": self.metrics,
             "stopped_by": self._stopped_by(),
             "computation": self.computation,
+            "standardisation": standardised.state() if (standardised := self.data.standardisation) else None,
             **generators.state(),
         }
 
@@ -241,7 +242,7 @@ class Experiment(pl.LightningModule):
             processes: The number of processes that train.
         """
         self.to(device)
-        self.trained_on = name_of(device) + (f" × {processes}" if processes > 1 else "")
+        self.trained_on = device_name(device) + (f" × {processes}" if processes > 1 else "")
 
     def join(self, shard: Shard) -> None:
         """Take this shard of every batch from now on."""
@@ -269,8 +270,8 @@ class Experiment(pl.LightningModule):
         """Say what the user can try if a number is not finite."""
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         return (
-            f"Try a smaller optimizer.lr (now {lr:g}), another network.init_std, or with a Gaussian likelihood a "
-            "larger likelihood.min_std"
+            f"Try a smaller optimizer.lr (now {lr:g}), another optimizer, with network=mlp or conv another "
+            "network.init_std, or with a Gaussian likelihood a larger likelihood.min_std"
         )
 
     def _report(self, names: list[str], losses: Tensor, samples_per_second: float) -> None:

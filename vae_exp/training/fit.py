@@ -26,7 +26,7 @@ from vae_exp.config.assembly import (
 from vae_exp.config.contracts.check import check_contracts
 from vae_exp.config.memory import check_memory
 from vae_exp.config.stored import read_config
-from vae_exp.config.trust import Trust, targets, trusted
+from vae_exp.config.trust import Trust, targets_in, trusted_packages
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import ConfigError
@@ -82,7 +82,7 @@ def build_experiment(config: DictConfig, anew: bool) -> Experiment:
 
 def _trust(config: DictConfig) -> Trust:
     """Return what the `start_from` run's config may name: trusted packages, and the targets that this config names."""
-    return Trust(trusted(config.get("trust")), targets(OmegaConf.to_container(config, resolve=True)))
+    return Trust(trusted_packages(config.get("trust")), targets_in(OmegaConf.to_container(config, resolve=True)))
 
 
 def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None) -> None:
@@ -204,4 +204,7 @@ def _description(experiment: Experiment) -> str:
     labelled = ""
     if data.labels is not None:
         labelled = f", {data.labels:,} of the former labelled ({data.labels // data.info.classes:,} of each class)"
-    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{labelled}"
+    units = ""
+    if data.standardisation is not None:
+        units = f", standardised; log densities are in the original units ({data.log_jacobian:+.2f} nats)"
+    return f"{type(experiment.architecture).__name__}, {parameters:,} parameters; {sizes} images{labelled}{units}"

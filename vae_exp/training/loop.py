@@ -117,7 +117,7 @@ class Loop(pl.Callback):
         """Continue with the saved seconds and the saved best score."""
         self.evaluation_seconds = state_dict.get("evaluation_seconds", 0.0)
         if self.checkpoint is not None and "best" in state_dict:
-            self.checkpoint.best = state_dict["best"]
+            self.checkpoint.go_on_from(state_dict["best"])
 
     def _evaluate(self, trainer: pl.Trainer) -> None:
         """Evaluate once, pass the row on, and call the validation hooks of the callbacks."""

@@ -12,10 +12,11 @@ import torch
 
 from vae_exp.architecture import Generative
 from vae_exp.config.record import Record
+from vae_exp.dataset import Info
 from vae_exp.training.experiment import Experiment
 
-IDENTITY = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
-PARTS = (*IDENTITY, "weight_prior")
+IDENTITY_KEYS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
+PARTS = (*IDENTITY_KEYS, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 
 
@@ -35,7 +36,7 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
     values = record.flat
     results: dict[str, Any] = {"format": record.format, "status": status, "error": error, "name": values.get("name")}
     results["overrides"] = list(record.overrides)
-    results |= {group: record.choices.get(group) for group in IDENTITY}
+    results |= {group: record.choices.get(group) for group in IDENTITY_KEYS}
     results |= {
         "latent_dim": values.get("architecture.latent_dim"),
         "seed": values.get("seed"),
@@ -49,10 +50,12 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
         "train/bound": None,  # remains None if the architecture has no bound, or before the first evaluation
         "test/bound": None,
         "bounds": model.bounds if isinstance(model, Generative) else None,
+        **_jacobian(experiment),
         **{name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "train_seconds": experiment.clock.seconds if experiment else 0.0,
         "device": experiment.trained_on if experiment else None,
         **(experiment.computation if experiment else {}),
+        **(_images(experiment.data.info) if experiment else {}),
         "threads": torch.get_num_threads(),
         "git_revision": _git_revision(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -60,6 +63,18 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
     }
     results |= {f"version/{package}": version(package) for package in PACKAGES}
     return results | {key: value for key, value in values.items() if key.split(".")[0] in PARTS}
+
+
+def _images(info: Info) -> dict[str, Any]:
+    """Say what the images are, so that the model can be built again where they are not."""
+    return {"shape": list(info.shape), "classes": list(info.class_names)}
+
+
+def _jacobian(experiment: Experiment | None) -> dict[str, float]:
+    """Return the constant that the log densities contain because the pixels were standardised; none if they are not."""
+    if experiment is None or experiment.data.standardisation is None:
+        return {}
+    return {"jacobian": experiment.data.log_jacobian}
 
 
 def _git_revision() -> str | None:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
 logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # messages that users ask for
 
-ENDINGS = {
+STATUS_OF_ERROR = {
     Diverged: "diverged",
     Interrupted: "interrupted",
     KeyboardInterrupt: "interrupted",
@@ -100,7 +100,7 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             status = "completed"
         except Interrupted as exception:
             status = "interrupted"
-            error = f"Interrupted in stage {name}; all is saved. Go on with:\n  {directory.go_on}"
+            error = f"Interrupted in stage {name}; all is saved. Go on with:\n  {directory.resume_command}"
             raise Interrupted(exception.signal_number, error) from None
         except BaseException as exception:
             status, error = _ending(exception)
@@ -157,4 +157,4 @@ def _check(config: DictConfig, hydra: DictConfig) -> None:
 
 def _ending(exception: BaseException) -> tuple[str, str]:
     """Return the status of a run that ended with this exception, and the reason, for the results."""
-    return ENDINGS.get(type(exception), "failed"), str(exception) or type(exception).__name__
+    return STATUS_OF_ERROR.get(type(exception), "failed"), str(exception) or type(exception).__name__

@@ -38,15 +38,17 @@ class StopOnSignal(pl.Callback):
             raise Interrupted(
                 self.received,
                 f"Interrupted after {experiment.samples_seen:,} of {experiment.samples:,} samples; all is saved. "
-                f"Go on with:\n  {directory.go_on}",
+                f"Go on with:\n  {directory.resume_command}",
             )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the handlers before the figures are drawn. After a signal stop here: a resumed run can draw them."""
         self._restore_handlers()
         if self.received is not None:
-            go_on = RunDirectory(trainer.default_root_dir).go_on
-            raise Interrupted(self.received, f"Interrupted before the figures; all is saved. Go on with:\n  {go_on}")
+            resume_command = RunDirectory(trainer.default_root_dir).resume_command
+            raise Interrupted(
+                self.received, f"Interrupted before the figures; all is saved. Go on with:\n  {resume_command}"
+            )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the previous signal handlers."""

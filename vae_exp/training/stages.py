@@ -15,11 +15,11 @@ from vae_exp.config.memory import check_memory
 from vae_exp.config.overrides import Override, parse, quoted
 from vae_exp.config.record import overrides_without_resume
 from vae_exp.config.relative import make_absolute
-from vae_exp.config.stored import folder
+from vae_exp.config.stored import check_folder_name
 from vae_exp.config.trust import Trust, check_directory
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.results.checkpoint import STATE, read_checkpoint
-from vae_exp.results.run_directory import RunDirectory, hint
+from vae_exp.results.run_directory import RunDirectory, path_hint
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
     """
     configs: dict[str, tuple[DictConfig, DictConfig]] = {}
     for stage, overrides in config.stages.items():
-        folder(stage, "stages")
+        check_folder_name(stage, "stages")
         stage_overrides = [
             _insert_directories(override, {name: path / name for name in configs}) for override in overrides
         ]
@@ -126,7 +126,7 @@ def start_from(architecture: Model, path: str, trust: Trust) -> None:
     try:
         trained = read_checkpoint(RunDirectory(path).last_checkpoint)["state_dict"]
     except RunError as error:
-        raise RunError(f"start_from={path}: {error}{hint(path)}") from error
+        raise RunError(f"start_from={path}: {error}{path_hint(path)}") from error
     theirs = {
         str(name).removeprefix("architecture."): value
         for name, value in trained.items()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vae_exp.dataset.shard import Shard
 from vae_exp.errors import UserError
-from vae_exp.training.distributed import CONFIG, OVER, leave, meet
+from vae_exp.training.distributed import CONFIG_FILE, END_FILE, join_group, leave_group
 from vae_exp.training.fit import prepare_worker
 
 
@@ -17,15 +17,15 @@ def main() -> None:
     directory, resumed, folder, size, rank = sys.argv[1:]
     shard = Shard(int(rank), int(size))
     try:
-        device, fit = prepare_worker(Path(directory), Path(folder) / CONFIG, shard, resumed=resumed == "1")
+        device, fit = prepare_worker(Path(directory), Path(folder) / CONFIG_FILE, shard, resumed=resumed == "1")
         (Path(folder) / f"ready{rank}").touch()
-        meet(shard, device, folder)
+        join_group(shard, device, folder)
         fit()
-        leave()
+        leave_group()
     except UserError:  # the first process has the same error and reports it
         sys.exit(1)
     except RuntimeError:  # the first process has left, for example because a signal or a callback stopped the run
-        if not (Path(folder) / OVER).exists():
+        if not (Path(folder) / END_FILE).exists():
             raise
 
 

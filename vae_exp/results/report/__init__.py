@@ -8,7 +8,7 @@ from vae_exp.results.files import write_atomically
 from vae_exp.results.jobs import holds_a_run, read_jobs
 from vae_exp.results.report.run import page_of_run
 from vae_exp.results.report.sweep import page_of_sweep
-from vae_exp.results.run_directory import hint
+from vae_exp.results.run_directory import path_hint
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def write_report(path: str | Path) -> Path:
         try:
             jobs = read_jobs(path)
         except RunError as error:
-            raise RunError(f"{path}: is the directory of neither a run nor a sweep{hint(path)}") from error
+            raise RunError(f"{path}: is the directory of neither a run nor a sweep{path_hint(path)}") from error
         for job in jobs:
             if not job.has_report or job.results["status"] in ("killed", "running"):
                 try_report(job.path)

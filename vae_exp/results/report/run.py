@@ -4,15 +4,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from vae_exp.config.stored import folder, read_config
-from vae_exp.results.files import known
-from vae_exp.results.jobs import read_job, typed_for
+from vae_exp.config.stored import check_folder_name, read_config
+from vae_exp.results.files import read_or_warn
+from vae_exp.results.jobs import read_job, recorded_overrides
 from vae_exp.results.metrics import SPLITS, by_measure, measure
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.run_directory import RunDirectory
 
 PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
-COUNTS = ("samples", "step", "epoch", "images", "labelled")
+COUNT_COLUMNS = ("samples", "step", "epoch", "images", "labelled")
 """Columns of metrics.csv that count samples, steps or images. They are in the table but not among the curves."""
 
 
@@ -25,7 +25,7 @@ def page_of_run(path: Path) -> Page:
         title=directory.name,
         status=results["status"],
         parts={name: results[name] for name in PARTS if results.get(name) is not None},
-        command=command("python -m vae_exp", [*directory.flags, *typed_for(directory, results)]),
+        command=command("python -m vae_exp", [*directory.flags, *recorded_overrides(directory, results)]),
         notice=results.get("error") or "",
         facts=_facts(results),
         summary=[table for table in (_stages(directory), _final(results)) if table.rows],
@@ -47,7 +47,7 @@ def charts(history: list[dict[str, float]]) -> list[Chart]:
     for measured, names in sorted(measures.items(), key=lambda item: (item[0] != first, "" in item[1])):
         every_split = [Series("", split, _points(history, name)) for split, name in names.items()]
         series = [curve for curve in every_split if curve.points]
-        if measured not in COUNTS and series:
+        if measured not in COUNT_COLUMNS and series:
             drawn.append(Chart(measured.replace("_", " "), series))
     return drawn
 
@@ -105,9 +105,9 @@ def _stages(directory: RunDirectory) -> Table:
     """Make the table of the stages that have begun."""
     path = directory.path
     rows: list[list[Any]] = []
-    config = known(read_config, directory.config) if directory.config.exists() else None
+    config = read_or_warn(read_config, directory.config) if directory.config.exists() else None
     for name in map(str, config.get("stages") or [] if config else []):
-        folder(name, f"stages in {directory.config}")
+        check_folder_name(name, f"stages in {directory.config}")
         if (path / name).exists():
             results = read_job(path / name).results
             metric, _ = measure(results, "test")

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
-from vae_exp.results.jobs import Job, leagues, varied
+from vae_exp.results.jobs import Job, comparable_groups, varied_keys
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.report.run import command
 from vae_exp.results.search import best, trials
@@ -18,7 +18,7 @@ from vae_exp.results.sweep_directory import SweepDirectory
 if TYPE_CHECKING:
     from vae_exp.figures.curves import Panel
 
-OF_HYDRA = ("hydra.mode", "hydra.sweep.dir")
+HIDDEN_OVERRIDES = ("hydra.mode", "hydra.sweep.dir")
 """Overrides that the shown command leaves out: Hydra adds the first, and the second is the sweep's directory."""
 
 PICTURES = ("figure2.png", "figure3.png", "search.png", *curves.PICTURES)
@@ -28,7 +28,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     """Make the page of a sweep: its settings, curves, pictures and every job."""
     record = SweepDirectory(path).recorded()
     overrides = SweepDirectory(path).recorded_overrides() if record else []
-    shown = [override for override in overrides if key_of(override) not in OF_HYDRA]
+    shown = [override for override in overrides if key_of(override) not in HIDDEN_OVERRIDES]
     settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
     columns, rows = tables.summary(jobs)
     settings = Table.filled("Settings", columns, rows, tables.unit(jobs))
@@ -53,12 +53,12 @@ def charts(path: Path, jobs: list[Job]) -> list[Chart]:
 
     A search, or a grid without such curves, has one curve per job.
     """
-    from vae_exp.figures.curves import limits
+    from vae_exp.figures.curves import axis_limits_of_curves
 
     panels = curves.panels(jobs)
     if not panels or SweepDirectory(path).is_search:
         return _by_job(jobs)
-    low, high = limits(panels)
+    low, high = axis_limits_of_curves(panels)
     size = curves.size_key(jobs).rpartition(".")[2]
     drawn = [Chart(f"{size} = {panel.size:,}", _of_panel(panel)) for panel in panels]
     if len(panels) > 1:
@@ -95,21 +95,21 @@ def _final(panels: "list[Panel]") -> list[Series]:
 
 def _by_job(jobs: list[Job]) -> list[Chart]:
     """Make charts with one curve per job: the metric that ranks the job on the test split."""
-    from vae_exp.figures.search import reach
+    from vae_exp.figures.search import axis_limits_of_search
 
     by_metric: dict[tuple[str, int], list[Series]] = {}
     for job in jobs:
         name, sign = job.measure("test")
         points = finite([(row["samples"], row[name], 0.0) for row in job.history if name in row])
         if points:
-            label = ", ".join([job.number, *(job.value(key) for key in varied(jobs))])
+            label = ", ".join([job.number, *(job.value(key) for key in varied_keys(jobs))])
             measured = job.judged_by("test")
             title = f"test/{tables.METRIC_LABELS[measured]}" if measured.endswith(" given y") else name
             by_metric.setdefault((title, sign), []).append(Series(label, "", points))
     drawn = []
     for (title, sign), series in by_metric.items():
         ends = [curve.points[-1][1] for curve in series]
-        low, high = reach(ends, sign * max(sign * end for end in ends))
+        low, high = axis_limits_of_search(ends, sign * max(sign * end for end in ends))
         margin = 0.06 * (high - low)
         has_outliers = margin and any(not low <= end <= high for end in ends)
         drawn.append(Chart(title, series, limits=(low - margin, high + margin) if has_outliers else None))
@@ -123,7 +123,7 @@ def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
         trial = best(ranked_trials)
         return {f"best {trial.metric}": trial.value, "best job": trial.job.number}
     facts: dict[str, Any] = {}
-    by_league = leagues(jobs)
+    by_league = comparable_groups(jobs)
     for league, members in by_league.items():
         name, sign = members[0].measure("test")
         values = {job.number: job.results[name] for job in members if job.results.get(name) is not None}

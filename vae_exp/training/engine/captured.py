@@ -145,7 +145,7 @@ class Captured:
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             if self._required:
-                raise refuse(reason) from error
+                raise not_captured_error(reason) from error
             log.warning("Training without a CUDA graph: %s", reason)
             self.failed = True
 
@@ -219,6 +219,6 @@ def why_not_captured(device: torch.device, amortized: bool, processes: int, opti
     return ""
 
 
-def refuse(reason: str) -> ConfigError:
+def not_captured_error(reason: str) -> ConfigError:
     """Return the error for a run that requires captured updates, but cannot capture them."""
     return ConfigError(f"trainer.engine=captured: {reason}. trainer.engine=auto takes what there is")

@@ -17,7 +17,7 @@ from vae_exp.training.engine.captured import (
     Captured,
     Update,
     cuda_graph,
-    refuse,
+    not_captured_error,
     why_not_captured,
 )
 from vae_exp.training.settings import TrainerSettings
@@ -60,8 +60,8 @@ class Engine:
             reason = reason or "the images do not all lie on the device (dataset.placement)"
         required = settings.engine == "captured"
         if reason and required:
-            raise refuse(reason)
-        compiled = gradients.is_repaid(model, updates) if settings.compiles is None else settings.compiles
+            raise not_captured_error(reason)
+        compiled = gradients.compiling_pays(model, updates) if settings.compiles is None else settings.compiles
         eager = gradients.Eager(model)
         self._gradients: gradients.Eager | gradients.Compiled = eager
         if compiled:

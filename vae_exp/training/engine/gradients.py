@@ -28,19 +28,19 @@ Loss = tuple[Tensor, dict[str, Tensor]]
 Gradients = Callable[[Tensor, Tensor, Tensor | None], Loss]
 """Maps images, labels and the weights of the images to the loss, and stores its gradient in the parameters."""
 
-FINE = 0.1, 1e-5
+FLOAT32_TOLERANCE = 0.1, 1e-5
 """The largest difference between a compiled gradient of a parameter and autograd's.
 
 It is relative to the norm of this gradient, plus relative to the norm of the whole gradient.
 """
 
-COARSE = 0.5, 1e-2
+BFLOAT16_TOLERANCE = 0.5, 1e-2
 """The same for bfloat16."""
 
-REPAID_FROM = 20_000
+COMPILING_PAYS_FROM = 20_000
 """The number of updates of a multilayer perceptron from which compiling saves time (docs/performance.md)."""
 
-REPAID_ON_GPU_FROM = 100_000
+COMPILING_PAYS_ON_GPU_FROM = 100_000
 """The same on a GPU: compiling takes 18 s, then it does 7,500 updates per second, not 2,860; both with CUDA graphs."""
 
 
@@ -118,7 +118,7 @@ class Compiled:
         try:
             compiled = self._trial(self._run, x, y, counts)
             coarse = torch.is_autocast_enabled(x.device.type)
-            fault = _difference(compiled, expected, *(COARSE if coarse else FINE))
+            fault = _difference(compiled, expected, *(BFLOAT16_TOLERANCE if coarse else FLOAT32_TOLERANCE))
         except Exception as error:  # the model has just run, so any error comes from the compiler
             fault = _reason(error)
         if not fault:
@@ -219,15 +219,15 @@ class TakeLargeProducts(CustomGraphPass):
             node.target, node.args = product, arguments
 
 
-def is_repaid(model: nn.Module, updates: int) -> bool:
+def compiling_pays(model: nn.Module, updates: int) -> bool:
     """Tell whether compiling saves time: there are many updates, a compiler, and no convolutions.
 
     Convolutions are equally fast without it.
     """
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     devices = {parameter.device.type for parameter in model.parameters()}
-    on_cpu = devices == {"cpu"} and updates >= REPAID_FROM and has_compiler()
-    on_gpu = devices == {"cuda"} and updates >= REPAID_ON_GPU_FROM and has_triton()
+    on_cpu = devices == {"cpu"} and updates >= COMPILING_PAYS_FROM and has_compiler()
+    on_gpu = devices == {"cuda"} and updates >= COMPILING_PAYS_ON_GPU_FROM and has_triton()
     return not convolutional and (on_cpu or on_gpu)
 
 

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import WandbLogger
 from vae_exp.config.overrides import values_by_key
 from vae_exp.config.stored import read_overrides
 from vae_exp.errors import ConfigError
-from vae_exp.results.files import known, read_text, readable, write_atomically
+from vae_exp.results.files import read_or_warn, read_text, reporting_read_errors, write_atomically
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.sweep_directory import SweepDirectory
 
@@ -141,7 +141,7 @@ def _run_name(directory: Path) -> str:
     sweep = _sweep_of(directory)
     if sweep is None:
         return directory.name
-    values = values_by_key(known(read_overrides, RunDirectory(directory).overrides) or [])
+    values = values_by_key(read_or_warn(read_overrides, RunDirectory(directory).overrides) or [])
     varied = [f"{key.rpartition('.')[2]}={values[key]}" for key in sweep.varied() if key in values]
     return " ".join([str(directory.absolute().relative_to(sweep.path)), *varied])
 
@@ -165,7 +165,7 @@ def _run_id(directory: Path) -> str:
     Jobs of a sweep and stages never use WANDB_RUN_ID: they are several runs and cannot share an id.
     """
     path = directory / "wandb" / "id"
-    recorded = known(_read_id, path) if path.exists() else None
+    recorded = read_or_warn(_read_id, path) if path.exists() else None
     if recorded is not None:
         return recorded
     requested = _from_environment("RUN_ID")
@@ -177,7 +177,7 @@ def _run_id(directory: Path) -> str:
 
 def _read_id(path: Path) -> str:
     run_id = read_text(path)
-    with readable(path):
+    with reporting_read_errors(path):
         if not re.fullmatch(r"[\w-]{1,128}", run_id, re.ASCII):
             raise ValueError("it holds no id of a W&B run")
     return run_id
