@@ -1,11 +1,13 @@
 import os
 import pwd
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 
+from vae_exp.cli import sample
 from vae_exp.cli.surroundings import provide_home
 from vae_exp.config.paths import CONFIG_DIR
 
@@ -51,3 +53,26 @@ def test_without_a_home_a_folder_of_this_user_alone_is_taken(tmp_path, monkeypat
     home = tmp_path / f"vae_exp-{os.getuid()}"
     assert (Path.home(), home.stat().st_mode & 0o777) == (home, 0o700)
     assert str(home) in caplog.text
+
+
+LIKELIHOOD = """
+from vae_exp.likelihood import Bernoulli
+
+class Mine(Bernoulli):
+    pass
+"""
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_a_file_in_the_current_folder_is_found_and_hides_no_package(run, tmp_path, monkeypatch):
+    (tmp_path / "parts_in_this_folder.py").write_text(LIKELIHOOD)
+    (tmp_path / "torch.py").write_text("raise RuntimeError('this is not torch')")
+    before = list(sys.path)
+    assert str(tmp_path) not in before
+    outcome = run("likelihood._target_=parts_in_this_folder.Mine", *QUICK, "hydra.job.chdir=true")
+    assert outcome.status == 0, outcome.err
+    monkeypatch.setattr(sys, "argv", ["sample", f"run={outcome.directory}", "n=4", "trust=parts_in_this_folder"])
+    sys.modules.pop("parts_in_this_folder")
+    sample.main()
+    sys.modules.pop("parts_in_this_folder")
+    assert sys.path == before

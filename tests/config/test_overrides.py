@@ -224,6 +224,18 @@ def test_other_overrides_are_not_refused(text):
     check_overrides(OmegaConf.create({"part": {"_target_": "x"}}), [text])
 
 
+@pytest.mark.parametrize("target", ["vae_exp.network.MLP", "builtins.dict", "no.such.Part"])
+def test_a_value_that_the_part_has_no_argument_for_may_be_deleted(target):
+    config = OmegaConf.create({"part": {"_target_": target}})
+    if target == "vae_exp.network.MLP":
+        check_overrides(config, ["~part.root"])
+        with pytest.raises(ConfigError, match=r"^part\.tied: a value is needed"):
+            check_overrides(config, ["~part.tied"])
+    else:  # nobody can say which arguments it has
+        with pytest.raises(ConfigError, match=r"^part\.root: a value is needed"):
+            check_overrides(config, ["~part.root"])
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

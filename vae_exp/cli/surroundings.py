@@ -3,10 +3,11 @@
 import logging
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -18,11 +19,29 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """Set up the process for a command: safe output streams, a backend for pictures, and a handler for SIGTERM."""
-    with lasting_output(), _terminable():
+    """Set up the process for a command: output streams, a backend for pictures, a handler for SIGTERM, own parts."""
+    with lasting_output(), _terminable(), _current_folder_importable():
         # pictures are only saved; notebooks export a backend of their own, which may not be installed here
         os.environ["MPLBACKEND"] = "agg"
         yield
+
+
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    """Let a `_target_` name a module in the current folder: `my_parts.Encoder` for `my_parts.py`.
+
+    `python -m vae_exp` does this by itself, the console script does not. The folder is the last to be searched, so its
+    files hide no installed package. `python -P` and PYTHONSAFEPATH turn it off, as for every Python program.
+    """
+    added = []
+    if not sys.flags.safe_path:
+        with suppress(OSError):  # the folder was deleted
+            added = [folder for folder in [str(Path.cwd())] if folder not in sys.path]
+    sys.path.extend(added)
+    try:
+        yield
+    finally:
+        sys.path[:] = [folder for folder in sys.path if folder not in added]
 
 
 def provide_home() -> None:

@@ -1,21 +1,25 @@
 """Check a composed config and build the parts of a run from it. Pass on values that one part needs from another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from typing import Annotated, Any
 
 from annotated_types import Interval, MinLen
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pydantic import NonNegativeFloat, PositiveInt
 
 import vae_exp.config.resolvers  # noqa: F401 (registers them)
 from vae_exp.architecture import Autoencoder, Model
 from vae_exp.config.schema import Node, Nodes, check_node, target_of
+from vae_exp.config.trust import nodes_to_build
 from vae_exp.dataset import Dataset, Info
 from vae_exp.dataset.base import Recorded
-from vae_exp.errors import ConfigError
+from vae_exp.errors import ConfigError, UserError
+from vae_exp.foreign import OURS, failure, is_foreign_name
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network
 from vae_exp.objective import Objective
@@ -85,6 +89,44 @@ def build_later(node: DictConfig) -> Callable[..., Any]:
     return later
 
 
+def foreign_parts(node: DictConfig, key: str = "") -> list[str]:
+    """Return the keys of the parts in a node, and of the node itself, whose `_target_` lies outside this package.
+
+    Args:
+        node: The node.
+        key: Its key on the command line.
+    """
+    values: Any = OmegaConf.to_container(node, resolve=True)
+    return [place for place, part in nodes_to_build(values, key) if is_foreign_name(part.get("_target_", OURS))]
+
+
+@contextmanager
+def foreign_failures(node: DictConfig, key: str) -> Iterator[None]:
+    """Report an exception by the key of the part from outside this package that is built in this context.
+
+    An exception of our own parts is a bug, and is left as it is.
+
+    Args:
+        node: The node that is built.
+        key: Its key on the command line.
+
+    Raises:
+        PartError: There was an exception, and the node or a node in it has a `_target_` from outside.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        foreign = foreign_parts(node, key)
+        if not foreign:
+            raise
+        wrapped = error.__cause__ if isinstance(error, InstantiationException) else None
+        if isinstance(wrapped, UserError):
+            raise
+        raise failure(", ".join(foreign), wrapped or error) from error
+
+
 def build_data(config: DictConfig, info: Info | None = None) -> Dataset:
     """Build the dataset. No image is read yet.
 
@@ -108,19 +150,31 @@ def build_part(node: DictConfig, key: str, kind: type, /, **derived: Any) -> Any
 
     Raises:
         ConfigError: The part has another class, or does not accept a derived argument.
+        PartError: A part from outside this package cannot be built.
     """
     parameters = signature(target_of(node, key)).parameters
     refused = [name for name in derived if name not in parameters]
     if refused and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         raise ConfigError(f"{key}._target_={node['_target_']}: does not take {', '.join(refused)}, which it gets here")
-    part = build(node, **derived)
+    with foreign_failures(node, key):
+        part = build(node, **derived)
     if not isinstance(part, kind):
         raise ConfigError(f"{key}._target_={node['_target_']}: a {kind.__name__} is needed here")
     return part
 
 
-def build_architecture(config: DictConfig, data: Dataset) -> Model:
+def _as_it_is(part: Any, key: str) -> Any:
+    return part
+
+
+def build_architecture(config: DictConfig, data: Dataset, checked: Callable[[Any, str], Any] = _as_it_is) -> Model:
     """Build the architecture for the images of a dataset, with the head that is built around it, if there is one.
+
+    Args:
+        config: The config of a run.
+        data: The dataset. Its images need not be loaded.
+        checked: Is called with the network, the likelihood and the objective, and with the key of each. It returns the
+            part, or what is to be used in its place.
 
     Raises:
         ConfigError: The combination of parts has no meaning.
@@ -128,8 +182,8 @@ def build_architecture(config: DictConfig, data: Dataset) -> Model:
     derived = {
         "shape": data.info.shape,
         "classes": data.info.classes,
-        "network": build_part(config.network, "network", Network),
-        "likelihood": build_part(config.likelihood, "likelihood", Likelihood),
+        "network": checked(build_part(config.network, "network", Network), "network"),
+        "likelihood": checked(build_part(config.likelihood, "likelihood", Likelihood), "likelihood"),
     }
     accepted = signature(target_of(config.architecture, "architecture")).parameters
     variational = "objective" in accepted
@@ -140,7 +194,7 @@ def build_architecture(config: DictConfig, data: Dataset) -> Model:
             else "objective: an architecture without a prior has no bound to estimate; leave it out"
         )
     if variational:
-        derived["objective"] = build_part(config.objective, "objective", Objective)
+        derived["objective"] = checked(build_part(config.objective, "objective", Objective), "objective")
     arguments = {name: part for name, part in derived.items() if name in accepted}
     architecture: Model = build_part(config.architecture, "architecture", Model, **arguments)
     if config.get("head") is not None:

@@ -13,6 +13,7 @@ from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data
 from vae_exp.config.flatten import flat
 from vae_exp.errors import ConfigError, RunError, UserError
+from vae_exp.foreign import PartError
 from vae_exp.likelihood import unvalidated
 
 VALUES_PER_WEIGHT = 3
@@ -41,10 +42,12 @@ def check_memory(config: DictConfig, memory: float | None = None) -> None:
     memory = _memory() if memory is None else memory
     try:
         weights, batch = needed(config)
+    except PartError:  # a user's own part may need values, which `meta` does not have
+        return
     except UserError:
         raise
     except Exception as error:
-        # a user's own part may need values, which `meta` does not have; if memory is short, training reports it
+        # here too; if memory is short, training reports it
         if "overflow" not in str(error):
             return
         weights = batch = float("inf")

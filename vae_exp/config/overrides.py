@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
+from inspect import signature
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -15,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString, RangeSweep
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException, OverrideParseException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import ConfigError
@@ -207,7 +209,8 @@ def check_overrides(config: DictConfig, overrides: list[str]) -> None:
     """Refuse a list of choices for a group that builds one part, and the deletion of a part's value.
 
     Hydra accepts them, but they have no meaning here. For a deleted value the constructor would use its default, and
-    neither the record nor the results would contain it.
+    neither the record nor the results would contain it. If another `_target_` has no such argument, the value has to be
+    deleted.
 
     Args:
         config: The composed config.
@@ -227,8 +230,16 @@ def check_overrides(config: DictConfig, overrides: list[str]) -> None:
 def _check_deleted(config: DictConfig, key: str) -> None:
     parent, _, name = key.rpartition(".")
     part = OmegaConf.select(config, parent) if parent else config
-    if isinstance(part, DictConfig) and "_target_" in part and name not in list(part):
+    if isinstance(part, DictConfig) and "_target_" in part and name not in list(part) and _has_argument(part, name):
         raise ConfigError(f"{key}: a value is needed: leave ~{key} out, or give one ({key}=…)")
+
+
+def _has_argument(part: DictConfig, name: str) -> bool:
+    """Tell whether what a part's `_target_` names has this argument; yes if that cannot be found out."""
+    try:
+        return name in signature(get_object(str(part["_target_"]))).parameters
+    except Exception:  # any may come from the user's module; the check of the config reports it
+        return True
 
 
 def _split(text: str) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_exp.config.lightning import unknown_key_message
 from vae_exp.errors import ConfigError, unknown_key
+from vae_exp.foreign import DOCS
 
 
 class Node:
@@ -93,6 +94,7 @@ def _check_value(
     value = node[key]
     if isinstance(value, DictConfig) and "_target_" in value:
         _check_kind(target_of(value, path), annotation, path)
+        _check_complete(target_of(value, path), path)
         check_node(value, target_of(value, path), path, set_by_program)
     elif annotation in (Nodes, Nodes | None) and isinstance(value, DictConfig):
         for name in map(str, value):
@@ -118,6 +120,17 @@ def _check_kind(built: Callable[..., Any], annotation: Any, path: str) -> None:
     if inspect.isclass(built) and wanted and not issubclass(built, tuple(wanted)):
         names = " or ".join(kind.__name__ for kind in wanted)
         raise ConfigError(f"{path}._target_={built.__module__}.{built.__qualname__}: a {names} is needed here")
+
+
+def _check_complete(built: Callable[..., Any], path: str) -> None:
+    """Check that a class has every method that its abstract classes demand."""
+    missing = sorted(getattr(built, "__abstractmethods__", ()))
+    if missing and inspect.isclass(built):
+        demanding = {kind.__name__ for kind in built.__mro__[1:] if not {*missing}.isdisjoint(vars(kind))}
+        raise ConfigError(
+            f"{path}._target_={built.__module__}.{built.__qualname__}: lacks {', '.join(missing)}, which "
+            f"{' and '.join(sorted(demanding))} must have ({DOCS})"
+        )
 
 
 def _checked(value: Any, annotation: Any, path: str) -> Any:

@@ -7,14 +7,16 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from vae_exp.dataset.base import Images, Source, Splits, balanced_choice, permutation
+from vae_exp.dataset.base import Images, Info, Source, Splits, balanced_choice, permutation
 from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
+from vae_exp.dataset.contract import KEY, check_info, check_splits
 from vae_exp.dataset.host import HostImages
 from vae_exp.dataset.placement import PLACES, Placement, choose
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.dataset.standardisation import Standardisation, fit_standardisation
 from vae_exp.errors import ConfigError
+from vae_exp.foreign import is_foreign, reported
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Dataset:
         ConfigError: The dataset has no labels, `labels` is not a multiple of the number of classes, or real values are
             to be binarized.
         DataError: The files of the source are missing or damaged.
+        PartError: A source from outside this package does not describe its images.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Dataset:
         placement: Placement = "auto",
     ) -> None:
         self.source = source
-        self.info = source.describe()
+        self.info = _described(source)
         if labels is not None:
             _check_labels(labels, self.info.classes)
         if binarization != "none" and self.info.values == "real":
@@ -89,8 +92,9 @@ class Dataset:
         Raises:
             DataError: The images are missing, damaged or cannot be downloaded.
             ConfigError: The configuration needs more images or labels than there are.
+            PartError: The images of a source from outside this package are not what it described.
         """
-        loaded = self.source.load()
+        loaded = _loaded(self.source, self.info)
         wrap = self._wrapping(loaded, device)
         train, validation = self._divide(wrap(loaded.train), loaded.validation and wrap(loaded.validation))
         if self.labels is not None:
@@ -186,6 +190,24 @@ class Dataset:
         # the validation images come first, so that they do not depend on train_size
         held_out = images.select(order[: self.validation_size]) if self.validation_size else own
         return images.select(order[self.validation_size :][:size]), held_out
+
+
+def _described(source: Source) -> Info:
+    if not is_foreign(source):
+        return source.describe()
+    with reported(KEY):
+        info = source.describe()
+        check_info(info, type(source).__name__)
+    return info
+
+
+def _loaded(source: Source, info: Info) -> Splits:
+    if not is_foreign(source):
+        return source.load()
+    with reported(KEY):
+        splits = source.load()
+        check_splits(splits, info, type(source).__name__)
+    return splits
 
 
 def _check_labels(labels: int, classes: int) -> None:

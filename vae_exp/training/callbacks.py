@@ -31,7 +31,7 @@ from pytorch_lightning.callbacks import (
 )
 
 from vae_exp.architecture import Model
-from vae_exp.config.assembly import build
+from vae_exp.config.assembly import build, foreign_failures
 from vae_exp.config.schema import target_of
 from vae_exp.dataset import Dataset
 from vae_exp.errors import ConfigError, nearest_first
@@ -145,10 +145,11 @@ def foreign_callbacks(config: DictConfig) -> dict[str, Any]:
 
 def _build(name: str, node: DictConfig, directory: RunDirectory) -> Any:
     path = f"callbacks.{name}"
-    try:
-        callback = build(node, **_defaults(path, node, directory.checkpoints / name))
-    except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: {_one_line(error)}") from error
+    with foreign_failures(node, path):
+        try:
+            callback = build(node, **_defaults(path, node, directory.checkpoints / name))
+        except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
+            raise ConfigError(f"{path}: {_one_line(error)}") from error
     if isinstance(callback, Evaluate | Checkpoint | Progress | DrawFigures):
         return callback
     if not isinstance(callback, pl.Callback):

@@ -84,6 +84,7 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
         (Path(folder) / CONFIG_FILE).write_text(config, encoding="utf-8")
         command = [
             sys.executable,
+            "-P",
             "-m",
             "vae_exp.training.worker",
             str(directory),
@@ -92,6 +93,8 @@ def processes(size: int, device: torch.device, directory: Path, config: str, res
             str(size),
         ]
         environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads_per_process))
+        # parts of the user's own are imported from the same folders, also if the job runs in its own directory
+        environment["PYTHONPATH"] = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
         # in a new session, so that only this process, which saves, receives Ctrl-C
         others = [
             subprocess.Popen([*command, str(rank)], env=environment, start_new_session=True) for rank in range(1, size)

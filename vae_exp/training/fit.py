@@ -23,6 +23,7 @@ from vae_exp.config.assembly import (
     check_labels,
     check_pixels,
 )
+from vae_exp.config.contracts.check import check_contracts
 from vae_exp.config.memory import check_memory
 from vae_exp.config.stored import read_config
 from vae_exp.config.trust import Trust, targets_in, trusted_packages
@@ -56,8 +57,10 @@ def build_experiment(config: DictConfig, anew: bool) -> Experiment:
 
     Raises:
         ConfigError: The parts do not fit together, or they need more memory than the machine has.
+        PartError: A part from outside this package does not keep its contract.
     """
     check_memory(config)
+    check_contracts(config)
     pl.seed_everything(config.seed, verbose=False)
     data = build_data(config)
     architecture = build_architecture(config, data)

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
+from vae_exp.config.contracts.check import check_contracts
 from vae_exp.config.memory import check_memory
 from vae_exp.config.overrides import Override, parse, quoted
 from vae_exp.config.record import overrides_without_resume
@@ -52,6 +53,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
             configs[str(stage)][0].trust = config.get("trust")
             check_config(configs[str(stage)][0])
             check_memory(configs[str(stage)][0])
+            check_contracts(configs[str(stage)][0])
             build_architecture(configs[str(stage)][0], build_data(configs[str(stage)][0]))
         except UserError as error:
             raise ConfigError(f"stages.{stage}: {error}") from error
