@@ -38,8 +38,8 @@ Runs = dict[RunDirectory, Overrides]
 Failures = dict[RunDirectory, BaseException]
 
 
-class GridSweeper(Sweeper):
-    """Run one job for every combination of values. In the directory of the same sweep, run only the unfinished jobs.
+class JobSweeper(Sweeper):
+    """What every sweep needs: its directory, its jobs' directories, the run of those that are not completed, the table.
 
     Args:
         params: Key → values, from a yaml. Overrides on the command line take precedence.
@@ -60,27 +60,6 @@ class GridSweeper(Sweeper):
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-
-    def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Run the jobs that are not completed, and write the table even if the sweep fails.
-
-        Raises:
-            RunError: A job failed, the directory belongs to another sweep, or another process is in it.
-            Interrupted: SIGINT or SIGTERM arrived.
-        """
-        directory = self._directory()
-        overrides = self._overrides(self.params, arguments)
-        jobs = self._jobs(directory, overrides)
-        runs = self._runs(directory, jobs)
-
-        def prepare() -> None:
-            check_free([RunDirectory(directory.path), *runs])
-            write_atomically(directory.jobs, json.dumps([_varied(overrides, job) for job in jobs], indent=2) + "\n")
-
-        with self._begun(directory, lambda began: self._check_same(directory, began, jobs), prepare):
-            returns, failures = self._run(directory, runs)
-            self._check_failures(directory, runs, failures)
-            return returns
 
     def _directory(self) -> SweepDirectory:
         return SweepDirectory(RunDirectory(self.config.hydra.sweep.dir).path)
@@ -122,30 +101,11 @@ class GridSweeper(Sweeper):
         check_apart({number: run.path for number, (run, _) in enumerate(runs)}, directory.path, self._subdir())
         return dict(runs)
 
-    def _jobs(self, directory: SweepDirectory, overrides: list[Override]) -> list[Overrides]:
-        """Return each job's overrides: the recorded values of a resumed sweep, or else every combination."""
-        jobs = [list(job) for job in product(*(_choices(override, self.loader) for override in overrides))]
-        if not (directory.record.exists() and directory.jobs.exists()):
-            return jobs
-        if _swept(overrides) != _swept(self._overrides(directory.hydra()["sweeper"].get("params"), directory.task())):
-            return jobs
-        recorded = read_values(directory.jobs, _swept(overrides), self._trust(overrides))
-        return [with_values(map(parse, jobs[0]), values) for values in recorded]
-
     def _trust(self, overrides: list[Override]) -> Trust:
         """Return what the jobs' values may name: the packages of `trust=`, and the `_target_`s on the command line."""
         return Trust(
             trusted_packages(self.config.get("trust")), targets_named_by([override.text for override in overrides], [])
         )
-
-    def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
-        """Parse the overrides of `params` and of the command line."""
-        overrides = parse_sweep(params, arguments)
-        for override in overrides:
-            if override.is_interval:
-                raise ConfigError(f"{override.text}: a grid is of single values; hydra/sweeper=optuna searches")
-        check_not_empty(overrides, self.loader)
-        return overrides
 
     def _subdirectory(self, number: int, overrides: Overrides) -> str:
         """Compose a job's config and return its folder. So errors in a config appear before the first job starts."""
@@ -158,16 +118,6 @@ class GridSweeper(Sweeper):
         """Return the text of `hydra.sweep.subdir`, not resolved."""
         raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
         return str(raw["subdir"])
-
-    def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Overrides]) -> None:
-        overrides = self._overrides(began["sweeper"].get("params"), directory.task())
-        recorded = [identifying_overrides(job) for job in self._jobs(directory, overrides)]
-        ours = [identifying_overrides(job) for job in jobs]
-        if len(recorded) != len(ours):
-            raise self._another(directory, f"it has {len(recorded)} jobs, not {len(ours)}")
-        for i, (old, new) in enumerate(zip(recorded, ours, strict=True)):
-            if old != new:
-                raise self._another(directory, f"its job {i} is {join_overrides(old)}, not {join_overrides(new)}")
 
     def _another(self, directory: SweepDirectory, difference: str) -> RunError:
         return RunError(
@@ -216,6 +166,64 @@ class GridSweeper(Sweeper):
             choice = self.config.hydra.runtime.choices["hydra/launcher"]
             message = f"hydra/launcher={choice}: gave up: {type(error).__name__}: {error}"
             raise RunError("\n".join([message, *_directions(directory)])) from error
+
+
+class GridSweeper(JobSweeper):
+    """Run one job for every combination of values. In the directory of the same sweep, run only the unfinished jobs.
+
+    Args:
+        params: Key → values, from a yaml. Overrides on the command line take precedence.
+    """
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        """Run the jobs that are not completed, and write the table even if the sweep fails.
+
+        Raises:
+            RunError: A job failed, the directory belongs to another sweep, or another process is in it.
+            Interrupted: SIGINT or SIGTERM arrived.
+        """
+        directory = self._directory()
+        overrides = self._overrides(self.params, arguments)
+        jobs = self._jobs(directory, overrides)
+        runs = self._runs(directory, jobs)
+
+        def prepare() -> None:
+            check_free([RunDirectory(directory.path), *runs])
+            write_atomically(directory.jobs, json.dumps([_varied(overrides, job) for job in jobs], indent=2) + "\n")
+
+        with self._begun(directory, lambda began: self._check_same(directory, began, jobs), prepare):
+            returns, failures = self._run(directory, runs)
+            self._check_failures(directory, runs, failures)
+            return returns
+
+    def _jobs(self, directory: SweepDirectory, overrides: list[Override]) -> list[Overrides]:
+        """Return each job's overrides: the recorded values of a resumed sweep, or else every combination."""
+        jobs = [list(job) for job in product(*(_choices(override, self.loader) for override in overrides))]
+        if not (directory.record.exists() and directory.jobs.exists()):
+            return jobs
+        if _swept(overrides) != _swept(self._overrides(directory.hydra()["sweeper"].get("params"), directory.task())):
+            return jobs
+        recorded = read_values(directory.jobs, _swept(overrides), self._trust(overrides))
+        return [with_values(map(parse, jobs[0]), values) for values in recorded]
+
+    def _overrides(self, params: Mapping[str, Any] | None, arguments: Sequence[str]) -> list[Override]:
+        """Parse the overrides of `params` and of the command line."""
+        overrides = parse_sweep(params, arguments)
+        for override in overrides:
+            if override.is_interval:
+                raise ConfigError(f"{override.text}: a grid is of single values; hydra/sweeper=optuna searches")
+        check_not_empty(overrides, self.loader)
+        return overrides
+
+    def _check_same(self, directory: SweepDirectory, began: dict[str, Any], jobs: list[Overrides]) -> None:
+        overrides = self._overrides(began["sweeper"].get("params"), directory.task())
+        recorded = [identifying_overrides(job) for job in self._jobs(directory, overrides)]
+        ours = [identifying_overrides(job) for job in jobs]
+        if len(recorded) != len(ours):
+            raise self._another(directory, f"it has {len(recorded)} jobs, not {len(ours)}")
+        for i, (old, new) in enumerate(zip(recorded, ours, strict=True)):
+            if old != new:
+                raise self._another(directory, f"its job {i} is {join_overrides(old)}, not {join_overrides(new)}")
 
 
 def check_not_empty(overrides: Sequence[Override], loader: ConfigLoader | None = None) -> None:

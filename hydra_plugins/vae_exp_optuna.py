@@ -16,7 +16,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from hydra_plugins.vae_exp_grid import (
     Failures,
-    GridSweeper,
+    JobSweeper,
     Runs,
     check_free,
     check_not_empty,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class OptunaSweeper(GridSweeper):
+class OptunaSweeper(JobSweeper):
     """Run jobs with the values that Optuna proposes. Jobs are ranked on the validation split.
 
     The whole state of a search is in the sweep's directory: the proposals in `proposals.json`, and the scores in the

@@ -1,4 +1,4 @@
-"""M2, which learns from images of which few have a label."""
+"""M2, which learns from many images, of which only a few have a label."""
 
 import math
 from collections.abc import Callable, Mapping

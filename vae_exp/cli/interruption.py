@@ -1,4 +1,4 @@
-"""Handle SIGINT and SIGTERM before and after training: end the run at once with a message how to resume it."""
+"""Handle SIGINT and SIGTERM before and after training: end the run at once, and say how to resume it."""
 
 import signal
 import threading
