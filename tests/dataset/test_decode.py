@@ -154,7 +154,9 @@ def test_a_file_that_cannot_be_read_says_why_and_the_others_keep_their_order(tmp
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     good = saved(tmp_path, Image.fromarray(STEPS))
-    results = list(in_parallel(lambda path: read_pixels(path, 1, None), [good, *paths, good, tmp_path / "none"], ""))
+    files = [good, *paths, good, tmp_path / "none"]
+    with in_parallel(lambda path: read_pixels(path, 1, None), files, "") as read:
+        results = list(read)
     assert [isinstance(result, Unreadable) for result in results] == [False, *[True] * len(paths), False, True]
     for result, reason in zip(results[1:], reasons, strict=False):
         assert any(word in result.reason for word in reason.split("|")), result

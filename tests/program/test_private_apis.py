@@ -26,6 +26,7 @@ from vae_exp.prior.normal import DiagonalNormal
 from vae_exp.training import loggers
 from vae_exp.training.checkpoint_io import check_states
 from vae_exp.training.engine import gradients
+from vae_exp.training.loggers.tensorboard import TensorBoard
 
 ROOT = Path(__file__).parents[2]
 USED = {
@@ -119,11 +120,11 @@ def test_a_compiled_program_takes_its_large_products_from_onednn():
 
 @uses("pytorch_lightning.utilities.rank_zero_only: rank", "vae_exp/training/loggers/__init__.py")
 def test_lightning_writes_what_the_process_of_rank_0_logs(tmp_path, monkeypatch):
-    logger = loggers.TensorBoard(tmp_path, {})
+    logger = TensorBoard(tmp_path, {})
     assert isinstance(logger.experiment, SummaryWriter)
     logger.finalize("success")
     monkeypatch.setattr(loggers.rank_zero_only, "rank", 1)
-    assert not isinstance(loggers.TensorBoard(tmp_path, {}).experiment, SummaryWriter)
+    assert not isinstance(TensorBoard(tmp_path, {}).experiment, SummaryWriter)
 
 
 @uses("wandb_workspaces.workspaces.Workspace: _to_model", "scripts/wandb_workspace.py")

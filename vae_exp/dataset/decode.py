@@ -93,8 +93,11 @@ def read_pixels(path: Path, channels: int, size: tuple[int, int] | None) -> Pixe
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
 
 
-def in_parallel(read: Callable[[Path], T], paths: Sequence[Path], title: str) -> Iterator[T | Unreadable]:
-    """Read files in threads; yield the results in order. On a terminal, show a progress bar.
+@contextmanager
+def in_parallel(read: Callable[[Path], T], paths: Sequence[Path], title: str) -> Iterator[Iterator[T | Unreadable]]:
+    """Read files in threads; provide the results in order. On a terminal, show a progress bar.
+
+    The threads end with the context, also if not all results were taken.
 
     Args:
         read: Reads one file. Whatever it raises says why the file cannot be read.
@@ -108,12 +111,18 @@ def in_parallel(read: Callable[[Path], T], paths: Sequence[Path], title: str) ->
         except Exception as error:  # for damaged bytes Pillow raises exceptions of many kinds
             return Unreadable(_reason(error, path))
 
-    with ThreadPoolExecutor(_cores()) as pool, _bar() as bar, _pillow_warnings():
-        task = bar.add_task(title, total=len(paths))
+    def results() -> Iterator[T | Unreadable]:
         for start in range(0, len(paths), AT_ONCE):
             for result in pool.map(attempt, paths[start : start + AT_ONCE]):
                 yield result
                 bar.advance(task)
+
+    with _pillow_warnings(), ThreadPoolExecutor(_cores()) as pool, _bar() as bar:
+        task = bar.add_task(title, total=len(paths))
+        try:
+            yield results()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _bar() -> Progress:

@@ -4,7 +4,8 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -149,7 +150,7 @@ class Folder(Source):
         left_out: dict[str, str] = {}
         images = self._decode([file.name for file in tree.files], shape, left_out)
         try:
-            with locked(home.with_suffix(".lock"), wait=True):
+            with locked(home.with_suffix(".lock"), wait=True), closing(images):
                 return self._valid(home) or write(home, images, shape, left_out)
         except OSError as error:
             raise DataError(
@@ -162,21 +163,22 @@ class Folder(Source):
         if entry is None or not entry.left_out:
             return entry
         read = partial(read_pixels, channels=entry.shape[1], size=self.size)
-        results = in_parallel(read, [self.root / name for name in entry.left_out], "Trying unreadable files")
-        return entry if all(isinstance(result, Unreadable) for result in list(results)) else None
+        with in_parallel(read, [self.root / name for name in entry.left_out], "Trying unreadable files") as results:
+            return entry if all(isinstance(result, Unreadable) for result in results) else None
 
-    def _decode(self, names: Sequence[str], shape: Shape, left_out: dict[str, str]) -> Iterator[Pixels]:
+    def _decode(self, names: Sequence[str], shape: Shape, left_out: dict[str, str]) -> Generator[Pixels]:
         """Yield the decoded images, and add those that cannot be read to `left_out`."""
         read = partial(read_pixels, channels=shape[0], size=self.size)
-        images = in_parallel(read, [self.root / name for name in names], f"Decoding {self.root.name}")
-        for name, image in zip(names, images, strict=True):
-            if isinstance(image, Unreadable):
-                left_out[name] = image.reason
-                _check_few(self.root, left_out)
-            elif image.shape != shape:  # its header was read before the file was changed
-                raise DataError(f"{self.root / printable(name)}: {image.shape} is not {shape}: it was changed just now")
-            else:
-                yield image
+        with in_parallel(read, [self.root / name for name in names], f"Decoding {self.root.name}") as images:
+            for name, image in zip(names, images, strict=True):
+                if isinstance(image, Unreadable):
+                    left_out[name] = image.reason
+                    _check_few(self.root, left_out)
+                elif image.shape != shape:  # its header was read before the file was changed
+                    path = self.root / printable(name)
+                    raise DataError(f"{path}: {image.shape} is not {shape}: it was changed just now")
+                else:
+                    yield image
 
     def _check_kept(self, tree: Tree, kept: Tree, entry: Entry) -> None:
         """Check that no split, and no class of the training split, has lost all its images."""
@@ -214,13 +216,13 @@ def _shape_by_headers(key: str, root: Path, tree: Tree, size: tuple[int, int] | 
     names = sorted(file.name for file in tree.files)
     headers: dict[str, Header] = {}
     left_out: dict[str, str] = {}
-    results = in_parallel(read_header, [root / name for name in names], f"Reading headers of {root.name}")
-    for name, result in zip(names, results, strict=True):
-        if isinstance(result, Unreadable):
-            left_out[name] = result.reason
-            _check_few(root, left_out)
-        else:
-            headers[name] = result
+    with in_parallel(read_header, [root / name for name in names], f"Reading headers of {root.name}") as results:
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, Unreadable):
+                left_out[name] = result.reason
+                _check_few(root, left_out)
+            else:
+                headers[name] = result
     if not headers:
         raise DataError(f"dataset.source.path={root}: has no readable image: {_listed(left_out)}")
     height, width = size or _common_size(root, headers)

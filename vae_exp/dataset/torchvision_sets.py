@@ -229,7 +229,8 @@ def read_face(path: Path, size: int) -> Pixels:
 
 
 def _all_readable(read: Callable[[Path], Pixels], paths: Sequence[Path]) -> Iterator[Pixels]:
-    for path, image in zip(paths, in_parallel(read, paths, f"Decoding {len(paths):,} images"), strict=True):
-        if isinstance(image, Unreadable):
-            raise DataError(f"{path} cannot be read ({image.reason}): delete it, so that it is downloaded again")
-        yield image
+    with in_parallel(read, paths, f"Decoding {len(paths):,} images") as images:
+        for path, image in zip(paths, images, strict=True):
+            if isinstance(image, Unreadable):
+                raise DataError(f"{path} cannot be read ({image.reason}): delete it, so that it is downloaded again")
+            yield image

@@ -24,7 +24,7 @@ def test_a_part_that_is_not_ours_is_refused_by_name_by_everything_that_reads_a_r
     put(config_of(hostile), "network", BITES["an import"])
     message = refused(READERS[reader], hostile)
     assert message.startswith(f"network._target_=sent_along.Net in {config_of(hostile)}: ")
-    assert "Allowed here: vae_exp.network.Conv, vae_exp.network.MLP." in message
+    assert "Allowed here: vae_exp.network.Conv, vae_exp.network.MLP, vae_exp.network.ResNet." in message
     assert message.endswith("trust=sent_along")
 
 
