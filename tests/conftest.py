@@ -42,6 +42,7 @@ TOGETHER = {
     "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
     # these share the process of tests/helpers/program.py, which takes seconds to start
     "tests/cli/test_main.py": "forked",
+    "tests/program/test_own_project.py": "forked",
     "tests/training/test_distributed.py": "forked",
     "tests/training/test_resume.py": "forked",
     "tests/training/test_stages.py": "forked",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -60,9 +61,10 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     monkeypatch.delenv("OMP_NUM_THREADS")  # the launcher chooses
     marks = tmp_path / "marks"
     marks.mkdir()
-    fault = f"+callbacks.fault={{_target_:in_a_job.fault,marks:'{marks}',raises:0,kills:1}}"
+    shutil.copy(HELPERS / "in_a_job.py", tmp_path / "parts_beside_me.py")  # the jobs find it in the current folder
+    fault = f"+callbacks.fault={{_target_:parts_beside_me.fault,marks:'{marks}',raises:0,kills:1}}"
     words = ["seed=range(3)", *SMALL, fault, *HALF_A_GPU, "hydra.sweep.dir=sweep"]
-    process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path, PYTHONPATH=str(HELPERS))
+    process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     seen = [json.loads((marks / f"{seed}.json").read_text()) for seed in range(3)]
@@ -82,11 +84,7 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     before = {path: path.read_bytes() for path in tmp_path.glob("sweep/*/results.json")}
 
     # Ray's words are those of the sweep, what is typed goes before
-    sys.path.insert(0, str(HELPERS))
-    try:
-        resumed = run("-m", "sweep.resume=sweep", "hydra/launcher=basic", "trust=in_a_job")
-    finally:
-        sys.path.remove(str(HELPERS))
+    resumed = run("-m", "sweep.resume=sweep", "hydra/launcher=basic", "trust=parts_beside_me")
     assert resumed.status == 0, resumed.err
     assert "1 of 3 jobs are completed; left: 0, 1" in resumed.out
     after = {path: path.read_bytes() for path in tmp_path.glob("sweep/*/results.json")}

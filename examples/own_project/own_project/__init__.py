@@ -1,0 +1,1 @@
+"""Parts of one's own: a network, a likelihood, a data source."""
