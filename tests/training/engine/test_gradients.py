@@ -49,7 +49,7 @@ MODELS = {
 
 COMPILED = partial(gradients.Compiled, required=True)
 TRACED = partial(gradients.Compiled, required=True, generates_code=False)
-ALSO_COMPILED = {"conv, iwae", "deep cae, Jacobian by autograd", "tied dae, all contractions, shared variance"}
+ALSO_COMPILED = {"conv, iwae", "cae"}
 """Each takes many seconds to compile. The operators of the others are part of these or of another test."""
 
 
