@@ -49,7 +49,7 @@ MODELS = {
 
 COMPILED = partial(gradients.Compiled, required=True)
 TRACED = partial(gradients.Compiled, required=True, generates_code=False)
-ALSO_COMPILED = {"conv, iwae", "cae"}
+ALSO_COMPILED = {"conv, iwae"}
 """Each takes many seconds to compile. The operators of the others are part of these or of another test."""
 
 
