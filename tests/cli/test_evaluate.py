@@ -35,8 +35,7 @@ QUICK = ["network.hidden_sizes=[20]", "logger=none", "callbacks.figures=null", "
     [("sgvb_b", nullcontext()), ("mcem", pytest.raises(ConfigError, match="hmc_begin_at=encoder"))],
     ids=["sgvb_b", "mcem"],
 )
-def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, from_the_encoder, monkeypatch):
-    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
+def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, from_the_encoder):
     few = [f"objective={objective}", "architecture.latent_dim=3", "callbacks.evaluate.images=16"]
     few += ["dataset.train_size=100"]
     directory = run("samples=3000", "optimizer.lr=0.05", *few, *QUICK).directory
@@ -47,7 +46,7 @@ def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, fro
         assert after["mean"] > before["mean"] - 3 * (before["error_over_draws"] or 0)
     assert bounds[0]["mean"] == pytest.approx(results["bound"]["mean"], abs=4)  # by another estimator
     for name in ("ais", "ais/L_1000", "hmc", "hmc/L_1000"):
-        assert results[name]["mean"] == pytest.approx(bounds[-1]["mean"], abs=0.2)
+        assert results[name]["mean"] == pytest.approx(bounds[-1]["mean"], abs=0.3)
         assert results[name]["images"] == 16
     assert results["active_units"] == 3
     assert ("test/active_units" in read_metrics(directory / "metrics.csv")[-1]) == (objective != "mcem")

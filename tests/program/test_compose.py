@@ -143,8 +143,7 @@ def test_every_combination_trains_two_steps(run, dataset, architecture, likeliho
 
 @pytest.mark.parametrize("objective", choices("objective"))
 @pytest.mark.usefixtures("few_digits")
-def test_every_objective_trains_and_its_model_can_be_loaded(run, objective, monkeypatch):
-    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
+def test_every_objective_trains_and_its_model_can_be_loaded(run, objective):
     words = ["network.hidden_sizes=[8]", "architecture.latent_dim=3"]
     outcome = run(f"objective={objective}", *words, *QUICK)
     assert outcome.status == 0, outcome.err

@@ -70,8 +70,7 @@ def test_figure_2_is_a_sweep_beside_the_published_curves(run, directory):
     assert first.published == published.curve(2, "mnist", 3, "aevb", "test")
 
 
-def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory, monkeypatch):
-    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
+def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory):
     quick = ["dataset.train_size=50,100", "objective=sgvb_b,mcem", "callbacks.evaluate.images=20"]
     quick += [*(word for word in QUICK if "decades" not in word), "callbacks.evaluate.decades=0.01"]
     assert run("-m", "+experiment=figure3", *quick).status == 0

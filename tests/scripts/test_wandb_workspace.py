@@ -103,8 +103,7 @@ def test_the_library_reads_the_same_dashboard_back(spec):
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_runs_log_whatever_it_shows(run, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
+def test_runs_log_whatever_it_shows(run, spec, tmp_path):
     words = ["-m", *QUICK, "architecture.latent_dim=2", "dataset.validation_size=50"]
     family = ["architecture=cvae,m2,ae"]
     likelihood = [

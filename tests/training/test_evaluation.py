@@ -44,8 +44,7 @@ def test_the_share_of_pixels_on_the_floor_of_sigma_is_logged(run):
     assert outcome.results["test/share_at_min_std"] == 1.0
 
 
-def test_an_evaluation_may_be_of_the_first_images_only_and_estimate_the_marginal_likelihood(run, monkeypatch):
-    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 1000)
+def test_an_evaluation_may_be_of_the_first_images_only_and_estimate_the_marginal_likelihood(run):
     some = ["callbacks.evaluate.images=20", "callbacks.evaluate.marginal_likelihood=true"]
     quick = ["samples=1000", "network.hidden_sizes=[30]", "architecture.latent_dim=3", *QUICK]
     quick += ["callbacks.evaluate.decades=0.3"]

@@ -92,12 +92,11 @@ def test_a_larger_budget_goes_on_with_a_finished_run(run):
 
 @pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize(("online", "steps", "stop"), [("false", 10, 5350), ("true", 45, 5250)])
-def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, monkeypatch, online, steps, stop):
+def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, online, steps, stop):
     """With every image's latents, the step size and the evaluations of the batch that are left.
 
     The first budget ends inside of a batch, of 400 images at once or of 100.
     """
-    monkeypatch.setattr("vae_exp.posterior.hmc.DRAWS", 100)
     quick = ["objective=mcem", "architecture.latent_dim=2", "network.hidden_sizes=[20]", "callbacks.evaluate.images=5"]
     quick += [f"objective.online={online}", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.01"]
     whole, stopped = run("samples=14000", *quick), run(f"samples={stop}", *quick)
