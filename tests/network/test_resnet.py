@@ -77,6 +77,15 @@ def test_the_channels_double_up_to_the_largest_number():
     assert [(m.in_channels, m.out_channels) for m in strided] == [(3, 16), (16, 32), (32, 48), (48, 48)]
 
 
+def test_the_signal_keeps_its_size_from_layer_to_layer():
+    torch.manual_seed(0)
+    decoder = ResNet(blocks_per_stage=2).decoder(8, (3, 128, 128))
+    z = torch.randn(4, 8)
+    # after the dense layers, before the last normalisation, and at the end
+    stds = [part(z).std().item() for part in (decoder.layers[:4], decoder.layers[:-3], decoder)]
+    assert all(0.5 < std < 20 for std in stds), stds
+
+
 def test_the_features_of_an_image_do_not_depend_on_the_batch():
     encoder = SMALL["resnet"].encoder((1, 9, 6), 0, 3).double()
     x, c = torch.rand(3, 1, 9, 6, dtype=torch.float64), torch.zeros(3, 0)

@@ -24,8 +24,9 @@ class ResNet(Network):
     et al. 2016, distill.pub). Batch normalisation is not used, because an image's features, and so its Jacobian, would
     depend on the whole batch.
 
-    Weights have PyTorch's default initialisation, which follows the number of inputs of each layer. N(0, 0.01²), which
-    suits one hidden layer, would let the signal vanish from layer to layer.
+    Weights are drawn from N(0, 2/n) for n inputs and biases are zero (He et al. 2015, arXiv 1502.01852, eq. 10), so the
+    signal keeps its size from layer to layer. With PyTorch's default, or with N(0, 0.01²), which suits one hidden
+    layer, it shrinks at every stage, and the decoder does not learn to use the latents for many updates.
 
     Args:
         channels: Channels of the first stage. Each further stage doubles them.
@@ -81,7 +82,9 @@ class ResNet(Network):
             Linear(self.hidden_size, out_features),
             ACTIVATIONS[activation](),
         )
-        return ConvEncoder(nn.Sequential(*layers, *self._normalised(sizes[-1][0])), dense)
+        encoder = ConvEncoder(nn.Sequential(*layers, *self._normalised(sizes[-1][0])), dense)
+        _initialise(encoder)
+        return encoder
 
     def decoder(self, in_features: int, shape: Shape, encoder: Encoder | None = None) -> Decoder:
         """Build dense layers, the stages back through the encoder's sizes, and a convolution to `shape`.
@@ -101,7 +104,9 @@ class ResNet(Network):
             enlarged = [nn.Upsample(size=tuple(size)), nn.Conv2d(channels, out_channels, KERNEL_SIZE, padding=1)]
             layers += [*self._blocks(channels), *enlarged]
         last = nn.Conv2d(self.channels, shape[0], KERNEL_SIZE, padding=1)
-        return ConvDecoder(nn.Sequential(*layers, *self._normalised(self.channels), last))
+        decoder = ConvDecoder(nn.Sequential(*layers, *self._normalised(self.channels), last))
+        _initialise(decoder)
+        return decoder
 
     def _sizes(self, shape: Shape) -> list[Shape]:
         """Compute the image's shape and the shape after each stage."""
@@ -145,6 +150,13 @@ class ResidualBlock(nn.Module):
         """Map (B, C, H, W) to (B, C, H, W)."""
         y: Tensor = x + self.transform(x)
         return y
+
+
+def _initialise(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 def _check_groups(groups: int, channels: int, max_channels: int) -> None:
