@@ -5,23 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from messages import refused
 from program import command_line
 
 from vae_exp.cli.main import main
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
-
-
-def refused(outcome, *words):
-    """One message, no traceback, a status ≠ 0, and no result to be taken for one."""
-    assert outcome.status == 1
-    assert "Traceback" not in outcome.err
-    for word in words:
-        assert word in outcome.err
-    if (outcome.directory / "results.json").exists():
-        assert outcome.results["status"] in ("failed", "diverged")
-    return outcome
 
 
 def test_flags_may_stand_anywhere(run, tmp_path):

@@ -2,20 +2,10 @@ import json
 
 import pytest
 import torch
+from messages import refused
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
-
-
-def refused(outcome, *words):
-    """One message, no traceback, a status ≠ 0, and no result to be taken for one."""
-    assert outcome.status == 1
-    assert "Traceback" not in outcome.err
-    for word in words:
-        assert word in outcome.err
-    if (outcome.directory / "results.json").exists():
-        assert outcome.results["status"] in ("failed", "diverged")
-    return outcome
 
 
 class TestResume:

@@ -2,18 +2,12 @@ import math
 
 import pytest
 import torch
+from tiny import SHAPE, batches, vae
 from torch.distributions import Normal
 
-from vae_exp.architecture import VAE
-from vae_exp.dataset.base import Images
-from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.evaluation import evaluate
 from vae_exp.evaluation.bits import bits_per_dim
 from vae_exp.likelihood import Bernoulli, Gaussian
-from vae_exp.network import MLP
-from vae_exp.objective import SGVBB
-
-SHAPE = (1, 2, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +16,6 @@ def exactly():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def vae(likelihood, objective=None):
-    return VAE(SHAPE, 0, MLP([]), likelihood, objective or SGVBB(), latent_dim=1)
-
-
-def batches(pixels, size=100, levels=256):
-    images = Images(pixels, torch.full((len(pixels),), -1))
-    return EvaluationBatches(images, lambda pixels: pixels.double() / 255, size, levels)
 
 
 def test_bits_per_dimension_are_those_of_the_levels():

@@ -4,17 +4,14 @@ import math
 
 import pytest
 import torch
+from tiny import SHAPE, batches, vae
 from torch.distributions import Normal
 
-from vae_exp.architecture import M1M2, M2, VAE
-from vae_exp.dataset.base import Images
-from vae_exp.dataset.batches import EvaluationBatches
+from vae_exp.architecture import M1M2, M2
 from vae_exp.evaluation import evaluate
 from vae_exp.likelihood import Gaussian
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
-
-SHAPE = (1, 2, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -23,15 +20,6 @@ def exactly():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def vae(likelihood, objective=None):
-    return VAE(SHAPE, 0, MLP([]), likelihood, objective or SGVBB(), latent_dim=1)
-
-
-def batches(pixels, size=100, levels=256):
-    images = Images(pixels, torch.full((len(pixels),), -1))
-    return EvaluationBatches(images, lambda pixels: pixels.double() / 255, size, levels)
 
 
 def test_the_share_on_the_floor_is_of_the_whole_split_at_draws():

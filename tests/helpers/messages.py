@@ -11,3 +11,22 @@ def one_line(text, *words):
 def contents(directory):
     files = (path for path in directory.rglob("*") if path.is_file() and path.suffix != ".log")
     return {path: path.read_bytes() for path in files}
+
+
+def refused(outcome, *words):
+    """One message, no traceback, a status ≠ 0, and no result that could be taken for one."""
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+    if (outcome.directory / "results.json").exists():
+        assert outcome.results["status"] in ("failed", "diverged")
+    return outcome
+
+
+def refused_at_the_start(outcome, *words):
+    """The same, before anything was trained."""
+    refused(outcome, *words)
+    assert not (outcome.directory / "checkpoints" / "last.ckpt").exists()
+    if (outcome.directory / "results.json").exists():
+        assert outcome.results["status"] == "failed"

@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
 from vae_exp.config.paths import CONFIG_DIR
 
 GROUPS = {str(path.parent.relative_to(CONFIG_DIR)) for path in CONFIG_DIR.rglob("*/*.yaml")}
@@ -21,3 +25,14 @@ def choices(group: str) -> list[str]:
 def sources(choice: str, data: Path) -> list[str]:
     """The overrides that a yaml needs beside it; `data` is the folder of the fixture `small_data`."""
     return [override.format(data=data) for override in SOURCES.get(choice, [])]
+
+
+def composed(*overrides: str) -> DictConfig:
+    """Compose the config of a run from overrides, resolved."""
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        config = compose("config", overrides=[*overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    OmegaConf.resolve(config)
+    return config

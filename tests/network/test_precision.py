@@ -4,18 +4,13 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from tiny import SHAPE, batches, vae
 from torch import backends
 
-from vae_exp.architecture import VAE
-from vae_exp.dataset.base import Images
-from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.evaluation import evaluate
 from vae_exp.likelihood import Bernoulli, Gaussian
-from vae_exp.network import MLP
 from vae_exp.network.precision import OPERATIONS, full_precision
-from vae_exp.objective import MCEM, SGVBB
-
-SHAPE = (1, 2, 2)
+from vae_exp.objective import MCEM
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +19,6 @@ def exactly():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def vae(likelihood, objective=None):
-    return VAE(SHAPE, 0, MLP([]), likelihood, objective or SGVBB(), latent_dim=1)
-
-
-def batches(pixels, size=100, levels=256):
-    images = Images(pixels, torch.full((len(pixels),), -1))
-    return EvaluationBatches(images, lambda pixels: pixels.double() / 255, size, levels)
 
 
 def precisions():

@@ -5,10 +5,9 @@ from copy import deepcopy
 from dataclasses import fields
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
-from yamls import GROUPS, choices, sources
+from messages import refused_at_the_start
+from omegaconf import DictConfig, OmegaConf
+from yamls import GROUPS, choices, composed, sources
 
 from vae_exp.config.assembly import SET_BY_PROGRAM, Root, build_part, check_config
 from vae_exp.config.memory import needed
@@ -20,16 +19,6 @@ from vae_exp.training.trainer import build_trainer
 
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
-
-
-def refused(outcome, *words):
-    assert outcome.status == 1
-    assert "Traceback" not in outcome.err
-    for word in words:
-        assert word in outcome.err
-    assert not (outcome.directory / "checkpoints" / "last.ckpt").exists()
-    if (outcome.directory / "results.json").exists():
-        assert outcome.results["status"] == "failed"
 
 
 NEEDED = ["needs about", "GiB of memory", "there are"]
@@ -88,7 +77,7 @@ NEEDED = ["needs about", "GiB of memory", "there are"]
     ids=str,
 )
 def test_what_cannot_be_is_named(run, override, words):
-    refused(run(*QUICK, *(word.replace("''", "") for word in override.split())), *words)
+    refused_at_the_start(run(*QUICK, *(word.replace("''", "") for word in override.split())), *words)
 
 
 def test_binarised_images_may_have_a_fixed_variance(run):
@@ -97,16 +86,6 @@ def test_binarised_images_may_have_a_fixed_variance(run):
 
 
 BAD = [None, "", -1, math.inf, [], 10**20]
-
-
-def composed(*overrides):
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
-        config = compose("config", overrides=[*overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    with open_dict(config):
-        del config["hydra"]
-    OmegaConf.resolve(config)
-    return config
 
 
 def keys(node, path=""):

@@ -106,7 +106,7 @@ class Npz(ArrayFile):
     """Arrays in NumPy's zip format, compressed or not."""
 
     def headers(self) -> dict[str, Header]:
-        """Read the headers in the zip file. Of a compressed array only the beginning is decompressed."""
+        """Read the headers in the zip file. This decompresses only the beginning of a compressed array."""
         headers = {}
         with readable(self.path), zipfile.ZipFile(self.path) as archive:
             for member in archive.namelist():
