@@ -47,7 +47,8 @@ class HostImages:
 
     def ahead(self, indices: Iterable[Tensor | slice]) -> Iterator[Images]:
         """Read the images of each index. A thread reads the next ones while the caller works with these."""
-        with ThreadPoolExecutor(max_workers=1) as thread:
+        thread = ThreadPoolExecutor(max_workers=1)
+        try:
             coming: Future[Images] | None = None
             for index in indices:
                 ready, coming = coming, thread.submit(self._read, index)
@@ -55,6 +56,8 @@ class HostImages:
                     yield ready.result().to(self.device, non_blocking=True)
             if coming is not None:
                 yield coming.result().to(self.device, non_blocking=True)
+        finally:  # an abandoned iterator may be closed in any thread, even in this one, which cannot wait for itself
+            thread.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, index: Tensor | slice) -> Images:
         """Read images into host memory, from which a GPU can copy them while it computes."""
