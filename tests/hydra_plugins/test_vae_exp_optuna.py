@@ -73,17 +73,17 @@ def test_settings_lie_in_the_space_and_the_best_is_that_of_the_validation_split(
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not(run, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     words = [*OPTUNA, *SPACE, "hydra.sweeper.n_jobs=2", "+hydra.sweeper.sampler.n_startup_trials=2", *QUICK]
-    assert run(*words, "hydra.sweeper.n_trials=4", f"hydra.sweep.dir={whole}").status == 0
+    assert run(*words, "hydra.sweeper.n_trials=3", f"hydra.sweep.dir={whole}").status == 0
     assert run(*words, "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={stopped}").status == 0
     # job 0 was killed on its way, 1 had been proposed only
     (stopped / "0" / "results.json").unlink()
     shutil.rmtree(stopped / "1")
-    outcome = run("-m", f"sweep.resume={stopped}", "hydra.sweeper.n_trials=4")
+    outcome = run("-m", f"sweep.resume={stopped}", "hydra.sweeper.n_trials=3")
     assert outcome.status == 0, outcome.err
     assert json.loads((stopped / "proposals.json").read_text()) == json.loads((whole / "proposals.json").read_text())
     assert numbers(stopped) == numbers(whole)
     before = (stopped / "sweep.csv").read_text()
-    assert run("-m", f"sweep.resume={stopped}", "hydra.sweeper.n_trials=4").status == 0
+    assert run("-m", f"sweep.resume={stopped}", "hydra.sweeper.n_trials=3").status == 0
     assert (stopped / "sweep.csv").read_text() == before
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import time
 from itertools import pairwise
@@ -19,6 +20,7 @@ from vae_exp.results.metrics import read_metrics
 
 STAGES = ["layer1", "layer2", "layer3", "fine_tuning"]
 SMALL = ["+experiment=mnist_sdae", "architecture.sizes=[12,10,8]", "logger=none", "callbacks.evaluate.decades=0.1"]
+NO_FIGURES = ["samples=100", "callbacks.figures=null"]
 CLOCK = {"seconds", "evaluation_seconds", "steps_per_second"}
 
 
@@ -162,30 +164,36 @@ def test_a_stage_is_told_its_own_words_and_what_is_typed_where_it_fits(run):
     assert [stage["budget"] for stage in stages] == [100] * 4
 
 
-@pytest.mark.usefixtures("few_digits")
-def test_a_larger_budget_goes_on_with_the_last_stage_alone(run):
-    outcome = run(*SMALL, "samples=100", "callbacks.figures=null")
-    assert run(f"resume={outcome.directory}", "samples=200").status == 0
-    budgets = [json.loads((outcome.directory / stage / "results.json").read_text())["samples"] for stage in STAGES]
+@pytest.fixture
+def staged(run, few_digits, tmp_path, tmp_path_factory):
+    """A copy of a run of four stages, which is made once."""
+    made = tmp_path_factory.getbasetemp() / "staged"
+    if not made.exists():
+        assert run(*SMALL, *NO_FIGURES, directory=made).status == 0
+    return shutil.copytree(made, tmp_path / "staged")
+
+
+def test_a_larger_budget_goes_on_with_the_last_stage_alone(run, staged):
+    assert run(f"resume={staged}", "samples=200").status == 0
+    budgets = [json.loads((staged / stage / "results.json").read_text())["samples"] for stage in STAGES]
     assert budgets == [100, 100, 100, 200]
 
 
-@pytest.mark.usefixtures("few_digits")
-def test_no_run_is_written_over_by_one_of_the_other_kind(run):
-    quick = ["samples=100", "callbacks.figures=null"]
-    single, staged = run(*SMALL, *quick, "stages=null"), run(*SMALL, *quick)
-    for words, outcome in ((SMALL, single), ([*SMALL, "stages=null"], staged)):
-        before = (outcome.directory / "results.json").read_text()
-        again = run(*words, *quick, directory=outcome.directory)
+def test_no_run_is_written_over_by_one_of_the_other_kind(run, staged):
+    single = run(*SMALL, *NO_FIGURES, "stages=null").directory
+    for words, directory in ((SMALL, single), ([*SMALL, "stages=null"], staged)):
+        before = (directory / "results.json").read_text()
+        again = run(*words, *NO_FIGURES, directory=directory)
         assert again.status == 1
         assert "holds a run already" in again.err
-        if outcome is single:
-            assert (outcome.directory / "results.json").read_text() == before
+        if directory is single:
+            assert (directory / "results.json").read_text() == before
 
 
 @pytest.mark.usefixtures("few_digits")
 def test_a_sweep_has_a_row_for_every_run_not_for_every_stage(run, tmp_path):
-    assert run("-m", "seed=0,1", "samples=100", "hydra.sweep.dir=sweep", "callbacks.figures=null", *SMALL).status == 0
+    two_stages = ["+experiment=mnist_cae_fine_tuned", "architecture.latent_dim=15", *SMALL[2:]]
+    assert run("-m", "seed=0,1", "hydra.sweep.dir=sweep", *two_stages, *NO_FIGURES).status == 0
     with (tmp_path / "sweep" / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["job"], row["status"]) for row in rows] == [("0", "completed"), ("1", "completed")]
