@@ -16,6 +16,16 @@ SOURCES = {
 }
 """The overrides that name the files of a data set of the user's own, by the name of its yaml."""
 
+SMALL_NETWORK = {
+    "mlp": ["network.hidden_sizes=[8]"],
+    "conv": ["network.channels=[4,6]", "network.strides=[1,2]"],
+    "resnet": ["network.channels=2", "network.max_channels=4", "network.groups=2", "network.hidden_size=8"],
+}
+"""The overrides for a small network, by the name of its yaml: the default sizes take long."""
+
+SMALL_ARCHITECTURE = {"stacked": ["architecture.sizes=[5,3]"]}
+"""The overrides for a small architecture, by the name of its yaml."""
+
 
 def choices(group: str) -> list[str]:
     """List the names of a group's yamls."""

@@ -13,7 +13,7 @@ from images import needs_frey_face
 from omegaconf import OmegaConf, open_dict
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
-from yamls import GROUPS, choices, sources
+from yamls import GROUPS, SMALL_ARCHITECTURE, SMALL_NETWORK, choices, sources
 
 from vae_exp import load_run
 from vae_exp.config.assembly import build_architecture, build_data, check_config
@@ -28,14 +28,7 @@ QUICK = [
     "callbacks.evaluate.decades=0.1",
     "callbacks.evaluate.images=20",
 ]
-# the default sizes would make two steps of so many networks long
-NETWORK = {
-    "mlp": ["network.hidden_sizes=[8]"],
-    "conv": ["network.channels=[4,6]", "network.strides=[1,2]"],
-    "resnet": ["network.channels=2", "network.max_channels=4", "network.groups=2", "network.hidden_size=8"],
-}
 
-SIZES = {"stacked": ["architecture.sizes=[5,3]"]}
 LIKELIHOODS = {("stacked", "gaussian"): ["likelihood.variance=fixed"]}
 LOGGING = {"hydra/hydra_logging", "hydra/job_logging"}
 OF_LABELS = {"cvae", "m2", "m1_m2"}
@@ -123,9 +116,9 @@ PAPER = [("frey_face", "vae", "gaussian", "mlp")]
 @pytest.mark.usefixtures("few_digits")
 def test_every_combination_trains_two_steps(run, dataset, architecture, likelihood, network, small_data):
     parts = [f"dataset={dataset}", f"architecture={architecture}", f"likelihood={likelihood}", f"network={network}"]
-    size = SIZES.get(architecture, ["architecture.latent_dim=3"])
+    size = SMALL_ARCHITECTURE.get(architecture, ["architecture.latent_dim=3"])
     parts += sources(dataset, small_data)
-    outcome = run(*parts, *NETWORK[network], *QUICK, *size, *LIKELIHOODS.get((architecture, likelihood), []))
+    outcome = run(*parts, *SMALL_NETWORK[network], *QUICK, *size, *LIKELIHOODS.get((architecture, likelihood), []))
     assert outcome.status == 0, outcome.err
     results = outcome.results
     assert (results["status"], results["samples"], results["step"]) == ("completed", 12, 2)

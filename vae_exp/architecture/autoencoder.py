@@ -75,7 +75,7 @@ class AE(Autoencoder, HasJacobian):
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Compute f(x), (B, latent_dim)."""
-        code: Tensor = self.encoder(x, x.new_zeros(len(x), 0))
+        code: Tensor = self.encoder(x, x.new_zeros(x.shape[0], 0))
         return code
 
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:

@@ -94,7 +94,7 @@ class Model(nn.Module, ABC):
             raise InputError(f"x: {wanted} are needed, not {tuple(images.shape)}")
         if not finite(images):
             raise InputError(f"x: {wanted} are needed; there is NaN or infinity among the pixels")
-        return images, self._labels(y, len(images))
+        return images, self._labels(y, images.shape[0])
 
     def _labels(self, y: Any, count: int) -> Tensor | None:
         """Check labels, and convert them to a tensor on the model's device."""

@@ -116,7 +116,7 @@ class M2(Generative, Classifies):
         return self._classify(self._batch(x)[0])
 
     def _classify(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(x, x.new_zeros(len(x), 0))
+        logits: Tensor = self.classifier(x, x.new_zeros(x.shape[0], 0))
         return logits.log_softmax(1)
 
     def fill_labels(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -142,7 +142,7 @@ class M2(Generative, Classifies):
         Raises:
             UserError: A label is missing.
         """
-        if y is None or (y < 0).any():
+        if y is None or (not torch.compiler.is_compiling() and (y < 0).any()):
             raise UserError("M2 decodes a latent together with its label: y (B,) is needed, 0 or more")
         return self._decode_with(z, self.every_label[y])
 

@@ -106,7 +106,7 @@ class VAE(HasJoint):
         return self._posterior(*self._batch(x, y))
 
     def _posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        return self._q(x, self._context(y, len(x)))
+        return self._q(x, self._context(y, x.shape[0]))
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Compute the mean of q(z|x), (B, latent_dim)."""

@@ -5,14 +5,14 @@ from abc import ABCMeta
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import is_dataclass
 from itertools import chain
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_exp.config.lightning import unknown_key_message
-from vae_exp.errors import ConfigError, unknown_key
+from vae_exp.errors import ConfigError, nearest_first, unknown_key
 from vae_exp.foreign import DOCS
 
 
@@ -144,10 +144,18 @@ def _checked(value: Any, annotation: Any, path: str) -> Any:
         if any(detail["type"] == "is_instance_of" for detail in error.errors()):
             *groups, name = path.split(".")
             hint = f". A part is chosen with a slash: {'/'.join([*groups, name])}={value}"
+        if (choices := _choices(annotation)) and isinstance(value, str):
+            hint = f". Did you mean {nearest_first(value, choices)[0]}?"
         raise ConfigError(f"{path}={value}: is not allowed: {' or '.join(reasons)}{hint}") from error
     if any(isinstance(number, int) and abs(number) > LARGEST_INTEGER for number in _leaves(checked)):
         raise ConfigError(f"{path}={value}: is not allowed: a whole number is at most {LARGEST_INTEGER}")
     return checked
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the texts that a `Literal` allows, alone or beside other types; empty if there is none."""
+    literals = [kind for kind in (annotation, *get_args(annotation)) if get_origin(kind) is Literal]
+    return [choice for kind in literals for choice in get_args(kind) if isinstance(choice, str)]
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.errors import UserError
 from vae_exp.evaluation.active_units import active_units
 from vae_exp.evaluation.bits import bits_per_dim
+from vae_exp.evaluation.codes import visible_labels
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
@@ -64,9 +65,7 @@ def evaluate(
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
             if encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
-                # a classifier must not see the label it predicts
-                visible = torch.full_like(y, -1) if isinstance(architecture, Classifies) else y
-                codes.append(architecture.autoencoder.encode(x, visible))
+                codes.append(architecture.autoencoder.encode(x, visible_labels(architecture, y)))
         diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
     labels = batches.images.labels

@@ -8,6 +8,7 @@ from torch import Tensor
 from vae_exp.architecture import Autoencoder, Classifies, Generative, Model
 from vae_exp.dataset import Dataset
 from vae_exp.evaluation.active_units import active_units
+from vae_exp.evaluation.codes import visible_labels
 from vae_exp.evaluation.pca import decoder_directions, principal_angles, principal_components
 from vae_exp.evaluation.representation import (
     jacobian_norm,
@@ -36,7 +37,7 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
         Metrics by name; None for a metric that has no meaning for this model.
     """
     x, y = examples
-    visible = _visible(model, y)
+    visible = visible_labels(model, y)
     autoencoder = model.autoencoder
     codes = _encode(autoencoder, x, visible)
     results: dict[str, Any] = {"active_units": active_units(codes), "saturated_units": share_of_saturated_units(codes)}
@@ -61,11 +62,6 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
     if data.info.classes and (isinstance(model, Classifies) or not model.classes):  # else the code depends on the label
         results |= _accuracies(model, data, (codes, y), split)
     return results
-
-
-def _visible(model: Model, y: Tensor) -> Tensor:
-    """Return the labels the model may see: −1 for all of them if it is a classifier."""
-    return torch.full_like(y, -1) if isinstance(model, Classifies) else y
 
 
 def _encode(model: Autoencoder, x: Tensor, y: Tensor) -> Tensor:
@@ -100,7 +96,7 @@ def _accuracies(model: Model, data: Dataset, coded: tuple[Tensor, Tensor], split
     """
     most = None if model.amortized else FEW_IMAGES
     batches = data.evaluation_batches("train", IMAGES_PER_BATCH, most)
-    pairs = [(_encode(model.autoencoder, x, _visible(model, y)), y) for x, y in batches]
+    pairs = [(_encode(model.autoencoder, x, visible_labels(model, y)), y) for x, y in batches]
     fitted, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     codes, y = coded
     has_label, labelled, among = labels >= 0, y >= 0, split == "train"

@@ -87,7 +87,7 @@ def affine_in_context(linear: nn.Module, features: Tensor, c: Tensor) -> Tensor:
 
     Row k·B + i belongs to row i of the features. Their product with W is computed once for all K contexts.
     """
-    if len(c) == len(features):
+    if c.shape[0] == features.shape[0]:
         y: Tensor = linear(join_context(features, c))
         return y
     weight: Tensor = linear.weight  # type: ignore[assignment]

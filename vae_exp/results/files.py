@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -60,6 +61,33 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    flush_folder(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Make an empty folder beside `path`. At the end, put it in the place of `path`.
+
+    After an error the new folder is deleted, and the old one stays as it was.
+
+    Args:
+        path: The folder to replace. Its parent folder is created if it is missing.
+
+    Raises:
+        OSError: The disk is full, or the parent folder is not writable.
+    """
+    part, old = (path.with_name(f"{path.name}.{suffix}") for suffix in ("part", "old"))
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
     flush_folder(path.parent)
 
 
