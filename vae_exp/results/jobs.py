@@ -129,7 +129,9 @@ class Group(list[Job]):
     """The completed jobs of one setting. They differ only in their seeds."""
 
     def mean(self, name: str, at: float | None = None) -> tuple[float, float] | None:
-        """Compute the mean and standard deviation of a metric, or return None if no job has it.
+        """Compute the mean of a metric over the seeds and its standard error, or return None if no job has it.
+
+        The standard error is 0 for a single job, because one job does not show how much the seeds matter.
 
         Args:
             name: The metric.
@@ -142,13 +144,17 @@ class Group(list[Job]):
         present = [value for value in values if value is not None]
         if not present:
             return None
-        return statistics.fmean(present), statistics.stdev(present) if len(present) > 1 else 0.0
+        return statistics.fmean(present), _standard_error(present)
 
     def curve(self, name: str) -> list[tuple[float, float, float]]:
-        """Return (samples, mean, standard deviation) for every number of samples at which all jobs were evaluated."""
+        """Return (samples, mean, standard error) for every number of samples at which all jobs were evaluated."""
         counts = [{row["samples"] for row in job.history if name in row} for job in self]
         shared = sorted(set.intersection(*counts)) if counts else []
         return [(n, *values) for n in shared if (values := self.mean(name, at=n))]
+
+
+def _standard_error(values: list[float]) -> float:
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
 def holds_a_run(path: Path) -> bool:

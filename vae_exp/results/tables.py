@@ -7,6 +7,7 @@ from typing import Any
 
 from vae_exp.results.jobs import Group, Job, groups, varied_keys
 from vae_exp.results.metrics import SPLITS
+from vae_exp.results.numbers import shown
 
 FIRST_COLUMNS = ("samples", "step", "train/bound", "validation/bound", "test/bound")
 LAST_COLUMNS = ("bounds", "steps_per_second", "train_seconds", "device", "git_revision", "error")
@@ -77,10 +78,10 @@ def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
 
 def unit(jobs: list[Job]) -> str:
     """Describe the metrics of the table and their unit, for the note below it."""
-    shown = ", ".join(METRIC_LABELS[name] for name in measures(jobs))
+    names = ", ".join(METRIC_LABELS[name] for name in measures(jobs))
     nats = "" if measures(jobs) == ["error"] else " in nats per image"
     warning = f" {BOUNDS_NOTE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
-    return f"For each split: {shown}{nats}, higher is better; ± is over seeds.{warning}"
+    return f"For each split: {names}{nats}, higher is better; ± is the standard error over the seeds.{warning}"
 
 
 def title(path: Path) -> str:
@@ -93,7 +94,7 @@ def measures(jobs: list[Job]) -> list[str]:
     return list(dict.fromkeys(job.judged_by("test") for job in jobs if job.completed))
 
 
-def _cells(group: Group, shown: list[str], splits: list[str]) -> list[str]:
+def _cells(group: Group, measured: list[str], splits: list[str]) -> list[str]:
     """Format the numbers of a group. Every measure has its own columns."""
     job = group[0]
     samples = job.results["samples"]
@@ -105,7 +106,7 @@ def _cells(group: Group, shown: list[str], splits: list[str]) -> list[str]:
     return [
         str(len(group)),
         f"{samples:,}",
-        *(_number(reached[split] if name == job.judged_by(split) else None) for name in shown for split in splits),
+        *(_number(reached[split] if name == job.judged_by(split) else None) for name in measured for split in splits),
         f"{theirs:.1f}" if theirs is not None else "",
         f"{test[0] - theirs:+.1f}" if theirs is not None and test else "",
         f"{speed[0]:.0f}" if speed else "",
@@ -119,12 +120,7 @@ def _signed(group: Group, name: str, sign: int) -> tuple[float, float] | None:
 
 
 def _number(values: tuple[float, float] | None) -> str:
-    if values is None:
-        return ""
-    mean, deviation = values
-    if abs(mean) >= 1e6:  # the job is diverging
-        return f"{mean:.3g}"
-    return f"{mean:.2f} ± {deviation:.2f}" if deviation else f"{mean:.2f}"
+    return "" if values is None else shown(*values)
 
 
 def _percent(values: tuple[float, float] | None) -> str:

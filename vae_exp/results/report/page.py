@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Series:
-    """One curve of points (x, mean, standard deviation). One button hides all curves with the same label or split."""
+    """One curve of points (x, value, standard error). One button hides all curves with the same label or split."""
 
     label: str
     split: str
