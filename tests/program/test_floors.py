@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[2]
 WITHOUT_TORCH = [
     "vae_exp",
     "vae_exp.cli.main",
+    "vae_exp.cli.compare",
     "vae_exp.cli.evaluate",
+    "vae_exp.cli.list",
     "vae_exp.cli.report",
     "vae_exp.cli.resume",
     "vae_exp.cli.sample",

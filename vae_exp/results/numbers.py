@@ -24,3 +24,8 @@ def decimals_of(error: float) -> int:
     """Return the number of decimals that a value with this standard error gets."""
     digits, exponent = f"{error:.1e}".split("e")
     return min(max(0, (1 if digits[0] == "1" else 0) - int(exponent)), 6)
+
+
+def rounded(value: float, error: float | None) -> str:
+    """Format a value with the digits that its standard error allows, without the error."""
+    return shown(value, error).partition(" ")[0]

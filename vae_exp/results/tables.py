@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,14 @@ def markdown(path: Path, jobs: list[Job]) -> str:
     completed = sum(job.completed for job in jobs)
     lines = [f"# {_text(title(path))}", "", f"{completed} of {len(jobs)} jobs completed. {_text(origin(jobs))}"]
     if cells:
-        lines += ["", _line(*columns), f"|{'---|' * len(columns)}", *(_line(*row) for row in cells), "", unit(jobs)]
+        lines += ["", *markdown_table(columns, cells), "", unit(jobs)]
     unfinished = [job for job in jobs if not job.completed]
     if unfinished:
-        lines += ["", "## Not completed", "", _line("job", "status", "overrides", "reason"), "|---|---|---|---|"]
-        for job in unfinished:
-            words = " ".join(f"{key}={value}" for key, value in job.overrides.items())
-            lines.append(_line(job.number, job.results["status"], words, job.results.get("error") or ""))
+        lines += ["", "## Not completed", ""]
+        lines += markdown_table(
+            ["job", "status", "overrides", "reason"],
+            [[job.number, job.results["status"], _words(job), job.results.get("error") or ""] for job in unfinished],
+        )
     return "\n".join([*lines, ""])
 
 
@@ -125,6 +127,15 @@ def _number(values: tuple[float, float] | None) -> str:
 
 def _percent(values: tuple[float, float] | None) -> str:
     return _number(values and (100 * values[0], 100 * values[1]))
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Format the lines of a Markdown table. Nothing in its cells becomes a link, a picture or another cell."""
+    return [_line(*heads), f"|{'---|' * len(heads)}", *(_line(*row) for row in rows)]
+
+
+def _words(job: Job) -> str:
+    return " ".join(f"{key}={value}" for key, value in job.overrides.items())
 
 
 def _line(*cells: str) -> str:

@@ -361,19 +361,24 @@ function head() {
 }
 
 function pictures() {
-  if (!page.pictures.length) return null;
+  if (!page.pictures.length && !page.galleries.length) return null;
   const dialog = html("dialog", { onclick: () => dialog.close() });
   const enlarge = (picture) => {
     dialog.replaceChildren(html("img", { src: picture.source, alt: picture.name }));
     dialog.showModal();
   };
-  const figures = page.pictures.map((picture) => {
+  const figure = (picture) => {
     const image = html("img", { src: picture.source, alt: picture.name });
     const button = html("button", { type: "button", title: "Enlarge", onclick: () => enlarge(picture) }, image);
     return html("figure", {}, html("figcaption", {}, picture.name), button);
-  });
+  };
   const kind = page.wide_pictures ? "pictures wide" : "pictures";
-  return html("section", { id: "pictures" }, heading("Pictures"), html("div", { class: kind }, figures), dialog);
+  const own = html("div", { class: kind }, page.pictures.map(figure));
+  const beside = page.galleries.map((gallery) => [
+    html("h3", {}, gallery.title),
+    html("div", { class: "pictures beside" }, gallery.pictures.map(figure)),
+  ]);
+  return html("section", { id: "pictures" }, heading("Pictures"), own, beside, dialog);
 }
 
 function config() {
