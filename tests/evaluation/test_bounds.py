@@ -8,8 +8,10 @@ from tiny import SHAPE, batches, vae
 from torch.distributions import Normal
 
 from vae_exp.architecture import M1M2, M2
+from vae_exp.dataset.base import Images
+from vae_exp.dataset.batches import EvaluationBatches
 from vae_exp.evaluation import evaluate
-from vae_exp.likelihood import Gaussian
+from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 
@@ -34,6 +36,37 @@ def test_the_share_on_the_floor_is_of_the_whole_split_at_draws():
     normal = Normal(0.0, 1.0)
     expected = (normal.cdf(torch.tensor(0.8)) + normal.cdf(torch.tensor(-0.2))) / 2
     assert share == pytest.approx(expected.item(), abs=0.02)
+
+
+class TestStandardErrors:
+    def test_the_error_of_the_bound_is_the_spread_of_a_bootstrap_over_the_images(self):
+        model = vae(Bernoulli())
+        brightness = torch.randint(256, (500, 1, 1, 1))
+        pixels = (brightness * torch.rand(500, *SHAPE)).byte()
+        results = evaluate(model, batches(pixels, 500))
+        torch.manual_seed(0)  # as in `evaluate`: the same draws
+        with torch.no_grad():
+            terms = model.evaluate_terms(pixels.double() / 255, torch.full((500,), -1))
+        bounds = -(terms["nll"] + terms["kl"])
+        assert results["bound"] == pytest.approx(bounds.mean().item())
+        resampled = bounds[torch.randint(500, (8000, 500))].mean(1)
+        assert results["bound_standard_error"] == pytest.approx(resampled.std().item(), rel=0.05)
+
+    def test_it_does_not_depend_on_the_batches_and_one_image_has_none(self):
+        model, pixels = vae(Gaussian()), torch.randint(256, (7, *SHAPE)).byte()
+        model.objective = SGVBB(samples=2000)  # each batch has draws of its own
+        whole, parts, one = (evaluate(model, batches(pixels[:n], size)) for n, size in ((7, 7), (7, 3), (1, 1)))
+        assert parts["bound_standard_error"] == pytest.approx(whole["bound_standard_error"], rel=0.05)
+        assert "bound_standard_error" not in one
+
+    def test_the_error_rate_is_a_proportion_of_the_labelled_images(self):
+        model = M2(SHAPE, 3, network=MLP([3]), likelihood=Bernoulli(), objective=SGVBB(), latent_dim=1)
+        labels = torch.where(torch.arange(60) < 40, torch.arange(60) % 3, -1)
+        images = Images(torch.randint(256, (60, *SHAPE)).byte(), labels)
+        results = evaluate(model, EvaluationBatches(images, lambda pixels: pixels.double() / 255, 20, 256))
+        rate, n = results["error"], 40
+        assert 0 < rate < 1
+        assert results["error_standard_error"] == pytest.approx((rate * (1 - rate) / (n - 1)) ** 0.5)
 
 
 def test_every_model_reconstructs_at_draws_from_its_posterior():

@@ -1,9 +1,12 @@
 import json
+from statistics import fmean
 
 import pytest
 from pages import report_data
+from scipy.stats import sem
 
-from vae_exp.results.jobs import Job, comparable_groups, groups, varied_keys
+from vae_exp.results.jobs import Group, Job, comparable_groups, groups, varied_keys
+from vae_exp.results.metrics import with_error
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
@@ -20,6 +23,13 @@ def test_what_does_not_touch_the_numbers_is_not_varied(tmp_path):
     assert [len(group) for group in groups(jobs).values()] == [2]
 
 
+def test_the_mean_over_the_seeds_has_the_standard_error_of_the_mean(tmp_path):
+    bounds = [-104.0, -105.0, -103.5, -104.2]
+    jobs = [Job(str(i), tmp_path, {}, {"test/bound": bound}, []) for i, bound in enumerate(bounds)]
+    assert Group(jobs).mean("test/bound") == pytest.approx((fmean(bounds), sem(bounds)))
+    assert Group(jobs[:1]).mean("test/bound") == (-104.0, 0.0)
+
+
 class TestRanks:
     def test_only_like_with_like(self, run, tmp_path):
         outcome = run("-m", "architecture=ae,vae", "samples=200", *QUICK, "hydra.sweep.dir=sweep")
@@ -32,8 +42,9 @@ class TestRanks:
         assert named[1]["test bound, nats/image"] == f"{numbers[1]['test/bound']:.2f}"
         assert named[0]["test bound, nats/image"] == named[1]["test −nll, nats/image"] == ""
         facts = report_data(tmp_path / "sweep")["facts"]
-        assert (facts["best job by test/nll"], facts["best test/nll"]) == ("0", numbers[0]["test/nll"])
-        assert (facts["best job by test/bound"], facts["best test/bound"]) == ("1", numbers[1]["test/bound"])
+        for job, name in (("0", "test/nll"), ("1", "test/bound")):
+            best = facts[f"best job by {name}"], facts[f"best {name}"]
+            assert best == (job, with_error(numbers[int(job)], name))
         assert "best job" not in facts
         labels = {series["label"] for chart in report_data(tmp_path / "sweep")["charts"] for series in chart["series"]}
         assert labels == {"ae, −nll", "vae, bound"}

@@ -6,6 +6,7 @@ import pytest
 from tables import table
 
 from vae_exp.errors import RunError
+from vae_exp.results.numbers import shown
 from vae_exp.results.sweep import write_sweep
 
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -40,11 +41,11 @@ def test_every_combination_is_a_row_and_seeds_are_averaged(run, directory):
         assert float(row["test/bound"]) == results["test/bound"]
         assert float(row["train/kl"]) == results["train/kl"]
     first, second = (float(row["test/bound"]) for row in rows[:2])
-    mean, deviation = (first + second) / 2, abs(first - second) / 2**0.5
+    mean, error = (first + second) / 2, abs(first - second) / 2
     page = (directory / "sweep.md").read_text()
     assert "4 of 4 jobs completed" in page
     assert "| 2 | 2 | 300 | " in page
-    assert f"{mean:.2f} ± {deviation:.2f}" in page
+    assert f"| {shown(mean, error)} |" in page
     assert "4 of 4 jobs completed" in outcome.out
     assert (directory / "figure2.png").stat().st_size > 10_000
 

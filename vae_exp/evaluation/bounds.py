@@ -10,6 +10,7 @@ from vae_exp.evaluation.active_units import active_units
 from vae_exp.evaluation.bits import bits_per_dim
 from vae_exp.evaluation.codes import visible_labels
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
+from vae_exp.evaluation.standard_errors import standard_error
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
 
@@ -42,7 +43,9 @@ def evaluate(
         `marginal_likelihood`, `log_likelihood`. `bits_per_dim` if the bound is on a density of pixels with 256 levels.
         `active_units` of the first 10,000 images if the model has a prior and an encoder. For a classifier, `error`,
         the share of labelled images for which the most probable class is not the label; `labelled`, the number of
-        labelled images; and `labelled_of_rarest_class`, their number in the class with the fewest.
+        labelled images; and `labelled_of_rarest_class`, their number in the class with the fewest. Behind them
+        `<name>_standard_error`, over the images, of the numbers that models are ranked by: `bound`, or `nll` without a
+        prior, `log_likelihood` and `error`; none of them if there is only one image.
 
     Raises:
         UserError: `marginal_likelihood` is set, but the model has no prior or too many latents.
@@ -51,6 +54,7 @@ def evaluate(
     training = architecture.training
     architecture.eval()
     sums: dict[str, torch.Tensor] = {}
+    per_image: dict[str, list[Tensor]] = {}
     codes: list[Tensor] = []
     encodes = isinstance(architecture, Generative) and architecture.amortized
     forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
@@ -64,6 +68,8 @@ def evaluate(
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
+            for name, values in _ranked(architecture, terms, y).items():
+                per_image.setdefault(name, []).append(values)
             if encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
                 codes.append(architecture.autoencoder.encode(x, visible_labels(architecture, y)))
         diagnostics = _diagnostics(architecture, batches)
@@ -82,7 +88,19 @@ def evaluate(
             means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape)
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
-    return means | diagnostics
+    joined = {name: torch.cat(values) for name, values in per_image.items()}
+    errors = {f"{name}_standard_error": standard_error(values) for name, values in joined.items() if len(values) > 1}
+    return means | diagnostics | errors
+
+
+def _ranked(architecture: Model, terms: dict[str, Tensor], y: Tensor) -> dict[str, Tensor]:
+    """Return the numbers of each image, (B,), that models are ranked by; the error only of images with a label."""
+    ranked: dict[str, Tensor] = {name: terms[name] for name in ("log_likelihood", "nll") if name in terms}
+    if isinstance(architecture, Generative):
+        ranked["bound"] = -(ranked.pop("nll") + terms["kl"])
+    if "error" in terms:
+        ranked["error"] = terms["error"][y >= 0]
+    return ranked
 
 
 def _in_original_units(means: dict[str, float], log_jacobian: float) -> dict[str, float]:

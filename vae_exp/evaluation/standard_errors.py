@@ -10,12 +10,16 @@ from torch import Tensor
 from vae_exp.evaluation.marginal_likelihood import AnnealedEstimate, Estimate
 
 
+def standard_error(values: Tensor) -> float:
+    """Compute s/√n, the standard error of the mean of n independent values (n,); NaN for one value."""
+    return (values.double().std() / len(values) ** 0.5).item() if len(values) > 1 else math.nan
+
+
 def over_images(values: Tensor) -> dict[str, Any]:
     """Return the mean of an estimate (B,) and its standard error over the images, which is None for one image."""
-    deviation = values.double().std() if len(values) > 1 else torch.tensor(math.nan)
     return {
         "mean": values.double().mean().item(),
-        "standard_error": _or_none((deviation / len(values) ** 0.5).item()),
+        "standard_error": _or_none(standard_error(values)),
         "images": len(values),
     }
 

@@ -21,7 +21,7 @@ class Line:
     Attributes:
         label: The name of the setting.
         split: `train` or `test`.
-        points: (samples, mean, standard deviation) at each evaluation.
+        points: (samples, mean, standard error) at each evaluation.
         published: The paper's curve of this setting, if there is one.
     """
 
@@ -91,9 +91,9 @@ def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str], size: str) ->
         style = {"color": colors[line.label], **STYLES[line.split]}
         name = " ".join(filter(None, (line.label, line.split)))
         if line.points:
-            samples, mean, deviation = np.array(line.points).T
+            samples, mean, error = np.array(line.points).T
             axis.plot(samples, mean, label=name, **style)
-            axis.fill_between(samples, mean - deviation, mean + deviation, color=style["color"], alpha=0.2, lw=0)
+            axis.fill_between(samples, mean - error, mean + error, color=style["color"], alpha=0.2, lw=0)
         if line.published_points:
             axis.plot(*zip(*line.published_points, strict=True), ls="--", label=f"{name}, paper", **style)
     axis.set_xscale("log")
@@ -111,8 +111,8 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
             if (line.label, line.split) == (label, split) and line.points
         ]
         if ends:
-            sizes, _, means, deviations, _ = zip(*ends, strict=True)
-            axis.errorbar(sizes, means, deviations, marker="o", color=color, capsize=2, **STYLES[split])
+            sizes, _, means, errors, _ = zip(*ends, strict=True)
+            axis.errorbar(sizes, means, errors, marker="o", color=color, capsize=2, **STYLES[split])
         paper_ends = [(n, published.at(samples)) for n, samples, *_, published in ends if published is not None]
         known = [point for point in paper_ends if point[1] is not None]
         if known:

@@ -82,7 +82,7 @@ def panels(jobs: list[Job]) -> "list[Panel]":
         label = ", ".join([*(job.value(key) for key in keys), *measured])
         for split in ("train", "test"):
             name, sign = job.measure(split)
-            points = [(n, sign * mean, deviation) for n, mean, deviation in group.curve(name)]
+            points = [(n, sign * mean, error) for n, mean, error in group.curve(name)]
             line = Line(label, split, points, job.published(split))
             by_size.setdefault(job.results[size], []).append(line)
     return [Panel(size, lines) for size, lines in sorted(by_size.items())]

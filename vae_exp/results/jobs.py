@@ -35,7 +35,7 @@ PAPER_CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 """The paper's curves: the data set, the axes, and the settings that a run must have to be compared with the curve."""
 
-COMPARED_SETTINGS = ("dataset", "dataset.binarization", "likelihood", "given")
+COMPARED_SETTINGS = ("dataset", "dataset.source.path", "dataset.binarization", "likelihood", "given")
 """The settings that must be equal for values in nats to be comparable. Values cannot be compared if they are of other
 images, if one is a density and the other a probability, or if one is of log p(x) and the other of log p(x|y)."""
 
@@ -120,7 +120,7 @@ class Job:
 
     def compared_by(self, metric: str) -> dict[str, str]:
         """Return the metric and the settings its value depends on. Jobs can be ranked only if these are equal."""
-        keys = COMPARED_SETTINGS[:1] if metric.endswith("/error") else COMPARED_SETTINGS
+        keys = COMPARED_SETTINGS[:2] if metric.endswith("/error") else COMPARED_SETTINGS
         values = self.results | {"given": "the label" if self.bounds == GIVEN_LABELS else "nothing"}
         return {"metric": metric} | {key: str(values.get(key)) for key in keys}
 
@@ -129,7 +129,9 @@ class Group(list[Job]):
     """The completed jobs of one setting. They differ only in their seeds."""
 
     def mean(self, name: str, at: float | None = None) -> tuple[float, float] | None:
-        """Compute the mean and standard deviation of a metric, or return None if no job has it.
+        """Compute the mean of a metric over the seeds and its standard error, or return None if no job has it.
+
+        The standard error is 0 for a single job, because one job does not show how much the seeds matter.
 
         Args:
             name: The metric.
@@ -142,13 +144,17 @@ class Group(list[Job]):
         present = [value for value in values if value is not None]
         if not present:
             return None
-        return statistics.fmean(present), statistics.stdev(present) if len(present) > 1 else 0.0
+        return statistics.fmean(present), _standard_error(present)
 
     def curve(self, name: str) -> list[tuple[float, float, float]]:
-        """Return (samples, mean, standard deviation) for every number of samples at which all jobs were evaluated."""
+        """Return (samples, mean, standard error) for every number of samples at which all jobs were evaluated."""
         counts = [{row["samples"] for row in job.history if name in row} for job in self]
         shared = sorted(set.intersection(*counts)) if counts else []
         return [(n, *values) for n in shared if (values := self.mean(name, at=n))]
+
+
+def _standard_error(values: list[float]) -> float:
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
 def holds_a_run(path: Path) -> bool:

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from vae_exp.results.files import append, reporting_read_errors, write_atomically
+from vae_exp.results.numbers import shown
 
 SPLITS = ("train", "validation", "test")
 MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
 """The measures that a model can be ranked by, the most informative first. The sign is −1 if lower is better."""
+
+STANDARD_ERROR = "_standard_error"
+"""The end of the name of a standard error over the images: `test/bound_standard_error` is that of `test/bound`."""
 
 
 class MetricsTable:
@@ -57,13 +61,30 @@ def history(path: Path) -> list[dict[str, float]]:
 
 
 def by_measure(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Group metric names by measure and then by split. A name without a split has the split ""."""
+    """Group metric names by measure and then by split. A name without a split has the split "".
+
+    Standard errors are left out, because they belong to another metric.
+    """
     grouped: dict[str, dict[str, str]] = {}
     for name in names:
+        if name.endswith(STANDARD_ERROR):
+            continue
         split, _, measured = name.partition("/")
         has_split = split in SPLITS and bool(measured)
         grouped.setdefault(measured if has_split else name, {})[split if has_split else ""] = name
     return grouped
+
+
+def standard_error(metrics: Mapping[str, Any], name: str) -> float | None:
+    """Return the standard error of a metric over the images; None if it has none."""
+    error: float | None = metrics.get(f"{name}{STANDARD_ERROR}")
+    return error
+
+
+def with_error(metrics: Mapping[str, Any], name: str) -> Any:
+    """Return a metric as text with its standard error over the images, or just its value if it has none."""
+    value, error = metrics.get(name), standard_error(metrics, name)
+    return value if value is None or error is None else shown(value, error)
 
 
 def measure(metrics: Mapping[str, Any], split: str) -> tuple[str, int]:

@@ -2,11 +2,13 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vae_exp.results.jobs import Group, Job, groups, varied_keys
 from vae_exp.results.metrics import SPLITS
+from vae_exp.results.numbers import shown
 
 FIRST_COLUMNS = ("samples", "step", "train/bound", "validation/bound", "test/bound")
 LAST_COLUMNS = ("bounds", "steps_per_second", "train_seconds", "device", "git_revision", "error")
@@ -51,13 +53,14 @@ def markdown(path: Path, jobs: list[Job]) -> str:
     completed = sum(job.completed for job in jobs)
     lines = [f"# {_text(title(path))}", "", f"{completed} of {len(jobs)} jobs completed. {_text(origin(jobs))}"]
     if cells:
-        lines += ["", _line(*columns), f"|{'---|' * len(columns)}", *(_line(*row) for row in cells), "", unit(jobs)]
+        lines += ["", *markdown_table(columns, cells), "", unit(jobs)]
     unfinished = [job for job in jobs if not job.completed]
     if unfinished:
-        lines += ["", "## Not completed", "", _line("job", "status", "overrides", "reason"), "|---|---|---|---|"]
-        for job in unfinished:
-            words = " ".join(f"{key}={value}" for key, value in job.overrides.items())
-            lines.append(_line(job.number, job.results["status"], words, job.results.get("error") or ""))
+        lines += ["", "## Not completed", ""]
+        lines += markdown_table(
+            ["job", "status", "overrides", "reason"],
+            [[job.number, job.results["status"], _words(job), job.results.get("error") or ""] for job in unfinished],
+        )
     return "\n".join([*lines, ""])
 
 
@@ -77,10 +80,10 @@ def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
 
 def unit(jobs: list[Job]) -> str:
     """Describe the metrics of the table and their unit, for the note below it."""
-    shown = ", ".join(METRIC_LABELS[name] for name in measures(jobs))
+    names = ", ".join(METRIC_LABELS[name] for name in measures(jobs))
     nats = "" if measures(jobs) == ["error"] else " in nats per image"
     warning = f" {BOUNDS_NOTE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
-    return f"For each split: {shown}{nats}, higher is better; ± is over seeds.{warning}"
+    return f"For each split: {names}{nats}, higher is better; ± is the standard error over the seeds.{warning}"
 
 
 def title(path: Path) -> str:
@@ -93,7 +96,7 @@ def measures(jobs: list[Job]) -> list[str]:
     return list(dict.fromkeys(job.judged_by("test") for job in jobs if job.completed))
 
 
-def _cells(group: Group, shown: list[str], splits: list[str]) -> list[str]:
+def _cells(group: Group, measured: list[str], splits: list[str]) -> list[str]:
     """Format the numbers of a group. Every measure has its own columns."""
     job = group[0]
     samples = job.results["samples"]
@@ -105,7 +108,7 @@ def _cells(group: Group, shown: list[str], splits: list[str]) -> list[str]:
     return [
         str(len(group)),
         f"{samples:,}",
-        *(_number(reached[split] if name == job.judged_by(split) else None) for name in shown for split in splits),
+        *(_number(reached[split] if name == job.judged_by(split) else None) for name in measured for split in splits),
         f"{theirs:.1f}" if theirs is not None else "",
         f"{test[0] - theirs:+.1f}" if theirs is not None and test else "",
         f"{speed[0]:.0f}" if speed else "",
@@ -119,16 +122,20 @@ def _signed(group: Group, name: str, sign: int) -> tuple[float, float] | None:
 
 
 def _number(values: tuple[float, float] | None) -> str:
-    if values is None:
-        return ""
-    mean, deviation = values
-    if abs(mean) >= 1e6:  # the job is diverging
-        return f"{mean:.3g}"
-    return f"{mean:.2f} ± {deviation:.2f}" if deviation else f"{mean:.2f}"
+    return "" if values is None else shown(*values)
 
 
 def _percent(values: tuple[float, float] | None) -> str:
     return _number(values and (100 * values[0], 100 * values[1]))
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Format the lines of a Markdown table. Nothing in its cells becomes a link, a picture or another cell."""
+    return [_line(*heads), f"|{'---|' * len(heads)}", *(_line(*row) for row in rows)]
+
+
+def _words(job: Job) -> str:
+    return " ".join(f"{key}={value}" for key, value in job.overrides.items())
 
 
 def _line(*cells: str) -> str:

@@ -6,6 +6,8 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from vae_exp.results.metrics import with_error
+
 QUICK = ["samples=1000", "network.hidden_sizes=[8]", "logger=none", "callbacks.evaluate.decades=1"]
 WITHOUT_FIGURES = [*QUICK, "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -20,7 +22,7 @@ def test_the_page_of_a_run_shows_curves_values_pictures_and_numbers(run, browser
     outcome = run(*QUICK, "architecture.latent_dim=2")
     assert outcome.status == 0, outcome.err
     browser.open(outcome.directory / "report.html")
-    bound = {split: f"{outcome.results[f'{split}/bound']:.3f}" for split in ("train", "test")}
+    bound = {split: with_error(outcome.results, f"{split}/bound") for split in ("train", "test")}
     assert browser.texts(".status") == ["completed"]
     assert browser.texts(".facts .first dd") == [bound["test"]]
     charts = browser.all(".chart")

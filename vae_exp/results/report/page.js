@@ -31,6 +31,13 @@ function shown(value) {
   const digits = size < 1 ? 4 : size < 1000 ? 3 : 1;
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
+/** Format a value with its standard error: as many digits as the error allows, which gets one, or two after a 1. */
+function withError(value, error) {
+  const [digits, exponent] = error.toExponential(1).split("e");
+  const decimals = Math.min(6, Math.max(0, (digits.startsWith("1") ? 1 : 0) - Number(exponent)));
+  const format = (number) => number.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return `${format(value)} \u00b1 ${format(error)}`;
+}
 function compact(value) {
   if (Math.abs(value) >= 1e12) return value.toExponential(1);
   return value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
@@ -168,10 +175,9 @@ function near(visible, stop, toX) {
     .sort((first, second) => second.at[1] - first.at[1]);
 }
 
-function line({ one, at: [, value, deviation] }) {
-  const spread = deviation ? ` \u00b1 ${shown(deviation)}` : "";
+function line({ one, at: [, value, error] }) {
   const name = html("span", {}, nameOf(one));
-  return html("div", {}, swatch(styleOf(one), one.published), name, shown(value) + spread);
+  return html("div", {}, swatch(styleOf(one), one.published), name, error ? withError(value, error) : shown(value));
 }
 
 function drawChart(chart, number) {
@@ -255,7 +261,7 @@ function drawChart(chart, number) {
 
 /** The limits of an axis: from the lowest to the highest value, with some margin. */
 function range(points) {
-  const values = points.flatMap(([, value, deviation]) => [value - deviation, value + deviation]);
+  const values = points.flatMap(([, value, error]) => [value - error, value + error]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const size = Math.max(Math.abs(low), Math.abs(high));
   const room = high > low ? Math.max(0.06 * (high - low), 1e-9 * size) : 0.1 * size || 1;
@@ -266,9 +272,9 @@ function curve(one, toX, toY) {
   const along = (points) => points.map(([x, y]) => `${toX(x).toFixed(1)} ${toY(y).toFixed(1)}`).join("L");
   const fillStyle = `fill: ${colourOf(one)}`;
   const parts = [];
-  if (one.points.some(([, , deviation]) => deviation)) {
-    const upper = one.points.map(([x, y, deviation]) => [x, y + deviation]);
-    const lower = one.points.map(([x, y, deviation]) => [x, y - deviation]).reverse();
+  if (one.points.some(([, , error]) => error)) {
+    const upper = one.points.map(([x, y, error]) => [x, y + error]);
+    const lower = one.points.map(([x, y, error]) => [x, y - error]).reverse();
     parts.push(shape("path", { class: "band", d: `M${along([...upper, ...lower])}Z`, style: fillStyle }));
   }
   const kind = one.published ? "curve published" : "curve";
@@ -355,19 +361,24 @@ function head() {
 }
 
 function pictures() {
-  if (!page.pictures.length) return null;
+  if (!page.pictures.length && !page.galleries.length) return null;
   const dialog = html("dialog", { onclick: () => dialog.close() });
   const enlarge = (picture) => {
     dialog.replaceChildren(html("img", { src: picture.source, alt: picture.name }));
     dialog.showModal();
   };
-  const figures = page.pictures.map((picture) => {
+  const figure = (picture) => {
     const image = html("img", { src: picture.source, alt: picture.name });
     const button = html("button", { type: "button", title: "Enlarge", onclick: () => enlarge(picture) }, image);
     return html("figure", {}, html("figcaption", {}, picture.name), button);
-  });
+  };
   const kind = page.wide_pictures ? "pictures wide" : "pictures";
-  return html("section", { id: "pictures" }, heading("Pictures"), html("div", { class: kind }, figures), dialog);
+  const own = html("div", { class: kind }, page.pictures.map(figure));
+  const beside = page.galleries.map((gallery) => [
+    html("h3", {}, gallery.title),
+    html("div", { class: "pictures beside" }, gallery.pictures.map(figure)),
+  ]);
+  return html("section", { id: "pictures" }, heading("Pictures"), own, beside, dialog);
 }
 
 function config() {

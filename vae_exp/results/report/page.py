@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Series:
-    """One curve of points (x, mean, standard deviation). One button hides all curves with the same label or split."""
+    """One curve of points (x, value, standard error). One button hides all curves with the same label or split."""
 
     label: str
     split: str
@@ -89,6 +89,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """Pictures of the same kind, side by side."""
+
+    title: str
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
 class Page:
     """The content of a report, in the order of the page.
 
@@ -103,6 +111,7 @@ class Page:
         charts: The curves, without points that are not finite.
         pictures: The pictures.
         wide_pictures: Whether each picture takes the whole width.
+        galleries: Pictures of several runs, side by side.
         tables: Tables after the pictures.
         config: The config, as YAML.
         origin: The commit, the date or device, and the versions.
@@ -118,6 +127,7 @@ class Page:
     charts: list[Chart] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     wide_pictures: bool = False
+    galleries: list[Gallery] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     config: str = ""
     origin: str = ""

@@ -1,19 +1,23 @@
 """The report page of a run."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from vae_exp.config.stored import check_folder_name, read_config
 from vae_exp.results.files import read_or_warn
 from vae_exp.results.jobs import read_job, recorded_overrides
-from vae_exp.results.metrics import SPLITS, by_measure, measure
+from vae_exp.results.metrics import SPLITS, STANDARD_ERROR, by_measure, measure, standard_error, with_error
+from vae_exp.results.numbers import shown
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.run_directory import RunDirectory
 
 PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
 COUNT_COLUMNS = ("samples", "step", "epoch", "images", "labelled")
 """Columns of metrics.csv that count samples, steps or images. They are in the table but not among the curves."""
+
+ERRORS_NOTE = "± is the standard error over the images of the split."
 
 
 def page_of_run(path: Path) -> Page:
@@ -45,7 +49,7 @@ def charts(history: list[dict[str, float]]) -> list[Chart]:
     first = measure(history[-1], "test")[0].removeprefix("test/")
     drawn = []
     for measured, names in sorted(measures.items(), key=lambda item: (item[0] != first, "" in item[1])):
-        every_split = [Series("", split, _points(history, name)) for split, name in names.items()]
+        every_split = [Series("", split, curve_points(history, name)) for split, name in names.items()]
         series = [curve for curve in every_split if curve.points]
         if measured not in COUNT_COLUMNS and series:
             drawn.append(Chart(measured.replace("_", " "), series))
@@ -64,17 +68,18 @@ def origin(results: dict[str, Any]) -> str:
     return " · ".join(filter(None, [*source, *(f"{name} {value}" for name, value in versions.items())]))
 
 
-def _points(history: list[dict[str, float]], name: str) -> list[tuple[float, float, float]]:
-    return finite([(row["samples"], row[name], 0.0) for row in history if name in row])
+def curve_points(history: list[dict[str, float]], name: str) -> list[tuple[float, float, float]]:
+    """Return (samples, value, standard error over the images) of every evaluation; the error is 0 if it has none."""
+    return finite([(row["samples"], row[name], standard_error(row, name) or 0.0) for row in history if name in row])
 
 
 def _facts(results: dict[str, Any]) -> dict[str, Any]:
     name, _ = measure(results, "test")
     names = (name, name.replace("test/", "train/"))
     if name == "test/error":
-        facts = {metric: results.get(metric) and f"{results[metric]:.2%}" for metric in names}
+        facts = {f"{metric}, %": _percent(results, metric) for metric in names}
     else:
-        facts = {f"{metric}, nats per image": results.get(metric) for metric in names}
+        facts = {f"{metric}, nats per image": with_error(results, metric) for metric in names}
         facts["a bound on"] = results.get("bounds")
     facts["samples"] = results.get("samples")
     if results.get("budget") != results.get("samples"):
@@ -87,18 +92,37 @@ def _facts(results: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
+def _percent(results: dict[str, Any], name: str) -> str | None:
+    value, error = results.get(name), standard_error(results, name)
+    return None if value is None else shown(100 * value, error and 100 * error)
+
+
 def _final(results: dict[str, Any]) -> Table:
     """Make the table of the final value of every metric on every split."""
     measures = by_measure(name for name, value in results.items() if value is not None and "/" in name)
     measures = {measured: names for measured, names in measures.items() if "" not in names}
     splits = [split for split in SPLITS if any(split in names for names in measures.values())]
-    rows = [[measured, *(results.get(names.get(s, "")) for s in splits)] for measured, names in measures.items()]
-    return Table("Final numbers", ["metric", *splits], rows)
+    rows = [
+        [measured, *(with_error(results, names.get(split, "")) for split in splits)]
+        for measured, names in measures.items()
+    ]
+    return Table("Final numbers", ["metric", *splits], rows, errors_note(results))
 
 
 def _evaluations(history: list[dict[str, float]]) -> Table:
-    columns = list(dict.fromkeys(name for row in history for name in row))
-    return Table("Evaluations", columns, [[row.get(name) for name in columns] for row in history])
+    columns = without_errors(name for row in history for name in row)
+    rows = [[with_error(row, name) for name in columns] for row in history]
+    return Table("Evaluations", columns, rows, errors_note(history[-1]))
+
+
+def without_errors(names: Iterable[str]) -> list[str]:
+    """Return the names without repetition and without the standard errors, which stand beside their metric."""
+    return [name for name in dict.fromkeys(names) if not name.endswith(STANDARD_ERROR)]
+
+
+def errors_note(metrics: Iterable[str]) -> str:
+    """Return what ± means if any of the metrics has a standard error."""
+    return ERRORS_NOTE if any(name.endswith(STANDARD_ERROR) for name in metrics) else ""
 
 
 def _stages(directory: RunDirectory) -> Table:
@@ -112,5 +136,5 @@ def _stages(directory: RunDirectory) -> Table:
             results = read_job(path / name).results
             metric, _ = measure(results, "test")
             stage = Link.to(name, f"{name}/report.html") if (path / name / "report.html").exists() else name
-            rows.append([stage, results["status"], results.get("samples"), metric, results.get(metric)])
+            rows.append([stage, results["status"], results.get("samples"), metric, with_error(results, metric)])
     return Table("Stages", ["stage", "status", "samples", "metric", "value"], rows)

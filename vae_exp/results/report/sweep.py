@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
 from vae_exp.results.jobs import Job, comparable_groups, varied_keys
+from vae_exp.results.metrics import with_error
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
-from vae_exp.results.report.run import command
+from vae_exp.results.report.run import command, curve_points, errors_note, without_errors
 from vae_exp.results.search import best, trials
 from vae_exp.results.sweep_directory import SweepDirectory
 
@@ -84,8 +85,8 @@ def _final(panels: "list[Panel]") -> list[Series]:
     for panel in panels:
         for line in panel.lines:
             if line.points:
-                samples, mean, deviation = line.points[-1]
-                ours.setdefault((line.label, line.split), []).append((panel.size, mean, deviation))
+                samples, mean, error = line.points[-1]
+                ours.setdefault((line.label, line.split), []).append((panel.size, mean, error))
                 nats = line.published and line.published.at(samples)
                 if nats is not None:
                     theirs.setdefault((line.label, line.split), []).append((panel.size, nats, 0.0))
@@ -100,7 +101,7 @@ def _by_job(jobs: list[Job]) -> list[Chart]:
     by_metric: dict[tuple[str, int], list[Series]] = {}
     for job in jobs:
         name, sign = job.measure("test")
-        points = finite([(row["samples"], row[name], 0.0) for row in job.history if name in row])
+        points = curve_points(job.history, name)
         if points:
             label = ", ".join([job.number, *(job.value(key) for key in varied_keys(jobs))])
             measured = job.judged_by("test")
@@ -121,7 +122,7 @@ def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
     directory = SweepDirectory(path)
     if directory.is_search and (ranked_trials := trials(directory, jobs)):
         trial = best(ranked_trials)
-        return {f"best {trial.metric}": trial.value, "best job": trial.job.number}
+        return {f"best {trial.metric}": with_error(trial.job.results, trial.metric), "best job": trial.job.number}
     facts: dict[str, Any] = {}
     by_league = comparable_groups(jobs)
     for league, members in by_league.items():
@@ -130,16 +131,17 @@ def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
         if values:
             number = max(values, key=lambda number: sign * values[number])
             best_job = "best job" if len(by_league) == 1 else f"best job by {league}"
-            facts |= {f"best {league}": values[number], best_job: number}
+            best_results = next(job.results for job in members if job.number == number)
+            facts |= {f"best {league}": with_error(best_results, name), best_job: number}
     return facts
 
 
 def _every_job(jobs: list[Job]) -> Table:
     """Make the table of `sweep.csv` without empty columns. The first cell links to the job's own report."""
     rows = tables.rows(jobs)
-    columns = [name for name in rows[0] if name not in ("job", "error", "directory")]
-    cells = [[_linked(job), *map(row.get, columns)] for job, row in zip(jobs, rows, strict=True)]
-    return Table.filled("Every job", ["job", *columns], cells)
+    columns = [name for name in without_errors(rows[0]) if name not in ("job", "error", "directory")]
+    cells = [[_linked(job), *(with_error(row, name) for name in columns)] for job, row in zip(jobs, rows, strict=True)]
+    return Table.filled("Every job", ["job", *columns], cells, errors_note(rows[0]))
 
 
 def _not_completed(jobs: list[Job]) -> Table:
