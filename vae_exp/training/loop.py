@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 from vae_exp.errors import ConfigError, nearest_first
-from vae_exp.results.metrics import MetricsTable
+from vae_exp.results.metrics import MetricsTable, headline
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.training.checkpointing import Checkpoint
 from vae_exp.training.drawing import DrawFigures
@@ -17,7 +17,7 @@ from vae_exp.training.experiment import Experiment, experiment_of
 from vae_exp.training.progress import Progress
 from vae_exp.training.stopping import reset_patience
 
-COUNTS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second")
+COUNTS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second", "lr")
 """The values of a row that are about the run and not about the model."""
 
 
@@ -54,6 +54,8 @@ class Loop(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove rows that were written after the checkpoint from which the run continues, save, and show the bar."""
         experiment = experiment_of(trainer)
+        if self.evaluate is None and experiment.engine.schedule.by_evaluation:
+            raise ConfigError("scheduler=plateau: judges by evaluations, and callbacks.evaluate=null leaves none")
         if self.evaluate is not None:
             self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
         self._goals = [goal for goal in experiment.goals if goal > experiment.samples_seen]
@@ -72,7 +74,8 @@ class Loop(pl.Callback):
         is_due = bool(self._goals) and experiment.samples_seen >= self._goals[0]
         if is_due:
             self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
-            self._evaluate(trainer)
+            row = self._evaluate(trainer)
+            experiment.engine.schedule.evaluated(-headline(row, experiment.data.split_to_choose_by)[1])
         if self.checkpoint is not None:
             self.checkpoint.save_if_due(trainer, is_due or experiment.samples_seen >= experiment.samples)
 
@@ -119,7 +122,7 @@ class Loop(pl.Callback):
         if self.checkpoint is not None and "best" in state_dict:
             self.checkpoint.go_on_from(state_dict["best"])
 
-    def _evaluate(self, trainer: pl.Trainer) -> None:
+    def _evaluate(self, trainer: pl.Trainer) -> Row:
         """Evaluate once, pass the row on, and call the validation hooks of the callbacks."""
         assert self.evaluate is not None
         experiment = experiment_of(trainer)
@@ -140,6 +143,7 @@ class Loop(pl.Callback):
             self.checkpoint.save_if_best(trainer, row)
         if self.progress is not None:
             self.progress.show(row)
+        return row
 
     def _row(self, experiment: Experiment, evaluate: Evaluate) -> Row:
         started = experiment.clock.seconds
@@ -153,6 +157,7 @@ class Loop(pl.Callback):
                 "epoch": experiment.samples_seen / len(experiment.data.splits["train"]),
                 "seconds": seconds,
                 "evaluation_seconds": self.evaluation_seconds,
+                **experiment.engine.schedule.values(experiment.samples_seen),
                 **values,
                 "steps_per_second": experiment.steps / (seconds - self.evaluation_seconds),
             }
