@@ -1,7 +1,10 @@
 """Evaluates a model on a split: the terms of its loss and, with a prior, the bound and log p(x)."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.distributions import Independent
 
 from vae_exp.architecture import Autoencoder, Classifies, Generative, HasJoint, Model
 from vae_exp.dataset.batches import EvaluationBatches
@@ -11,18 +14,33 @@ from vae_exp.evaluation.bits import bits_per_dim
 from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
+from vae_exp.prior.normal import kl_per_latent
 
 TERMS_OF_LABELLED_IMAGES = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
 
 MOST_ENCODED_IMAGES = 10_000
-"""Only the first images of a split are encoded to count the active latents, because encoding all takes too long."""
+"""Only the first images of a split are encoded to look at the latents, because encoding all takes too long."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a split.
+
+    Attributes:
+        means: Means over the images by name, and counts.
+        kl_per_latent: The mean KL of every latent over the first 10,000 images, (latent_dim,) in nats, if the model has
+            an encoder and a normal prior; otherwise empty.
+    """
+
+    means: dict[str, float]
+    kl_per_latent: list[float]
 
 
 @torch.no_grad()
 def evaluate(
     architecture: Model, batches: EvaluationBatches, seed: int = 0, marginal_likelihood: bool = False
-) -> dict[str, float]:
+) -> Evaluation:
     """Compute means over a split in evaluation mode, in nats per image.
 
     If the pixels are standardised, log densities are those of the original pixels: log p(x) = log p'(x') − Σ log std.
@@ -51,6 +69,7 @@ def evaluate(
     architecture.eval()
     sums: dict[str, torch.Tensor] = {}
     codes: list[Tensor] = []
+    costs: list[Tensor] = []
     encodes = isinstance(architecture, Generative) and architecture.amortized
     forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
     with forked, frozen(architecture), full_precision():
@@ -63,10 +82,12 @@ def evaluate(
                 terms["error"] = (architecture.classify(x).argmax(1) != y) & (y >= 0)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
-            if encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
+            if isinstance(architecture, Generative) and encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
                 # a classifier must not see the label it predicts
-                visible = torch.full_like(y, -1) if isinstance(architecture, Classifies) else y
-                codes.append(architecture.autoencoder.encode(x, visible))
+                q = architecture.posterior(x, torch.full_like(y, -1) if isinstance(architecture, Classifies) else y)
+                codes.append(q.mean)
+                if isinstance(architecture.prior, Independent):
+                    costs.append(kl_per_latent(q, architecture.prior))
         diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
     labels = batches.images.labels
@@ -83,7 +104,7 @@ def evaluate(
             means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape)
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
-    return means | diagnostics
+    return Evaluation(means | diagnostics, torch.cat(costs).mean(0, dtype=torch.float64).tolist() if costs else [])
 
 
 def _in_original_units(means: dict[str, float], log_jacobian: float) -> dict[str, float]:

@@ -12,6 +12,9 @@ SPLITS = ("train", "validation", "test")
 MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
 """The measures that a model can be ranked by, the most informative first. The sign is −1 if lower is better."""
 
+KL_PER_LATENT = "kl_per_latent"
+"""The KL of every latent. The columns of its table are `samples` and `<split>/kl_per_latent/<latent>`."""
+
 
 class MetricsTable:
     """Append rows to a CSV file; the first row names the columns.

@@ -73,6 +73,11 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def kl_per_latent(self) -> Path:
+        """The table with the KL of every latent, one row per evaluation."""
+        return self.path / "kl_per_latent.csv"
+
+    @property
     def results(self) -> Path:
         """The final results, one flat JSON object. It is written last."""
         return self.path / "results.json"

@@ -57,7 +57,9 @@ class Loop(pl.Callback):
         if self.evaluate is None and experiment.engine.schedule.by_evaluation:
             raise ConfigError("scheduler=plateau: judges by evaluations, and callbacks.evaluate=null leaves none")
         if self.evaluate is not None:
-            self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
+            directory = RunDirectory(trainer.default_root_dir)
+            self._table = MetricsTable(directory.metrics, until=experiment.samples_seen)
+            self._latents = MetricsTable(directory.kl_per_latent, until=experiment.samples_seen)
         self._goals = [goal for goal in experiment.goals if goal > experiment.samples_seen]
         if self.checkpoint is not None:
             self.checkpoint.start(trainer)
@@ -128,10 +130,11 @@ class Loop(pl.Callback):
         experiment = experiment_of(trainer)
         _call(trainer, "on_validation_start")
         _call(trainer, "on_validation_epoch_start")
-        row = self._row(experiment, self.evaluate)
+        row, latents = self._row(experiment, self.evaluate)
         experiment.evaluated(row)
         self._table.append(row)
         experiment.log_row(row)
+        self._keep(latents, experiment)
         check_finite_row(row, experiment.advice())
         if experiment.samples_seen >= experiment.samples:
             self.evaluate.check_end(row, experiment.architecture, experiment.data, experiment.advice())
@@ -145,12 +148,12 @@ class Loop(pl.Callback):
             self.progress.show(row)
         return row
 
-    def _row(self, experiment: Experiment, evaluate: Evaluate) -> Row:
+    def _row(self, experiment: Experiment, evaluate: Evaluate) -> tuple[Row, dict[str, list[float]]]:
         started = experiment.clock.seconds
-        values = evaluate(experiment.architecture, experiment.data)
+        values, latents = evaluate(experiment.architecture, experiment.data)
         seconds = experiment.clock.seconds
         self.evaluation_seconds += seconds - started
-        return MappingProxyType(
+        row = MappingProxyType(
             {
                 "samples": experiment.samples_seen,
                 "step": experiment.steps,
@@ -162,6 +165,17 @@ class Loop(pl.Callback):
                 "steps_per_second": experiment.steps / (seconds - self.evaluation_seconds),
             }
         )
+        return row, latents
+
+    def _keep(self, latents: dict[str, list[float]], experiment: Experiment) -> None:
+        """Write the KL of every latent into its table, and pass it on to the loggers."""
+        if not latents:
+            return
+        columns = {f"{name}/{i}": value for name, values in latents.items() for i, value in enumerate(values)}
+        self._latents.append({"samples": experiment.samples_seen, **columns})
+        for logger in experiment.loggers:
+            if hasattr(logger, "log_histograms"):
+                logger.log_histograms(latents, experiment.samples_seen, experiment.steps)
 
     def _stop_progress(self) -> None:
         if self.progress is not None:
