@@ -33,6 +33,10 @@ LOWER_BOUNDS = """\
 bound, L_k and ais are lower bounds of log p(x) in expectation: of L_k and ais the larger is the estimate. hmc is no
 bound. The first ± is over images, the second over draws or chains. An ais with a spread far above 1 is too low."""
 
+INFORMATION = """\
+mutual_information and aggregated_kl add up to the mean KL. For N images the first is at most log N
+(largest_mutual_information): if it is near that, it is too low, and aggregated_kl is too high by the same amount."""
+
 
 def evaluate(
     run: str,
@@ -62,6 +66,9 @@ def evaluate(
     neighbours and with a linear probe. Both accuracies are fractions of correct images. With `split=train` no image is
     its own neighbour, and the probe's accuracy is a training accuracy. For a classifier, `error` is the fraction of
     wrong images.
+
+    If the code has a prior and an encoder, the mutual information of image and code and KL(q(z)‖p(z)) are estimated,
+    for at most 10,000 images (`evaluation.information`).
 
     An autoencoder with a linear decoder is compared with PCA: the squared error of PCA, and the largest angle between
     the two subspaces, in degrees, also for a PCA with one more component.
@@ -171,6 +178,8 @@ def _show(results: dict[str, Any]) -> None:
             print(f"{name:28} {_in_words(value)}")
         elif isinstance(value, int | float) and name != "seconds":
             print(f"{name:28} {value:10.4f}" if isinstance(value, float) else f"{name:28} {value:10d}")
+    if "mutual_information" in results:
+        print(INFORMATION)
     if "bound" in results:
         print(LOWER_BOUNDS)
     for note in results.get("notes", []):
