@@ -17,6 +17,12 @@ def finished(run):
     return outcome.directory
 
 
+def test_a_checkpoint_that_is_missing_is_refused_with_those_that_there_are(trained):
+    (trained / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(RunError, match=r"checkpoint=best: .* is missing. The run has: last"):
+        vae_exp.load_run(trained, checkpoint="best")
+
+
 def test_a_finished_run_is_an_object(finished):
     run = vae_exp.load_run(finished)
     assert run.config.architecture.latent_dim == run.metrics["latent_dim"] == 4

@@ -14,6 +14,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import write_atomically
+from vae_exp.results.run_directory import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 USAGE = """\
 python -m vae_exp evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
                            [ais_images=100] [chains=16] [temperatures=<as many as it takes>] [tolerance=0.1]
-                           [hmc_images=100] [hmc_samples=50] [hmc_begin_at=prior|encoder] [seed=0] [trust=<package>]
+                           [hmc_images=100] [hmc_samples=50] [hmc_begin_at=prior|encoder] [seed=0]
+                           [checkpoint=last|best] [trust=<package>]
 """
 
 
@@ -51,6 +53,7 @@ def evaluate(
     hmc_samples: Annotated[int, Interval(ge=8)] = 50,
     hmc_begin_at: Literal["prior", "encoder"] = "prior",
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
+    checkpoint: Checkpoint = "last",
     trust: str | list[str] | None = None,
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and evaluate its code. Write the results to `evaluation_<split>.json`.
@@ -88,6 +91,7 @@ def evaluate(
         hmc_samples: Posterior samples of that estimator.
         hmc_begin_at: Where its chains begin: at draws from the prior that explain an image, or at the encoder's draws.
         seed: Seed of all random draws.
+        checkpoint: `last`, the model that the results belong to, or `best`; the file is `evaluation_<split>_best.json`.
         trust: Packages whose parts the run may use.
 
     Returns:
@@ -111,8 +115,9 @@ def evaluate(
 
     started = time.perf_counter()
     settings = {name: value for name, value in locals().items() if name in evaluate.__annotations__}
-    loaded = load_run(run, trust=trust)
+    loaded = load_run(run, checkpoint, trust)
     model = loaded.model
+    path = Path(run) / ("_".join(["evaluation", split] + ["best"] * (checkpoint == "best")) + ".json")
     data = build_data(loaded.config)
     data.load(torch.device("cpu"))
     if split not in data.splits:
@@ -131,7 +136,7 @@ def evaluate(
         if data.standardisation is not None:
             results["jacobian"] = data.log_jacobian
         if not isinstance(model, HasJoint):  # the estimators need p(x, z) at every z
-            return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+            return _written(results, settings, started, path)
         vae = model
 
         def batches_of(n: int) -> "Iterator[tuple[Tensor, Tensor]]":
@@ -162,7 +167,7 @@ def evaluate(
             ]
             results["hmc"] = over_draws(in_original_units(by_hmc))
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
-    return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+    return _written(results, settings, started, path)
 
 
 def _written(results: dict[str, Any], settings: dict[str, Any], started: float, path: Path) -> dict[str, Any]:
