@@ -90,3 +90,20 @@ def test_sample_draws_from_the_prior_through_the_decoder():
     z = torch.randn(6, 3)
     torch.testing.assert_close(images, model.decode(z).mean)
     assert vae(conditional=True).sample(6).shape == (6, *SHAPE)
+
+
+def test_free_bits_change_the_loss_and_leave_the_kl_and_the_bound_alone(batch):
+    x, _ = batch
+    plain, free = vae(), vae(free_bits=0.5, beta={"warmup": 100, "final": 2.0})
+    free.load_state_dict(plain.state_dict())
+    assert free.weights(COUNTS) == {"nll": 1.0, "kl": 0.0, "kl_free_bits": 2.0}
+    assert list(free.annealing) == ["kl_free_bits"]
+    found = []
+    for model in (plain, free):
+        torch.manual_seed(1)
+        found.append(model.terms(x))
+    assert torch.equal(found[0]["kl"], found[1]["kl"])
+    assert torch.equal(found[0]["nll"], found[1]["nll"])
+    assert found[1]["kl_free_bits"].mean() >= 3 * 0.5
+    with pytest.raises(UserError, match=r"architecture.free_bits=0.5: needs the KL of every latent in closed form"):
+        vae(free_bits=0.5, objective=SGVBA())

@@ -77,6 +77,8 @@ def test_every_estimate_is_of_the_same_images(run, monkeypatch):
     assert all(torch.equal(x, seen[0][0]) and torch.equal(y, seen[0][1]) for x, y in seen)
     assert len({results[name]["mean"] for name in ("L_1", "L_10", "ais", "ais/L_10")}) == 1
     assert "hmc" not in results
+    assert results["mutual_information"]["mean"] == pytest.approx(0, abs=1e-9)  # one image leaves nothing to tell
+    assert results["largest_mutual_information"] == 0
     assert json.loads((directory / "evaluation_test.json").read_text())["ais"] == {
         "mean": results["ais"]["mean"],
         "standard_error": None,  # one image, one draw

@@ -25,6 +25,8 @@ class TestSample:
         picture = finished / "figures" / "samples_9.png"
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert str(picture) in capfd.readouterr().out
+        self.call(monkeypatch, f"run={finished}", "n=9", "checkpoint=best")
+        assert (finished / "figures" / "samples_9_best.png").exists()
         self.call(monkeypatch, f"run={finished}", "n=9", "label=3", f"output={tmp_path}/new/three.png")
         assert (tmp_path / "new" / "three.png").read_bytes() != picture.read_bytes()
 
@@ -33,6 +35,7 @@ class TestSample:
         [
             (["run={}", "labl=3"], "labl: no such key. Did you mean label?"),
             (["run={}", "n=0"], "n=0: is not allowed"),
+            (["run={}", "checkpoint=bset"], "checkpoint=bset: is not allowed: Input should be 'last' or 'best'"),
             (["run={}", "label=10"], "label=10: is not allowed: 0 to 9"),
             (["run=nowhere"], "run=nowhere: is not a run directory"),
             (["run="], "run=: a run directory is needed, and this is empty"),

@@ -32,7 +32,7 @@ def test_the_share_on_the_floor_is_of_the_whole_split_at_draws():
         value.zero_()
     weight[0], bias[0], log_variance[4:] = 0.25, -0.5, 4.0
     pixels = torch.tensor([0, 255], dtype=torch.uint8).repeat_interleave(4000)[:, None, None, None].expand(-1, *SHAPE)
-    share = evaluate(model, batches(pixels, 1000))["share_at_min_std"]
+    share = evaluate(model, batches(pixels, 1000)).means["share_at_min_std"]
     normal = Normal(0.0, 1.0)
     expected = (normal.cdf(torch.tensor(0.8)) + normal.cdf(torch.tensor(-0.2))) / 2
     assert share == pytest.approx(expected.item(), abs=0.02)

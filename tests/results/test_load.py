@@ -17,6 +17,12 @@ def finished(run):
     return outcome.directory
 
 
+def test_a_checkpoint_that_is_missing_is_refused_with_those_that_there_are(trained):
+    (trained / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(RunError, match=r"checkpoint=best: .* is missing. The run has: last"):
+        vae_exp.load_run(trained, checkpoint="best")
+
+
 def test_a_finished_run_is_an_object(finished):
     run = vae_exp.load_run(finished)
     assert run.config.architecture.latent_dim == run.metrics["latent_dim"] == 4
@@ -36,7 +42,7 @@ def test_its_model_is_the_one_whose_bound_was_written(finished):
     run = vae_exp.load_run(finished)
     data = build_data(run.config)
     data.load(torch.device("cpu"))
-    bound = evaluate(run.model, data.evaluation_batches("test", 1000))["bound"]
+    bound = evaluate(run.model, data.evaluation_batches("test", 1000)).means["bound"]
     assert bound == pytest.approx(run.metrics["test/bound"], abs=1e-4)
 
 
@@ -52,7 +58,7 @@ def test_tied_weights_are_trained_saved_once_and_loaded(run):
     assert history[-1] < history[0]
     data = build_data(loaded.config)
     data.load(torch.device("cpu"))
-    nll = evaluate(loaded.model, data.evaluation_batches("test", 1000))["nll"]
+    nll = evaluate(loaded.model, data.evaluation_batches("test", 1000)).means["nll"]
     assert nll == pytest.approx(loaded.metrics["test/nll"], abs=1e-4)
 
 

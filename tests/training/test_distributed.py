@@ -20,7 +20,7 @@ from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 from vae_exp.prior.normal import kl_of_normals
 from vae_exp.results.metrics import read_metrics
-from vae_exp.training.losses import WeightedLoss
+from vae_exp.training.engine.losses import WeightedLoss
 
 SMALL = [
     "vae_exp",

@@ -35,6 +35,12 @@ def test_the_validation_split_is_evaluated_and_chooses_the_best(run):
     outcome = run("samples=1000", "dataset.validation_size=100", "callbacks.evaluate.decades=1", *QUICK)
     rows = read_metrics(outcome.directory / "metrics.csv")
     assert outcome.results["validation/bound"] == rows[-1]["validation/bound"]
+    latents = read_metrics(outcome.directory / "kl_per_latent.csv")
+    for row, carried in zip(rows, latents, strict=True):
+        assert row["samples"] == carried["samples"]
+        for split in ("train", "validation", "test"):
+            total = sum(carried[f"{split}/kl_per_latent/{i}"] for i in range(20))
+            assert total == pytest.approx(row[f"{split}/kl"], rel=1e-5)
     best = torch.load(outcome.directory / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["vae_exp"]["samples_seen"] == max(rows, key=lambda row: row["validation/bound"])["samples"]
 

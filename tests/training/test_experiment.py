@@ -19,6 +19,9 @@ def test_many_updates_in_one_lightning_step_are_many_steps_of_one(run):
         outcome = run(
             "samples=2050",
             "dataset.binarization=dynamic",
+            "scheduler=cosine",
+            "architecture.beta={warmup: 1500}",
+            "architecture.free_bits=0.1",
             f"trainer.steps_per_execution={updates}",
             *QUICK,
         )

@@ -19,6 +19,9 @@ ARGUMENTS = [
     "samples=50000",
     "callbacks.evaluate.images=1000",
     "optimizer=adam",
+    "scheduler=cosine",
+    "architecture.beta={cycles: 3}",
+    "architecture.free_bits=0.05",
     "callbacks.evaluate.per_decade=12",
     "callbacks.checkpoint.every_seconds=0.1",
     "callbacks.figures=null",
@@ -74,6 +77,7 @@ def test_a_run_stopped_in_every_way_ends_with_the_numbers_of_one_never_stopped(r
     for i, state in states[0].items():
         for name, value in state.items():
             assert torch.equal(value, states[1][i][name])
+    assert ends[0]["lr_schedulers"] == ends[1]["lr_schedulers"]
     assert torch.equal(*(end["vae_exp"]["generator"] for end in ends))
     assert not [path for path in stopped.rglob("*") if path.name.endswith(".part")]
 

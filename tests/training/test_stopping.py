@@ -9,7 +9,9 @@ import torch
 from pages import report_data
 
 import vae_exp
+from vae_exp.errors import ConfigError
 from vae_exp.results.metrics import read_metrics
+from vae_exp.training.stopping import patience
 
 SIZES = ["network.hidden_sizes=[20]", "architecture.latent_dim=2", "dataset.validation_size=100"]
 OFTEN = ["samples=1000", "callbacks.evaluate.per_decade=10", "callbacks.evaluate.decades=0.5"]
@@ -45,6 +47,27 @@ class Interrupt(pl.Callback):
             if self.kill:
                 raise RuntimeError("power cut")
             os.kill(os.getpid(), signal.SIGINT)
+
+
+class TestPatience:
+    """The early stopping that one key turns on."""
+
+    def test_monitors_what_ranks_the_model_and_leaves_when_it_is_turned_off(self, run):
+        words = ["architecture=ae", "callbacks/stop=patience", "callbacks.stop.min_delta=1e5", *QUICK]
+        stopped = run(*words)
+        assert stopped.status == 0, stopped.err
+        assert stopped.results["stopped_by"] == "EarlyStopping: validation/nll has not improved for 3 evaluations"
+        assert run(f"resume={stopped.directory}", "callbacks.stop=null").status == 0
+        assert (stopped.results["samples"], stopped.results["stopped_by"]) == (1000, None)
+
+    def test_needs_a_validation_split(self, run):
+        outcome = run("callbacks/stop=patience", *QUICK, "dataset.validation_size=0")
+        assert outcome.status == 1
+        assert "callbacks.stop.monitor=validation/bound: there is no validation split" in outcome.err
+
+    def test_judges_by_no_other_split(self):
+        with pytest.raises(ConfigError, match=r"callbacks\.stop\.monitor=validation/nll"):
+            patience("train/nll", "min")
 
 
 class TestEarlyStopping:

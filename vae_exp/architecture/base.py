@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from vae_exp.errors import InputError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Shape
 from vae_exp.objective import Terms
+from vae_exp.objective.annealing import Annealing
 from vae_exp.posterior.hmc import Joint
 from vae_exp.prior.normal import DiagonalNormal
 
@@ -49,6 +51,7 @@ class Model(nn.Module, ABC):
         amortized: Whether an encoder gives the code in one pass. If not, the code of each image is searched for.
         serving: How training batches are to be served.
         e_step: The E step that comes before updates; None if the weights are updated on every batch.
+        annealing: Schedules, by term: the share of its weight that a term has, by the samples seen.
         start_from_prefix: Prefix of the `start_from` model's parameter names here, e.g. `m1.`.
     """
 
@@ -58,6 +61,7 @@ class Model(nn.Module, ABC):
     amortized: bool = True
     serving: Serving = DEFAULT_SERVING
     e_step: EStep | None = None
+    annealing: Mapping[str, Annealing] = MappingProxyType({})
     start_from_prefix: ClassVar[str] = ""
 
     @property

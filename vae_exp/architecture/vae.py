@@ -17,11 +17,13 @@ from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import join_context
 from vae_exp.network.precision import full_precision
-from vae_exp.objective import ChangesDecoder, HasEStep, Normals, Objective, Terms
+from vae_exp.objective import ChangesDecoder, HasClosedKL, HasEStep, Normals, Objective, Terms
+from vae_exp.objective.annealing import annealed_weight
+from vae_exp.objective.free_bits import kl_with_free_bits
 from vae_exp.posterior.amortized import AmortizedPosterior
 from vae_exp.posterior.base import Posterior
 from vae_exp.posterior.hmc import HMCPosterior, Joint
-from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.normal import DiagonalNormal, kl_per_latent
 
 
 class VAE(HasJoint):
@@ -40,11 +42,14 @@ class VAE(HasJoint):
         likelihood: Maps decoder features to p(x|z).
         objective: Estimates the bound.
         latent_dim: Size of z.
-        beta: Weight of the KL in the loss (β-VAE, Higgins et al. 2017). The reported bound does not depend on it.
+        beta: Weight of the KL in the loss (β-VAE, Higgins et al. 2017): a number, {warmup: samples} or {cycles: n} of
+            the budget (`annealed_weight`). The reported bound does not depend on it.
+        free_bits: λ, the nats per latent that cost nothing in the loss (`kl_with_free_bits`). The reported bound and
+            the term `kl` do not depend on it.
         conditional: Whether the encoder and the decoder are given the label.
 
     Raises:
-        ConfigError: A conditional model has no labels, or β has no KL term to weigh.
+        ConfigError: A conditional model has no labels, or there is no KL term that β weighs or that has free bits.
     """
 
     prior_mean: Tensor
@@ -58,7 +63,8 @@ class VAE(HasJoint):
         likelihood: Likelihood,
         objective: Objective,
         latent_dim: PositiveInt = 20,
-        beta: NonNegativeFloat = 1.0,
+        beta: NonNegativeFloat | dict[str, float] = 1.0,
+        free_bits: NonNegativeFloat = 0.0,
         conditional: bool = False,
     ) -> None:
         super().__init__()
@@ -67,8 +73,14 @@ class VAE(HasJoint):
                 "architecture.conditional=true: a conditional VAE (architecture=cvae) is given each image's label, "
                 "and this dataset has none. Take a labelled dataset, or architecture=vae"
             )
+        name = type(objective).__name__
         if beta != 1 and "kl" not in objective.terms:
-            raise ConfigError(f"architecture.beta={beta:g}: {type(objective).__name__} has no KL term to weigh")
+            raise ConfigError(f"architecture.beta={beta}: {name} has no KL term to weigh. Allowed: objective=sgvb_b")
+        if free_bits and not isinstance(objective, HasClosedKL):
+            raise ConfigError(
+                f"architecture.free_bits={free_bits:g}: needs the KL of every latent in closed form, which {name} does "
+                "not use. Allowed: objective=sgvb_b, full_vb"
+            )
         self.shape = shape
         self.latent_dim = latent_dim
         self.classes = classes if conditional else 0
@@ -76,7 +88,10 @@ class VAE(HasJoint):
         self.bounds = "log p(x|y)" if conditional else "log p(x)"
         self.likelihood = likelihood
         self.objective = objective
-        self.beta = beta
+        self.beta, annealing = annealed_weight("architecture.beta", beta)
+        self.free_bits = free_bits
+        self._weighted_kl = "kl_free_bits" if free_bits else "kl"
+        self.annealing = {self._weighted_kl: annealing} if annealing else {}
         if isinstance(objective, HasEStep):
             self._q: Posterior = HMCPosterior(self._joint)
             self.serving = objective.serving
@@ -141,18 +156,25 @@ class VAE(HasJoint):
             return self._decode(z, y)
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
-        """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and 1 for the other terms."""
-        special = {"kl": self.beta, "kl_weights": 1 / counts.images}
-        return {term: special.get(term, 1.0) for term in self.objective.terms}
+        """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and 1 for the other terms.
+
+        With free bits, `kl_free_bits` has the weight β, and `kl` is only logged.
+        """
+        special = {"kl": 0.0, "kl_weights": 1 / counts.images, self._weighted_kl: self.beta}
+        return {term: special.get(term, 1.0) for term in dict.fromkeys((*self.objective.terms, self._weighted_kl))}
 
     def corrupt(self, x: Tensor) -> Tensor:
         """Return x: nothing is corrupted."""
         return x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """Compute the terms of the objective, each (B,)."""
-        terms: Terms = self.objective(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
-        return terms
+        """Compute the terms of the objective, each (B,), and with free bits `kl_free_bits`."""
+        if not self.free_bits:
+            terms: Terms = self.objective(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
+            return terms
+        q = self._posterior(x, y)
+        terms = self.objective(x, lambda _: q, self.prior, lambda z: self._decode(z, y))
+        return terms | {self._weighted_kl: kl_with_free_bits(kl_per_latent(q, self.prior), self.free_bits)}
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """Compute `nll` and `kl` of the bound, each (B,)."""

@@ -14,6 +14,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import write_atomically
+from vae_exp.results.run_directory import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,13 +26,18 @@ if TYPE_CHECKING:
 USAGE = """\
 python -m vae_exp evaluate run=<run directory> [split=test] [k=5000] [images=<all>]
                            [ais_images=100] [chains=16] [temperatures=<as many as it takes>] [tolerance=0.1]
-                           [hmc_images=100] [hmc_samples=50] [hmc_begin_at=prior|encoder] [seed=0] [trust=<package>]
+                           [hmc_images=100] [hmc_samples=50] [hmc_begin_at=prior|encoder] [seed=0]
+                           [checkpoint=last|best] [trust=<package>]
 """
 
 
 LOWER_BOUNDS = """\
 bound, L_k and ais are lower bounds of log p(x) in expectation: of L_k and ais the larger is the estimate. hmc is no
 bound. The first ± is over images, the second over draws or chains. An ais with a spread far above 1 is too low."""
+
+INFORMATION = """\
+mutual_information and aggregated_kl add up to the mean KL. For N images the first is at most log N
+(largest_mutual_information): if it is near that, it is too low, and aggregated_kl is too high by the same amount."""
 
 
 def evaluate(
@@ -47,6 +53,7 @@ def evaluate(
     hmc_samples: Annotated[int, Interval(ge=8)] = 50,
     hmc_begin_at: Literal["prior", "encoder"] = "prior",
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
+    checkpoint: Checkpoint = "last",
     trust: str | list[str] | None = None,
 ) -> dict[str, Any]:
     """Estimate log p(x) of a run's model and evaluate its code. Write the results to `evaluation_<split>.json`.
@@ -62,6 +69,9 @@ def evaluate(
     neighbours and with a linear probe. Both accuracies are fractions of correct images. With `split=train` no image is
     its own neighbour, and the probe's accuracy is a training accuracy. For a classifier, `error` is the fraction of
     wrong images.
+
+    If the code has a prior and an encoder, the mutual information of image and code and KL(q(z)‖p(z)) are estimated,
+    for at most 10,000 images (`evaluation.information`).
 
     An autoencoder with a linear decoder is compared with PCA: the squared error of PCA, and the largest angle between
     the two subspaces, in degrees, also for a PCA with one more component.
@@ -81,6 +91,7 @@ def evaluate(
         hmc_samples: Posterior samples of that estimator.
         hmc_begin_at: Where its chains begin: at draws from the prior that explain an image, or at the encoder's draws.
         seed: Seed of all random draws.
+        checkpoint: `last`, the model that the results belong to, or `best`; the file is `evaluation_<split>_best.json`.
         trust: Packages whose parts the run may use.
 
     Returns:
@@ -104,8 +115,9 @@ def evaluate(
 
     started = time.perf_counter()
     settings = {name: value for name, value in locals().items() if name in evaluate.__annotations__}
-    loaded = load_run(run, trust=trust)
+    loaded = load_run(run, checkpoint, trust)
     model = loaded.model
+    path = Path(run) / ("_".join(["evaluation", split] + ["best"] * (checkpoint == "best")) + ".json")
     data = build_data(loaded.config)
     data.load(torch.device("cpu"))
     if split not in data.splits:
@@ -124,7 +136,7 @@ def evaluate(
         if data.standardisation is not None:
             results["jacobian"] = data.log_jacobian
         if not isinstance(model, HasJoint):  # the estimators need p(x, z) at every z
-            return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+            return _written(results, settings, started, path)
         vae = model
 
         def batches_of(n: int) -> "Iterator[tuple[Tensor, Tensor]]":
@@ -155,7 +167,7 @@ def evaluate(
             ]
             results["hmc"] = over_draws(in_original_units(by_hmc))
             results[f"hmc/L_{k}"] = weighted(k, hmc_images)
-    return _written(results, settings, started, Path(run) / f"evaluation_{split}.json")
+    return _written(results, settings, started, path)
 
 
 def _written(results: dict[str, Any], settings: dict[str, Any], started: float, path: Path) -> dict[str, Any]:
@@ -171,6 +183,8 @@ def _show(results: dict[str, Any]) -> None:
             print(f"{name:28} {_in_words(value)}")
         elif isinstance(value, int | float) and name != "seconds":
             print(f"{name:28} {value:10.4f}" if isinstance(value, float) else f"{name:28} {value:10d}")
+    if "mutual_information" in results:
+        print(INFORMATION)
     if "bound" in results:
         print(LOWER_BOUNDS)
     for note in results.get("notes", []):

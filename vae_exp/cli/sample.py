@@ -9,9 +9,11 @@ from pydantic import PositiveInt
 from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import replacing
+from vae_exp.results.run_directory import Checkpoint
 
 USAGE = (
-    "python -m vae_exp sample run=<run directory> [n=64] [output=<picture>] [seed=0] [label=<class>] [trust=<package>]"
+    "python -m vae_exp sample run=<run directory> [n=64] [output=<picture>] [seed=0] [label=<class>]\n"
+    "                         [checkpoint=last|best] [trust=<package>]"
 )
 
 
@@ -21,6 +23,7 @@ def sample(
     output: str | None = None,
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
     label: Annotated[int, Interval(ge=0)] | None = None,
+    checkpoint: Checkpoint = "last",
     trust: str | list[str] | None = None,
 ) -> Path:
     """Draw n images from a run's prior into one picture.
@@ -28,9 +31,11 @@ def sample(
     Args:
         run: The run directory.
         n: Number of images.
-        output: The file of the picture. The default is `figures/samples_<n>.png` in the run directory.
+        output: The file of the picture. The default is `figures/samples_<n>.png` in the run directory, for the best
+            model `samples_<n>_best.png`.
         seed: Seed of the random draws.
         label: The class of the images, if the model is conditioned on it. By default the classes are random.
+        checkpoint: `last`, the model that the results belong to, or `best`.
         trust: Packages whose parts the run may use.
 
     Returns:
@@ -46,7 +51,7 @@ def sample(
     from vae_exp.figures.rows import is_row, strips
     from vae_exp.results.load import load_run
 
-    loaded = load_run(run, trust=trust)
+    loaded = load_run(run, checkpoint, trust)
     model = loaded.model
     if not isinstance(model, Generative):
         raise ConfigError(f"run={run}: {type(model).__name__} has no prior: there is nothing to sample from")
@@ -64,7 +69,7 @@ def sample(
         figure = strips({"samples": images}, images, title)
     else:
         figure = samples(brightness(images)(images), title, columns=max(1, round(n**0.5)))
-    path = Path(output) if output else Path(run) / "figures" / f"samples_{n}.png"
+    path = Path(output) if output else Path(run) / "figures" / f"samples_{n}{'_best' * (checkpoint == 'best')}.png"
     try:
         with replacing(path) as file:
             figure.savefig(file, format=path.suffix.removeprefix(".") or "png", dpi=150, bbox_inches="tight")

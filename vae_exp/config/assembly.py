@@ -55,6 +55,7 @@ class Root:
     trust: str | list[str] | None = None
     logger: Nodes | None = None  # several loggers, or one
     objective: Node | None = None
+    scheduler: Node | None = None
     head: Node | None = None
 
 
@@ -63,6 +64,7 @@ SET_BY_PROGRAM = {
     "architecture": {"shape", "classes", "network", "likelihood", "objective"},
     "head": {"shape", "classes", "encoder"},
     "optimizer": {"params"},
+    "scheduler": {"optimizer", "batch_size"},
     "logger": {"directory", "config"},
     "logger.wandb": {"directory", "config"},
     "logger.tensorboard": {"directory", "config"},

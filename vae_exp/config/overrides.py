@@ -21,7 +21,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_exp.errors import ConfigError
 
-ONE_PART = ("architecture", "dataset", "head", "likelihood", "logger", "network", "objective", "optimizer", "trainer")
+ONE_PART = (
+    "architecture",
+    "dataset",
+    "head",
+    "likelihood",
+    "logger",
+    "network",
+    "objective",
+    "optimizer",
+    "scheduler",
+    "trainer",
+)
 """Groups of which exactly one choice is built. Hydra would merge the yamls of several choices."""
 
 SPLIT = re.compile(r"(\+\+|\+|~)?([^=]*)=?(.*)", re.DOTALL)

@@ -115,6 +115,11 @@ class Dataset:
         labels = self.splits["train"].labels
         return Counts(len(labels), int((labels >= 0).sum()))
 
+    @property
+    def split_to_choose_by(self) -> str:
+        """The split that models and learning rates are chosen by: `validation` if there is one, otherwise `train`."""
+        return "validation" if "validation" in self.splits else "train"
+
     def training_batch_size(self, serving: Serving) -> int:
         """Return the number of images per training batch: `batch_size`, or the whole training set."""
         return len(self.splits["train"]) if serving.full else self.batch_size

@@ -1,7 +1,10 @@
 """Evaluates a model on a split: the terms of its loss and, with a prior, the bound and log p(x)."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.distributions import Independent
 
 from vae_exp.architecture import Autoencoder, Classifies, Generative, HasJoint, Model
 from vae_exp.dataset.batches import EvaluationBatches
@@ -13,18 +16,33 @@ from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.evaluation.standard_errors import standard_error
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
+from vae_exp.prior.normal import kl_per_latent
 
 TERMS_OF_LABELLED_IMAGES = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
 
 MOST_ENCODED_IMAGES = 10_000
-"""Only the first images of a split are encoded to count the active latents, because encoding all takes too long."""
+"""Only the first images of a split are encoded to look at the latents, because encoding all takes too long."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a split.
+
+    Attributes:
+        means: Means over the images by name, and counts.
+        kl_per_latent: The mean KL of every latent over the first 10,000 images, (latent_dim,) in nats, if the model has
+            an encoder and a normal prior; otherwise empty.
+    """
+
+    means: dict[str, float]
+    kl_per_latent: list[float]
 
 
 @torch.no_grad()
 def evaluate(
     architecture: Model, batches: EvaluationBatches, seed: int = 0, marginal_likelihood: bool = False
-) -> dict[str, float]:
+) -> Evaluation:
     """Compute means over a split in evaluation mode, in nats per image.
 
     If the pixels are standardised, log densities are those of the original pixels: log p(x) = log p'(x') − Σ log std.
@@ -56,6 +74,7 @@ def evaluate(
     sums: dict[str, torch.Tensor] = {}
     per_image: dict[str, list[Tensor]] = {}
     codes: list[Tensor] = []
+    costs: list[Tensor] = []
     encodes = isinstance(architecture, Generative) and architecture.amortized
     forked = torch.random.fork_rng([device] if device.type == "cuda" else [])
     with forked, frozen(architecture), full_precision():
@@ -70,8 +89,11 @@ def evaluate(
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
             for name, values in _ranked(architecture, terms, y).items():
                 per_image.setdefault(name, []).append(values)
-            if encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
-                codes.append(architecture.autoencoder.encode(x, visible_labels(architecture, y)))
+            if isinstance(architecture, Generative) and encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
+                q = architecture.posterior(x, visible_labels(architecture, y))
+                codes.append(q.mean)
+                if isinstance(architecture.prior, Independent):
+                    costs.append(kl_per_latent(q, architecture.prior))
         diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
     labels = batches.images.labels
@@ -90,7 +112,8 @@ def evaluate(
         means["active_units"] = active_units(torch.cat(codes))
     joined = {name: torch.cat(values) for name, values in per_image.items()}
     errors = {f"{name}_standard_error": standard_error(values) for name, values in joined.items() if len(values) > 1}
-    return means | diagnostics | errors
+    latents = torch.cat(costs).mean(0, dtype=torch.float64).tolist() if costs else []
+    return Evaluation(means | diagnostics | errors, latents)
 
 
 def _ranked(architecture: Model, terms: dict[str, Tensor], y: Tensor) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Measure the quality of a model's codes on the images of a split."""
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from vae_exp.architecture import Autoencoder, Classifies, Generative, Model
 from vae_exp.dataset import Dataset
 from vae_exp.evaluation.active_units import active_units
 from vae_exp.evaluation.codes import visible_labels
+from vae_exp.evaluation.bounds import MOST_ENCODED_IMAGES
+from vae_exp.evaluation.information import information
 from vae_exp.evaluation.pca import decoder_directions, principal_angles, principal_components
 from vae_exp.evaluation.representation import (
     jacobian_norm,
@@ -16,6 +19,8 @@ from vae_exp.evaluation.representation import (
     nearest_neighbours_accuracy,
     share_of_saturated_units,
 )
+from vae_exp.evaluation.standard_errors import over_images
+from vae_exp.prior.normal import DiagonalNormal
 
 IMAGES_PER_BATCH = 100
 """Number of images per batch."""
@@ -47,6 +52,8 @@ def evaluate_code(model: Model, data: Dataset, examples: tuple[Tensor, Tensor], 
         if corrupted is not x:
             codes_of_corrupted = _encode(model, corrupted, visible)
             results["squared_error_of_corrupted"] = _squared_error(model, codes_of_corrupted, x, visible)
+    if isinstance(model, Generative) and model.amortized:
+        results |= _information(model, x[:MOST_ENCODED_IMAGES], visible[:MOST_ENCODED_IMAGES])
     labelled = y >= 0
     if isinstance(model, Classifies) and labelled.any():
         guesses = torch.cat([model.classify(images).argmax(1) for images in x.split(IMAGES_PER_BATCH)])
@@ -68,6 +75,20 @@ def _encode(model: Autoencoder, x: Tensor, y: Tensor) -> Tensor:
     return torch.cat(
         [model.encode(*batch) for batch in zip(x.split(IMAGES_PER_BATCH), y.split(IMAGES_PER_BATCH), strict=True)]
     )
+
+
+def _information(model: Generative, x: Tensor, y: Tensor) -> dict[str, Any]:
+    """Estimate the mutual information and KL(q(z)‖p(z)). The draws change no other estimate."""
+    batches = zip(x.split(IMAGES_PER_BATCH), y.split(IMAGES_PER_BATCH), strict=True)
+    posteriors = [model.posterior(*batch) for batch in batches]
+    q = DiagonalNormal(torch.cat([q.loc for q in posteriors]), torch.cat([q.log_variance for q in posteriors]))
+    with torch.random.fork_rng(devices=[]):
+        found = information(model, q)
+    return {
+        "mutual_information": over_images(found.mutual_information),
+        "largest_mutual_information": math.log(len(x)),
+        "aggregated_kl": over_images(found.aggregated_kl),
+    }
 
 
 def _squared_error(model: Autoencoder, codes: Tensor, x: Tensor, y: Tensor) -> float:

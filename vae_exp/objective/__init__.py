@@ -1,6 +1,6 @@
 """How variational models are trained: estimators of the bound, Monte Carlo EM. Imports from `prior` and below."""
 
-from vae_exp.objective.base import ChangesDecoder, Decode, Encode, HasEStep, Objective, Terms
+from vae_exp.objective.base import ChangesDecoder, Decode, Encode, HasClosedKL, HasEStep, Objective, Terms
 from vae_exp.objective.full_vb import FullVB
 from vae_exp.objective.iwae import IWAE
 from vae_exp.objective.mcem import MCEM
@@ -17,6 +17,7 @@ __all__ = [
     "Decode",
     "Encode",
     "FullVB",
+    "HasClosedKL",
     "HasEStep",
     "Normals",
     "Objective",

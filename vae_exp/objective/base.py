@@ -78,6 +78,10 @@ class HasEStep(ABC):
         """
 
 
+class HasClosedKL(ABC):  # noqa: B024 (says what `kl` is, and needs no method for it)
+    """An objective whose term `kl` is the closed form of KL(q(z|x)‖p(z)), with one q(z|x) for each image."""
+
+
 class ChangesDecoder(ABC):
     """An objective that needs a decoder of another kind, such as one with random weights."""
 

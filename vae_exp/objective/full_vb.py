@@ -6,11 +6,11 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from vae_exp.network.bayesian import kl_of_weights, make_gaussian
-from vae_exp.objective.base import ChangesDecoder, Decode, Encode, Objective, Terms, estimator_b
+from vae_exp.objective.base import ChangesDecoder, Decode, Encode, HasClosedKL, Objective, Terms, estimator_b
 from vae_exp.prior.normal import Normals
 
 
-class FullVB(Objective, ChangesDecoder):
+class FullVB(Objective, HasClosedKL, ChangesDecoder):
     """The bound on log p(X) if the decoder's weights are latents too (arXiv 1312.6114, appendix F).
 
     It is estimator B with weights w ~ q(w), drawn once per minibatch, minus KL(q(w)‖p(w)) in closed form, where

@@ -3,7 +3,7 @@
 from pydantic import PositiveInt
 from torch import Tensor
 
-from vae_exp.objective.base import Decode, Encode, Objective, Terms, estimator_b
+from vae_exp.objective.base import Decode, Encode, HasClosedKL, Objective, Terms, estimator_b
 from vae_exp.prior.normal import Normals
 
 
@@ -29,7 +29,7 @@ class SGVBA(Objective):
         return {"nll": nll.mean(0), "kl": kl.mean(0)}
 
 
-class SGVBB(Objective):
+class SGVBB(Objective, HasClosedKL):
     """Estimator B: L = 1/L Σ_l log p(x|z_l) − KL(q‖p), the KL in closed form (arXiv 1312.6114, eqs. 7 and 10).
 
     Args:

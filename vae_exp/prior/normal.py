@@ -92,7 +92,12 @@ def kl_of_normals(q: DiagonalNormal, p: Normals) -> Tensor:
 
     For p = N(0, I) it is −½ Σ (1 + log σ² − μ² − σ²) (arXiv 1312.6114, eq. 10 and appendix B).
     """
+    return kl_per_latent(q, p).sum(-1)
+
+
+def kl_per_latent(q: DiagonalNormal, p: Normals) -> Tensor:
+    """Compute the KL of every component, (B, latent_dim) in nats. Their sum is `kl_of_normals`."""
     log_ratio = q.log_variance - 2 * p.stddev.log()
     # 1 − σ² is computed by expm1 of log σ²: if q is close to the prior, the plain difference would be rounding error
-    kl: Tensor = -0.5 * (log_ratio - log_ratio.expm1() - (q.mean - p.mean).square() / p.variance).sum(-1)
+    kl: Tensor = -0.5 * (log_ratio - log_ratio.expm1() - (q.mean - p.mean).square() / p.variance)
     return kl

@@ -76,9 +76,14 @@ class Job:
         return bool(self.results["status"] == "completed")
 
     @property
+    def shown(self) -> RunDirectory:
+        """The directory with its metrics and pictures; for a run in stages, the last stage's directory."""
+        return _shown(RunDirectory(self.path), self.results)
+
+    @property
     def figures(self) -> Path:
         """The folder of its pictures; for a run in stages, the last stage's folder."""
-        return _shown(RunDirectory(self.path), self.results).figures
+        return self.shown.figures
 
     @property
     def has_report(self) -> bool:

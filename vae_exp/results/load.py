@@ -75,7 +75,7 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
         return load_run(directory.path / check_folder_name(stage, f"stage in {directory.results}"), checkpoint, trust)
     model = _built(config, _images(results), directory.config)
-    state = _load_weights(model, directory.checkpoints / f"{checkpoint}.ckpt")
+    state = _load_weights(model, directory.checkpoint(checkpoint))
     return Run(
         directory.path,
         config,

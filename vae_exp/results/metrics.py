@@ -15,6 +15,8 @@ MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
 
 STANDARD_ERROR = "_standard_error"
 """The end of the name of a standard error over the images: `test/bound_standard_error` is that of `test/bound`."""
+KL_PER_LATENT = "kl_per_latent"
+"""The KL of every latent. The columns of its table are `samples` and `<split>/kl_per_latent/<latent>`."""
 
 
 class MetricsTable:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +19,9 @@ from vae_exp.lock import exclusive_access
 from vae_exp.results.files import read_or_warn, write_atomically
 from vae_exp.results.flags import recorded_flags
 from vae_exp.results.summary import known_results
+
+Checkpoint = Literal["last", "best"]
+"""The model of a run that a command takes: the one that the results belong to, or the best one."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,28 @@ class RunDirectory:
         """The checkpoint that a resume starts from, with the model that the results belong to."""
         return self.checkpoints / "last.ckpt"
 
+    def checkpoint(self, name: str) -> Path:
+        """Return the file of a checkpoint: `last`, `best`, or another file below `checkpoints/`, without `.ckpt`.
+
+        Raises:
+            RunError: The run has no such checkpoint.
+        """
+        path = self.checkpoints / f"{name}.ckpt"
+        if not path.exists():
+            files = sorted(self.checkpoints.rglob("*.ckpt"))
+            found = [str(file.relative_to(self.checkpoints).with_suffix("")) for file in files]
+            raise RunError(f"checkpoint={name}: {path} is missing. The run has: {', '.join(found) or 'no checkpoint'}")
+        return path
+
     @property
     def metrics(self) -> Path:
         """The table with one row per evaluation."""
         return self.path / "metrics.csv"
+
+    @property
+    def kl_per_latent(self) -> Path:
+        """The table with the KL of every latent, one row per evaluation."""
+        return self.path / "kl_per_latent.csv"
 
     @property
     def results(self) -> Path:

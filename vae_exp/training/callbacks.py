@@ -42,7 +42,7 @@ from vae_exp.training.drawing import DrawFigures
 from vae_exp.training.evaluation import Evaluate
 from vae_exp.training.loop import COUNTS
 from vae_exp.training.progress import Progress
-from vae_exp.training.stopping import is_from_user
+from vae_exp.training.stopping import is_from_user, patience
 
 Part = TypeVar("Part")
 
@@ -63,6 +63,7 @@ REFUSED: dict[type[pl.Callback], str] = {
 }
 """Callbacks of Lightning that would do nothing here, or not what their names promise; with the reasons."""
 
+PARTS_OF_THE_LOOP = {f"{kind.__module__}.{kind.__name__}" for kind in (Evaluate, Checkpoint, DrawFigures, Progress)}
 PER_EPOCH = ("check_on_train_epoch_end", "save_on_train_epoch_end", "every_n_epochs")
 PER_STEP = ("every_n_train_steps", "train_time_interval")
 NEVER_CALLED = (
@@ -93,7 +94,9 @@ def build_callbacks(config: DictConfig, directory: RunDirectory) -> Callbacks:
         ConfigError: A callback cannot work here. The message names its key.
     """
     built = {
-        str(name): _build(str(name), node, directory) for name, node in config.callbacks.items() if node is not None
+        str(name): _build(str(name), node, directory, config)
+        for name, node in config.callbacks.items()
+        if node is not None
     }
     if not config.trainer.get("enable_progress_bar", True):
         built = {name: part for name, part in built.items() if not isinstance(part, Progress | ProgressBar)}
@@ -125,6 +128,10 @@ def check_monitors(config: DictConfig, callbacks: Callbacks, model: Model, data:
     """
     foreign, evaluate = callbacks.foreign, callbacks.evaluate
     monitored = {name: monitor for name, callback in foreign.items() if (monitor := _monitor(callback))}
+    for name, monitor in monitored.items():
+        if monitor.startswith("validation/") and "validation" not in data.splits:
+            path = f"callbacks.{name}.monitor={monitor}"
+            raise ConfigError(f"{path}: there is no validation split: dataset.validation_size=10000")
     if not monitored or any(is_from_user(callback) for callback in foreign.values()):
         return  # a user's callback may log a metric that another callback monitors
     known = [*COUNTS, *evaluate.names(model, data)] if evaluate else []
@@ -138,16 +145,16 @@ def check_monitors(config: DictConfig, callbacks: Callbacks, model: Model, data:
 
 
 def foreign_callbacks(config: DictConfig) -> dict[str, Any]:
-    """Return the entries of `callbacks` whose classes are not in this package, by name."""
+    """Return the entries of `callbacks` by name, without the four parts of the training loop."""
     entries: Any = OmegaConf.to_container(config.callbacks, resolve=True)
-    return {name: entry for name, entry in entries.items() if entry and not entry["_target_"].startswith("vae_exp.")}
+    return {name: entry for name, entry in entries.items() if entry and entry["_target_"] not in PARTS_OF_THE_LOOP}
 
 
-def _build(name: str, node: DictConfig, directory: RunDirectory) -> Any:
+def _build(name: str, node: DictConfig, directory: RunDirectory, config: DictConfig) -> Any:
     path = f"callbacks.{name}"
     with foreign_failures(node, path):
         try:
-            callback = build(node, **_defaults(path, node, directory.checkpoints / name))
+            callback = build(node, **_defaults(path, node, directory.checkpoints / name, config))
         except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {_one_line(error)}") from error
     if isinstance(callback, Evaluate | Checkpoint | Progress | DrawFigures):
@@ -166,14 +173,17 @@ def _build(name: str, node: DictConfig, directory: RunDirectory) -> Any:
     return callback
 
 
-def _defaults(path: str, node: DictConfig, checkpoints: Path) -> dict[str, Any]:
-    """Return arguments whose defaults in Lightning are wrong here: the checkpoints' folder and a metric's `mode`."""
+def _defaults(path: str, node: DictConfig, checkpoints: Path, config: DictConfig) -> dict[str, Any]:
+    """Return arguments that are not set: the checkpoints' folder, what `patience` monitors, and a metric's `mode`."""
     kind = target_of(node, path)
     accepted = signature(kind).parameters
     defaults: dict[str, Any] = {}
     if isinstance(kind, type) and issubclass(kind, ModelCheckpoint) and node.get("dirpath") is None:
         defaults["dirpath"] = str(checkpoints)
-    mode = _mode(str(node.get("monitor")))
+    if kind is patience and node.get("monitor") is None:
+        measure = "error" if config.get("head") else "bound" if config.get("objective") else "nll"
+        defaults["monitor"] = f"validation/{measure}"
+    mode = _mode(str(defaults.get("monitor", node.get("monitor"))))
     if mode and "mode" in accepted and "mode" not in node:
         defaults["mode"] = mode
     return {key: value for key, value in defaults.items() if key in accepted}
@@ -228,18 +238,16 @@ def _check(path: str, callback: pl.Callback, config: DictConfig) -> None:
         )
     monitor = _monitor(callback)
     if monitor:
-        _check_monitor(path, monitor, getattr(callback, "mode", None), config)
+        _check_monitor(path, monitor, getattr(callback, "mode", None))
 
 
-def _check_monitor(path: str, monitor: str, mode: str | None, config: DictConfig) -> None:
+def _check_monitor(path: str, monitor: str, mode: str | None) -> None:
     split, _, name = monitor.rpartition("/")
     if split == "test":
         raise ConfigError(
             f"{path}.monitor={monitor}: if the test split were used to choose, its {name} would no longer be that of "
             f"unseen images. Use dataset.validation_size=10000 {path}.monitor=validation/{name}"
         )
-    if split == "validation" and not config.dataset.get("validation_size"):
-        raise ConfigError(f"{path}.monitor={monitor}: there is no validation split: dataset.validation_size=10000")
     better = _mode(monitor)
     if better and mode not in (None, better):
         higher = "higher" if better == "max" else "lower"

@@ -41,8 +41,7 @@ class Checkpoint:
 
     def save_if_best(self, trainer: pl.Trainer, row: Row) -> None:
         """Save `best.ckpt` if an evaluation has a new best score."""
-        split = "validation" if "validation" in experiment_of(trainer).data.splits else "train"
-        _, score = headline(row, split)
+        _, score = headline(row, experiment_of(trainer).data.split_to_choose_by)
         if score > self.best:
             self.best = score
             self._save(trainer, "best")

@@ -14,6 +14,7 @@ from vae_exp.errors import ConfigError, Diverged
 from vae_exp.evaluation import evaluate
 from vae_exp.evaluation.divergence import TIMES_WORSE, diverged_metrics
 from vae_exp.evaluation.marginal_likelihood import MOST_LATENTS
+from vae_exp.results.metrics import KL_PER_LATENT
 
 FEW_IMAGES = 1000
 """Images per split for a model without an encoder. Figure 3 of arXiv 1312.6114 uses the same number."""
@@ -61,20 +62,24 @@ class Evaluate:
         self.images = images
         self.marginal_likelihood = marginal_likelihood
 
-    def __call__(self, model: Model, data: Dataset) -> dict[str, float]:
+    def __call__(self, model: Model, data: Dataset) -> tuple[dict[str, float], dict[str, list[float]]]:
         """Evaluate a model on every split.
 
         Returns:
-            For each split the number of images, `<split>/images`, and its metrics; terms in nats per image.
+            For each split the number of images, `<split>/images`, and its metrics; terms in nats per image. And the KL
+            of every latent, `<split>/kl_per_latent`, (latent_dim,) in nats, if the model has an encoder and a prior.
         """
         values: dict[str, float] = {}
+        latents: dict[str, list[float]] = {}
         images = self.images or (None if model.amortized else FEW_IMAGES)
         for split in data.splits:
             batches = data.evaluation_batches(split, self.batch_size, images)
-            metrics = evaluate(model, batches, marginal_likelihood=self.marginal_likelihood)
+            evaluation = evaluate(model, batches, marginal_likelihood=self.marginal_likelihood)
             values |= {f"{split}/images": len(batches.images)}
-            values |= {f"{split}/{name}": value for name, value in metrics.items()}
-        return values
+            values |= {f"{split}/{name}": value for name, value in evaluation.means.items()}
+            if evaluation.kl_per_latent:
+                latents[f"{split}/{KL_PER_LATENT}"] = evaluation.kl_per_latent
+        return values, latents
 
     def points(self, samples: int) -> list[int]:
         """Return the sample counts at which a run with this budget is evaluated."""
@@ -83,7 +88,8 @@ class Evaluate:
     def names(self, model: Model, data: Dataset) -> list[str]:
         """Return the names of the values of an evaluation. To find them, evaluate two images of each split."""
         evaluations = [
-            evaluate(model, data.evaluation_batches(split, 2, 2), 0, self.marginal_likelihood) for split in data.splits
+            evaluate(model, data.evaluation_batches(split, 2, 2), 0, self.marginal_likelihood).means
+            for split in data.splits
         ]
         # the first images of one split may have no label, so that it lacks names that another split has
         names = dict.fromkeys(name for values in evaluations for name in ("images", *values))

@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from vae_exp.architecture import Model
 from vae_exp.config.formats import FORMAT
@@ -24,7 +24,8 @@ from vae_exp.training.device import device_name
 from vae_exp.training.distributed import broadcast_weights
 from vae_exp.training.engine.captured import matmul_precision
 from vae_exp.training.engine.choice import Engine
-from vae_exp.training.losses import WeightedLoss, check_finite
+from vae_exp.training.engine.losses import WeightedLoss, check_finite, means_of
+from vae_exp.training.engine.schedule import Schedule
 from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.stopping import stopped_by
 from vae_exp.training.trainer import report_steps
@@ -43,6 +44,7 @@ class Experiment(pl.LightningModule):
         architecture: The model.
         data: The images that it is trained and evaluated on.
         optimizer: Builds an optimizer from parameter groups.
+        scheduler: Builds a scheduler from an optimizer; None keeps the learning rate constant.
         weight_prior: Precision of the Gaussian prior on the weights, p(θ) = N(0, I/weight_prior).
         samples: The budget, in training images evaluated.
         seed: The seed of the data stream.
@@ -59,12 +61,14 @@ class Experiment(pl.LightningModule):
         samples: int,
         seed: int,
         settings: TrainerSettings,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         config: str = "",
     ) -> None:
         super().__init__()
         self.architecture = architecture
         self.data = data
         self.optimizer = optimizer
+        self.scheduler = scheduler
         self.weight_prior = weight_prior
         self.samples = samples
         self.seed = seed
@@ -84,7 +88,6 @@ class Experiment(pl.LightningModule):
         self.shard = WHOLE_BATCH
         """The part of every batch that this process trains on."""
         self._engine: Engine | None = None
-        """How updates are computed; chosen when the fit starts."""
         self._stop_requested = False
         self.stopped_by: str | None = None
         """The callback that stopped the run before the end of its budget, and the reason."""
@@ -120,13 +123,15 @@ class Experiment(pl.LightningModule):
         report_steps(self.trainer, self.steps)
         broadcast_weights(self.shard, self)
         counts = self.data.counts
-        e_step = self.architecture.e_step
-        if e_step is not None:
+        if (e_step := self.architecture.e_step) is not None:
             e_step.begin(counts.images)
         stream = self.train_dataloader()
+        loss, optimizer = WeightedLoss(self.architecture, self.architecture.weights(counts)), self.trainer.optimizers[0]
+        scheduler = next((config.scheduler for config in self.trainer.lr_scheduler_configs), None)
         self._engine = Engine(
-            WeightedLoss(self.architecture, self.architecture.weights(counts)),
-            self.trainer.optimizers[0],
+            loss,
+            Schedule(loss, optimizer, scheduler, self.samples, self.shard),
+            optimizer,
             self.settings,
             self.shard,
             stream.serve if stream.on_device else None,
@@ -148,31 +153,26 @@ class Experiment(pl.LightningModule):
         with matmul_precision(self.settings.float32_matmul_precision):
             losses = list(self._updates(batches))
         report_steps(self.trainer, self.steps)
-        engine = self._engine
-        assert engine is not None
-        self.computation = engine.computation()
+        self.computation = self.engine.computation()
         if batch_idx == 0:
             log.info("Updates by %s, matrix products by %s", *list(self.computation.values())[1:])
-        # this waits for the device, once per execution
         if not losses:
             return {}
-        updates = torch.cat(losses).double().cpu()
+        updates = torch.cat(losses).double().cpu()  # this waits for the device, once per execution
         speed = (self.samples_seen - seen) / (time.perf_counter() - began)
-        self._report(engine.names, updates, speed)
+        self._report(self.engine.names, updates, speed)
         return {"loss": updates[:, 0].mean()}
 
     def _updates(self, batches: Execution) -> Iterator[Tensor]:
         """Yield the losses of each update, (1, 1 + terms), or of each block of K updates, (K, 1 + terms)."""
-        engine = self._engine
-        assert engine is not None
-        for images, losses in engine.blocks(batches):
+        for images, losses in self.engine.blocks(batches):
             self.samples_seen += images
             self.steps += len(losses)
             yield losses
             if self._stop_requested:
                 return
         for batch in batches:
-            update = engine.update(batch)
+            update = self.engine.update(batch)
             self.samples_seen = batch.stop
             if update is not None:
                 self.steps += 1
@@ -180,10 +180,11 @@ class Experiment(pl.LightningModule):
             if self._stop_requested:
                 return
 
-    def configure_optimizers(self) -> Optimizer:
-        """Build the optimizer, with the prior on the weights as a weight decay."""
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer, with the prior on the weights as a weight decay, and the scheduler."""
         groups = with_weight_prior(self.architecture, self.weight_prior / self.data.counts.images)
-        return self.optimizer(groups)
+        optimizer = self.optimizer(groups)
+        return optimizer if self.scheduler is None else ([optimizer], [self.scheduler(optimizer)])
 
     def log_row(self, row: Mapping[str, float]) -> None:
         """Log metrics to every logger, against the number of images seen."""
@@ -256,6 +257,12 @@ class Experiment(pl.LightningModule):
         """Keep the latest evaluation, for checkpoints and results."""
         self.metrics = dict(row)
 
+    @property
+    def engine(self) -> Engine:
+        """How updates are computed; known when the fit has started."""
+        assert self._engine is not None
+        return self._engine
+
     def stop(self) -> None:
         """End after the current update."""
         self._stop_requested = True
@@ -275,19 +282,12 @@ class Experiment(pl.LightningModule):
         )
 
     def _report(self, names: list[str], losses: Tensor, samples_per_second: float) -> None:
-        """Check the losses of an execution, (updates, names), and log their means.
-
-        The norm of the last update's gradient, as the optimizer received it, is logged with them.
-
-        Raises:
-            Diverged: A loss is not finite.
-        """
+        """Check the losses of an execution, (updates, names), and log their means."""
         check_finite(names, losses, self.steps - len(losses) + 1, self.advice())
         every = self.settings.log_every_n_steps
         if self.steps // every > (self.steps - len(losses)) // every:
-            means = dict(zip(names, losses.mean(0).tolist(), strict=True))
-            norm = get_total_norm([p.grad for p in self.architecture.parameters() if p.grad is not None])
-            self.log_row({**means, "gradient_norm": norm.item(), "samples_per_second": samples_per_second})
+            values = self.engine.schedule.values(self.samples_seen) | {"samples_per_second": samples_per_second}
+            self.log_row(means_of(names, losses, self.architecture) | values)
 
 
 def experiment_of(trainer: pl.Trainer) -> Experiment:

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import LambdaCallback
 from pytorch_lightning.loggers import Logger
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import (
@@ -25,6 +28,7 @@ from vae_exp.config.assembly import (
 )
 from vae_exp.config.contracts.check import check_contracts
 from vae_exp.config.memory import check_memory
+from vae_exp.config.schema import target_of
 from vae_exp.config.stored import read_config
 from vae_exp.config.trust import Trust, targets_in, trusted_packages
 from vae_exp.dataset import Dataset
@@ -76,8 +80,20 @@ def build_experiment(config: DictConfig, anew: bool) -> Experiment:
         samples=config.samples,
         seed=config.seed,
         settings=build_part(config.trainer, "trainer", TrainerSettings),
+        scheduler=None
+        if config.get("scheduler") is None
+        else partial(_scheduler, config.scheduler, data, architecture),
         config=OmegaConf.to_yaml(config, resolve=True),
     )
+
+
+def _scheduler(node: DictConfig, data: Dataset, architecture: Model, optimizer: Optimizer) -> LRScheduler:
+    """Build the scheduler of an optimizer. Our own ones are told how many samples are in a step."""
+    arguments: dict[str, Any] = {"optimizer": optimizer}
+    if "batch_size" in signature(target_of(node, "scheduler")).parameters:
+        arguments["batch_size"] = data.training_batch_size(architecture.serving)
+    scheduler: LRScheduler = build_part(node, "scheduler", LRScheduler, **arguments)
+    return scheduler
 
 
 def _trust(config: DictConfig) -> Trust:
@@ -187,6 +203,8 @@ def _fit(
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+        # an E step passes a batch without an update
+        warnings.filterwarnings("ignore", message=".*`lr_scheduler.step..` before `optimizer.step.*")
         # a resumed run may leave callbacks out, and a ModelCheckpoint finds the files that it wrote earlier
         warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 from vae_exp.errors import ConfigError, nearest_first
-from vae_exp.results.metrics import MetricsTable
+from vae_exp.results.metrics import MetricsTable, headline
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.training.checkpointing import Checkpoint
 from vae_exp.training.drawing import DrawFigures
@@ -17,7 +17,7 @@ from vae_exp.training.experiment import Experiment, experiment_of
 from vae_exp.training.progress import Progress
 from vae_exp.training.stopping import reset_patience
 
-COUNTS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second")
+COUNTS = ("samples", "step", "epoch", "seconds", "evaluation_seconds", "steps_per_second", "lr")
 """The values of a row that are about the run and not about the model."""
 
 
@@ -54,8 +54,12 @@ class Loop(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remove rows that were written after the checkpoint from which the run continues, save, and show the bar."""
         experiment = experiment_of(trainer)
+        if self.evaluate is None and experiment.engine.schedule.by_evaluation:
+            raise ConfigError("scheduler=plateau: judges by evaluations, and callbacks.evaluate=null leaves none")
         if self.evaluate is not None:
-            self._table = MetricsTable(RunDirectory(trainer.default_root_dir).metrics, until=experiment.samples_seen)
+            directory = RunDirectory(trainer.default_root_dir)
+            self._table = MetricsTable(directory.metrics, until=experiment.samples_seen)
+            self._latents = MetricsTable(directory.kl_per_latent, until=experiment.samples_seen)
         self._goals = [goal for goal in experiment.goals if goal > experiment.samples_seen]
         if self.checkpoint is not None:
             self.checkpoint.start(trainer)
@@ -72,7 +76,8 @@ class Loop(pl.Callback):
         is_due = bool(self._goals) and experiment.samples_seen >= self._goals[0]
         if is_due:
             self._goals = [goal for goal in self._goals if goal > experiment.samples_seen]
-            self._evaluate(trainer)
+            row = self._evaluate(trainer)
+            experiment.engine.schedule.evaluated(-headline(row, experiment.data.split_to_choose_by)[1])
         if self.checkpoint is not None:
             self.checkpoint.save_if_due(trainer, is_due or experiment.samples_seen >= experiment.samples)
 
@@ -119,16 +124,17 @@ class Loop(pl.Callback):
         if self.checkpoint is not None and "best" in state_dict:
             self.checkpoint.go_on_from(state_dict["best"])
 
-    def _evaluate(self, trainer: pl.Trainer) -> None:
+    def _evaluate(self, trainer: pl.Trainer) -> Row:
         """Evaluate once, pass the row on, and call the validation hooks of the callbacks."""
         assert self.evaluate is not None
         experiment = experiment_of(trainer)
         _call(trainer, "on_validation_start")
         _call(trainer, "on_validation_epoch_start")
-        row = self._row(experiment, self.evaluate)
+        row, latents = self._row(experiment, self.evaluate)
         experiment.evaluated(row)
         self._table.append(row)
         experiment.log_row(row)
+        self._keep(latents, experiment)
         check_finite_row(row, experiment.advice())
         if experiment.samples_seen >= experiment.samples:
             self.evaluate.check_end(row, experiment.architecture, experiment.data, experiment.advice())
@@ -140,23 +146,36 @@ class Loop(pl.Callback):
             self.checkpoint.save_if_best(trainer, row)
         if self.progress is not None:
             self.progress.show(row)
+        return row
 
-    def _row(self, experiment: Experiment, evaluate: Evaluate) -> Row:
+    def _row(self, experiment: Experiment, evaluate: Evaluate) -> tuple[Row, dict[str, list[float]]]:
         started = experiment.clock.seconds
-        values = evaluate(experiment.architecture, experiment.data)
+        values, latents = evaluate(experiment.architecture, experiment.data)
         seconds = experiment.clock.seconds
         self.evaluation_seconds += seconds - started
-        return MappingProxyType(
+        row = MappingProxyType(
             {
                 "samples": experiment.samples_seen,
                 "step": experiment.steps,
                 "epoch": experiment.samples_seen / len(experiment.data.splits["train"]),
                 "seconds": seconds,
                 "evaluation_seconds": self.evaluation_seconds,
+                **experiment.engine.schedule.values(experiment.samples_seen),
                 **values,
                 "steps_per_second": experiment.steps / (seconds - self.evaluation_seconds),
             }
         )
+        return row, latents
+
+    def _keep(self, latents: dict[str, list[float]], experiment: Experiment) -> None:
+        """Write the KL of every latent into its table, and pass it on to the loggers."""
+        if not latents:
+            return
+        columns = {f"{name}/{i}": value for name, values in latents.items() for i, value in enumerate(values)}
+        self._latents.append({"samples": experiment.samples_seen, **columns})
+        for logger in experiment.loggers:
+            if hasattr(logger, "log_histograms"):
+                logger.log_histograms(latents, experiment.samples_seen, experiment.steps)
 
     def _stop_progress(self) -> None:
         if self.progress is not None:

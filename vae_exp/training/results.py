@@ -15,7 +15,7 @@ from vae_exp.config.record import Record
 from vae_exp.dataset import Info
 from vae_exp.training.experiment import Experiment
 
-IDENTITY_KEYS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
+IDENTITY_KEYS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "scheduler")
 PARTS = (*IDENTITY_KEYS, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 

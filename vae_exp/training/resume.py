@@ -22,10 +22,20 @@ def checkpoint_to_resume(config: DictConfig, directory: RunDirectory) -> dict[st
     history(directory.metrics)  # the resumed run keeps its rows, so they must be readable
     checkpoint = read_checkpoint(directory.last_checkpoint)
     check_same_config(checkpoint, config, directory.last_checkpoint)
+    _check_cycles(config, OmegaConf.create(checkpoint[STATE]["config"]))
     seen = checkpoint[STATE]["samples_seen"]
     if seen > config.samples:
         raise RunError(f"samples={config.samples}: {directory.path} has already seen {seen}")
     return checkpoint
+
+
+def _check_cycles(config: DictConfig, stored: DictConfig) -> None:
+    beta = config.architecture.get("beta")
+    if isinstance(beta, DictConfig) and "cycles" in beta and config.samples != stored.samples:
+        raise RunError(
+            f"samples={config.samples}: architecture.beta has {beta.cycles} cycles in the budget, so a resumed run "
+            f"keeps its budget: samples={stored.samples}"
+        )
 
 
 def is_trained(checkpoint: dict[str, Any], config: DictConfig) -> bool:

@@ -1,10 +1,40 @@
 """Find the callback that stopped a run before its budget was spent."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pydantic import NonNegativeFloat, PositiveInt
 from pytorch_lightning.callbacks import EarlyStopping, Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
+
+from vae_exp.errors import ConfigError
+
+
+def patience(
+    monitor: str | None = None,
+    mode: Literal["min", "max"] = "max",
+    patience: PositiveInt = 3,
+    min_delta: NonNegativeFloat = 0.0,
+) -> EarlyStopping:
+    """Stop when the validation split no longer improves (Lightning's `EarlyStopping`).
+
+    Args:
+        monitor: A metric of the validation split; None for the bound. `build_callbacks` passes what the model has.
+        mode: Whether a lower or a higher value is better.
+        patience: The evaluations without an improvement that are waited for.
+        min_delta: The smallest change that is an improvement.
+
+    Raises:
+        ConfigError: The metric is one of another split.
+    """
+    monitor = monitor or "validation/bound"
+    if not monitor.startswith("validation/"):
+        name = monitor.rpartition("/")[2]
+        raise ConfigError(
+            f"callbacks.stop.monitor={monitor}: a run is stopped by images that it neither learns nor is reported on: "
+            f"callbacks.stop.monitor=validation/{name}"
+        )
+    return EarlyStopping(monitor, min_delta, patience, mode=mode)
 
 
 def stopped_by(trainer: pl.Trainer) -> str | None:

@@ -33,6 +33,10 @@ def test_the_page_of_a_run_shows_curves_values_pictures_and_numbers(run, browser
     assert all(int(picture.get_attribute("naturalWidth")) > 100 for picture in browser.all("#pictures img"))
     assert "latent_dim: 2" in browser.all("#config pre")[0].get_attribute("textContent")
 
+    bars = browser.all(".bars .column")
+    assert [bar.get_attribute("title").partition(":")[0] for bar in bars] in (["0", "1"], ["1", "0"])
+    assert f"Active units: {outcome.results['test/active_units']} of 2" in browser.texts(".verdict")[0]
+
     hover, picture = (charts[0].find_element(By.CSS_SELECTOR, name) for name in (".hover", "svg"))
     assert not hover.is_displayed()
     to_the_right = picture.size["width"] // 2 - 20

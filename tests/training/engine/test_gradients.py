@@ -14,7 +14,7 @@ from vae_exp.network import MLP, Conv, ResNet
 from vae_exp.network.linear import AVAILABLE, fast_linear
 from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep
 from vae_exp.training.engine import gradients
-from vae_exp.training.losses import WeightedLoss
+from vae_exp.training.engine.losses import WeightedLoss
 
 needs_compiler = pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
 needs_onednn = pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
@@ -226,3 +226,16 @@ def test_a_program_that_is_right_is_used():
     for _ in range(3):
         found(x, x)
     assert (found.engine, model.calls) == ("inductor", 0)
+
+
+def test_a_schedule_of_a_weight_needs_one_program_for_all_its_values(batch):
+    torch.manual_seed(0)
+    architecture = VAE(SHAPE, 10, WIDE, Bernoulli(), SGVBB(), latent_dim=3, beta={"warmup": 100}, free_bits=0.1)
+    model = loss_of(architecture)
+    compiled = TRACED(model)
+    for seen in (10, 70):
+        model.anneal(seen, budget=1000)
+        expected = gradient(gradients.Eager, model, (*batch, None), fast=False)
+        with torch.compiler.set_stance("fail_on_recompile" if seen == 70 else "default"):
+            assert_same_gradient(gradient(lambda _: compiled, model, (*batch, None), fast=False), expected)
+        assert expected["kl_free_bits"] > 0

@@ -360,6 +360,24 @@ function head() {
   );
 }
 
+/* ---- bars: one for each latent ---- */
+
+function bars() {
+  if (!page.bars) return null;
+  const { title, values, threshold, unit, note } = page.bars;
+  const most = Math.max(...values.map(([, value]) => value), threshold);
+  const columns = values.map(([name, value]) => {
+    const height = `${Math.max(0.5, (100 * Math.max(value, 0)) / most).toFixed(2)}%`;
+    const bar = html("div", { class: value < threshold ? "bar low" : "bar", style: `height: ${height}` });
+    const text = `${name}: ${shown(value)} ${unit}`;
+    const label = values.length <= 50 ? html("span", {}, name) : null;
+    return html("div", { class: "column", title: text, role: "img", "aria-label": text }, html("div", { class: "room" }, bar), label);
+  });
+  const scale = html("div", { class: "scale", "aria-hidden": "true" }, html("span", {}, `${shown(most)} ${unit}`), html("span", {}, "0"));
+  const chart = html("div", { class: "bars", role: "group", "aria-label": title }, scale, columns);
+  return html("section", { id: "bars" }, heading(title), note ? html("p", { class: "verdict" }, note) : null, chart);
+}
+
 function pictures() {
   if (!page.pictures.length && !page.galleries.length) return null;
   const dialog = html("dialog", { onclick: () => dialog.close() });
@@ -391,6 +409,7 @@ document.getElementById("page").replaceChildren(
   ...[
     head(),
     ...page.summary.map(table),
+    bars(),
     curves(),
     pictures(),
     ...page.tables.map(table),

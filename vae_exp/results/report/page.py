@@ -76,6 +76,25 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """A bar for each of several things. Bars below a threshold have another colour.
+
+    Attributes:
+        title: The title of the chart.
+        values: The name and the value of every bar, in their order.
+        threshold: The threshold.
+        unit: The unit of the values.
+        note: The text above the bars.
+    """
+
+    title: str
+    values: list[tuple[str, float]]
+    threshold: float
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Picture:
     """A PNG that is embedded in the page."""
 
@@ -109,6 +128,7 @@ class Page:
         facts: The main results; the first is the most important.
         summary: Tables before the curves.
         charts: The curves, without points that are not finite.
+        bars: Bars after the curves; None if there are none.
         pictures: The pictures.
         wide_pictures: Whether each picture takes the whole width.
         galleries: Pictures of several runs, side by side.
@@ -125,6 +145,7 @@ class Page:
     facts: dict[str, Any] = field(default_factory=dict)
     summary: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    bars: Bars | None = None
     pictures: list[Picture] = field(default_factory=list)
     wide_pictures: bool = False
     galleries: list[Gallery] = field(default_factory=list)

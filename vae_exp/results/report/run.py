@@ -5,15 +5,28 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from vae_exp.config.flatten import flat
 from vae_exp.config.stored import check_folder_name, read_config
 from vae_exp.results.files import read_or_warn
 from vae_exp.results.jobs import read_job, recorded_overrides
-from vae_exp.results.metrics import SPLITS, STANDARD_ERROR, by_measure, measure, standard_error, with_error
+from vae_exp.results.metrics import SPLITS, STANDARD_ERROR, by_measure, history, measure, standard_error, with_error
 from vae_exp.results.numbers import shown
+from vae_exp.results.report import latents
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.run_directory import RunDirectory
 
-PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
+PARTS = (
+    "dataset",
+    "architecture",
+    "head",
+    "likelihood",
+    "network",
+    "objective",
+    "optimizer",
+    "scheduler",
+    "latent_dim",
+    "seed",
+)
 COUNT_COLUMNS = ("samples", "step", "epoch", "images", "labelled")
 """Columns of metrics.csv that count samples, steps or images. They are in the table but not among the curves."""
 
@@ -25,6 +38,7 @@ def page_of_run(path: Path) -> Page:
     directory, job = RunDirectory(path), read_job(path)
     results = job.results
     config = directory.config.read_text(encoding="utf-8", errors="replace") if directory.config.exists() else ""
+    carriers = latents.latents_of(read_or_warn(history, job.shown.kl_per_latent) or [])
     return Page(
         title=directory.name,
         status=results["status"],
@@ -34,8 +48,12 @@ def page_of_run(path: Path) -> Page:
         facts=_facts(results),
         summary=[table for table in (_stages(directory), _final(results)) if table.rows],
         charts=charts(job.history),
+        bars=latents.bars(carriers, _settings(directory), results.get("test/active_units")) if carriers else None,
         pictures=[Picture.read(file) for file in sorted(job.figures.glob("*.png"))],
-        tables=[_evaluations(job.history)] if job.history else [],
+        tables=[
+            *([latents.table(carriers)] if carriers else []),
+            *([_evaluations(job.history)] if job.history else []),
+        ],
         config=config,
         origin=origin(results),
     )
@@ -54,6 +72,12 @@ def charts(history: list[dict[str, float]]) -> list[Chart]:
         if measured not in COUNT_COLUMNS and series:
             drawn.append(Chart(measured.replace("_", " "), series))
     return drawn
+
+
+def _settings(directory: RunDirectory) -> dict[str, Any]:
+    """Return the values of the run's config under their keys on the command line, as far as it can be read."""
+    config = read_or_warn(read_config, directory.config) if directory.config.exists() else None
+    return {} if config is None else flat(config)
 
 
 def command(program: str, words: list[str]) -> str:

@@ -206,7 +206,9 @@ def make_capturable(optimizer: Optimizer) -> None:
                     state["step"] = state["step"].to(parameter.device)
 
 
-def why_not_captured(device: torch.device, amortized: bool, processes: int, optimizer: Optimizer) -> str:
+def why_not_captured(
+    device: torch.device, amortized: bool, processes: int, optimizer: Optimizer, scheduled: bool
+) -> str:
     """Return the reason why updates cannot be captured; empty if they can."""
     if device.type != "cuda":
         return f"CUDA graphs are for GPUs, and this run is on {device.type}"
@@ -216,6 +218,8 @@ def why_not_captured(device: torch.device, amortized: bool, processes: int, opti
         return "this objective moves chains of its own before an update"
     if any(group.get("lr_decay") for group in optimizer.param_groups):
         return "optimizer.lr_decay changes the step in Python"
+    if scheduled:
+        return "Python sets the learning rate or a weight of the loss before every update (scheduler, beta)"
     return ""
 
 

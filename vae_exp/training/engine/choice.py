@@ -20,6 +20,8 @@ from vae_exp.training.engine.captured import (
     not_captured_error,
     why_not_captured,
 )
+from vae_exp.training.engine.losses import WeightedLoss
+from vae_exp.training.engine.schedule import Schedule
 from vae_exp.training.settings import TrainerSettings
 
 
@@ -27,7 +29,8 @@ class Engine:
     """Computes the updates of a run, in the way that the trainer's settings and the device allow.
 
     Args:
-        model: The module whose call gives the loss.
+        loss: The loss of the model.
+        schedule: Sets the learning rate and the weights of the loss for every update.
         optimizer: Updates the parameters.
         settings: What the user chose: `engine`, `compiles`, `precision` and others.
         shard: The part of every batch that this process trains on.
@@ -42,7 +45,8 @@ class Engine:
 
     def __init__(
         self,
-        model: nn.Module,
+        loss: WeightedLoss,
+        schedule: Schedule,
         optimizer: Optimizer,
         settings: TrainerSettings,
         shard: Shard,
@@ -51,30 +55,32 @@ class Engine:
         updates: int,
         e_step: EStep | None,
     ) -> None:
-        device = next(model.parameters()).device
+        device = next(loss.parameters()).device
         self._batch_size = batch_size
         self._e_step = e_step
+        self.schedule = schedule
         self._asked: int | None = settings.steps_per_execution
-        reason = why_not_captured(device, e_step is None, shard.size, optimizer)
+        reason = why_not_captured(device, e_step is None, shard.size, optimizer, schedule.changes)
         if serve is None:
             reason = reason or "the images do not all lie on the device (dataset.placement)"
         required = settings.engine == "captured"
         if reason and required:
             raise not_captured_error(reason)
-        compiled = gradients.compiling_pays(model, updates) if settings.compiles is None else settings.compiles
-        eager = gradients.Eager(model)
+        compiled = gradients.compiling_pays(loss, updates) if settings.compiles is None else settings.compiles
+        eager = gradients.Eager(loss)
         self._gradients: gradients.Eager | gradients.Compiled = eager
         if compiled:
-            self._gradients = gradients.Compiled(model, required=bool(settings.compiles))
-        clip, parameters = settings.gradient_clip_val, list(model.parameters())
-        on_gpu = compiled and device.type == "cuda"  # on a CPU the optimizer is a single kernel anyway
+            self._gradients = gradients.Compiled(loss, required=bool(settings.compiles))
+        clip, parameters = settings.gradient_clip_val, list(loss.parameters())
+        # on a CPU the optimizer is a single kernel anyway, and a compiled step would contain the learning rate
+        on_gpu = compiled and device.type == "cuda" and not schedule.changes
         self._update = Update(self._gradients, parameters, optimizer, shard, clip, on_gpu)
         # a batch of another size would need a compilation of its own
         self._update_on_rest = Update(eager, parameters, optimizer, shard, clip)
         self._captured: Captured | None = None
         if serve is not None and not reason and settings.engine in ("auto", "captured"):
             self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
-        self._product = _products(model, batch_size, settings)
+        self._product = _products(loss, batch_size, settings)
 
     def update(self, batch: TrainingBatch) -> Tensor | None:
         """Update on a batch, or on this process's shard of it, after the E step, if there is one.
@@ -85,10 +91,13 @@ class Engine:
         """
         if not batch.complete:
             return None
-        if self._e_step is not None and not self._e_step(batch.x, batch.y, batch.indices):
-            return None
-        update = self._update if batch.size == self._batch_size else self._update_on_rest
-        return update(batch.x, batch.y, batch.weights, batch.size)
+        self.schedule.before(batch.stop - batch.size)
+        losses = None
+        if self._e_step is None or self._e_step(batch.x, batch.y, batch.indices):
+            update = self._update if batch.size == self._batch_size else self._update_on_rest
+            losses = update(batch.x, batch.y, batch.weights, batch.size)
+        self.schedule.after()
+        return losses
 
     def blocks(self, batches: Execution) -> Iterator[tuple[int, Tensor]]:
         """Update on as many whole blocks as there are, if updates are captured.

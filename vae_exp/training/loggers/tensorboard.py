@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.image import imread
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
 
 from vae_exp.config.flatten import flat
 from vae_exp.errors import ConfigError
@@ -49,6 +50,11 @@ class TensorBoard(TensorBoardLogger):
         """Log the image files with these paths at the last logged `samples`."""
         for path in images:
             self.experiment.add_image(key, imread(path), self._samples, dataformats="HWC")
+
+    def log_histograms(self, values: dict[str, list[float]], samples: int, step: int) -> None:
+        """Log a histogram of each list at this number of samples."""
+        for name, numbers in values.items():
+            self.experiment.add_histogram(name, Tensor(numbers), samples)
 
     def finalize(self, status: str) -> None:
         """Log the config with the final test metric, for TensorBoard's table of runs, and close the file."""

@@ -91,6 +91,11 @@ class WandB(WandbLogger):
         run.define_metric("samples")
         run.define_metric("*", step_metric="samples", step_sync=True)
 
+    def log_histograms(self, values: dict[str, list[float]], samples: int, step: int) -> None:
+        """Log a histogram of each list at this number of samples, and at this step of Lightning."""
+        histograms: Any = {name: wandb.Histogram(numbers) for name, numbers in values.items()}
+        self.log_metrics({"samples": samples, **histograms}, step)
+
 
 def finish(exit_code: int) -> None:
     """End the W&B run of this process: otherwise the next job of a sweep would write into it."""

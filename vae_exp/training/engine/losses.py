@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from vae_exp.architecture import Model
 from vae_exp.errors import Diverged
@@ -14,15 +15,27 @@ from vae_exp.training.engine.gradients import Loss
 class WeightedLoss(nn.Module):
     """The loss Σ weightₖ · mean(termₖ) of a model.
 
+    The weights of terms with a schedule (`Model.annealing`) are in a tensor: a compiled program is not made again when
+    they change.
+
     Args:
         architecture: The model.
-        weights: The weight of each term.
+        weights: The weight of each term. With a schedule, it is the largest one.
     """
+
+    annealed: Tensor
 
     def __init__(self, architecture: Model, weights: Mapping[str, float]) -> None:
         super().__init__()
         self.architecture = architecture
         self.weights = weights
+        device = next(architecture.parameters()).device
+        self.register_buffer("annealed", torch.zeros(len(architecture.annealing), device=device), persistent=False)
+
+    def anneal(self, seen: int, budget: int) -> None:
+        """Set the weights with a schedule to those after `seen` of the `budget` samples."""
+        for i, (name, share) in enumerate(self.architecture.annealing.items()):
+            self.annealed[i] = self.weights[name] * share(seen, budget)
 
     def forward(self, x: Tensor, y: Tensor, counts: Tensor | None = None) -> Loss:
         """Compute the loss, and the mean of each term; nats per image.
@@ -36,7 +49,16 @@ class WeightedLoss(nn.Module):
         if counts is not None:
             terms = {name: counts * term for name, term in terms.items()}
         terms = {name: term.mean() for name, term in terms.items()}
-        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum(), terms
+        weights: Mapping[str, float | Tensor] = self.weights
+        if len(self.annealed):
+            weights = {**weights, **dict(zip(self.architecture.annealing, self.annealed, strict=True))}
+        return torch.stack([weights[name] * term for name, term in terms.items()]).sum(), terms
+
+
+def means_of(names: list[str], losses: Tensor, model: nn.Module) -> dict[str, float]:
+    """Return the means of losses, (updates, names), and the norm of the last gradient that the optimizer received."""
+    norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    return {**dict(zip(names, losses.mean(0).tolist(), strict=True)), "gradient_norm": norm.item()}
 
 
 def check_finite(names: list[str], losses: Tensor, first_step: int, advice: str) -> None:
