@@ -9,8 +9,8 @@ from torch import Tensor
 from vae_exp.architecture import Autoencoder, Classifies, Generative, Model
 from vae_exp.dataset import Dataset
 from vae_exp.evaluation.active_units import active_units
-from vae_exp.evaluation.codes import visible_labels
 from vae_exp.evaluation.bounds import MOST_ENCODED_IMAGES
+from vae_exp.evaluation.codes import visible_labels
 from vae_exp.evaluation.information import information
 from vae_exp.evaluation.pca import decoder_directions, principal_angles, principal_components
 from vae_exp.evaluation.representation import (

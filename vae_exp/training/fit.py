@@ -38,6 +38,7 @@ from vae_exp.likelihood import unvalidated
 from vae_exp.network.linear import fast_linear
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.start import Start
+from vae_exp.training.allocator import keep_freed_memory
 from vae_exp.training.callbacks import build_callbacks, check_monitors
 from vae_exp.training.distributed import processes
 from vae_exp.training.drawing import DrawFigures
@@ -196,6 +197,7 @@ def _fit(
     resumed: bool,
     trainer: pl.Trainer,
 ) -> None:
+    keep_freed_memory()
     # unvalidated: our message for a loss that is not finite is better than that of the distributions
     with warnings.catch_warnings(), unvalidated(), fast_linear(experiment.settings.fast_linear):
         # Lightning 2.6 warns about torch 2.15. Its advice does not apply: the logging interval is in Lightning's steps,
