@@ -13,6 +13,11 @@ MEASURES = {"log_likelihood": 1, "bound": 1, "nll": -1, "error": -1}
 """The measures that a model can be ranked by, the most informative first. The sign is −1 if lower is better."""
 
 
+def better(metric: str) -> int:
+    """Return 1 if a higher value of a metric is better, −1 if a lower one is, 0 if that is not known."""
+    return (MEASURES | {"bits_per_dim": -1}).get(metric.rpartition("/")[2], 0)
+
+
 class MetricsTable:
     """Append rows to a CSV file; the first row names the columns.
 

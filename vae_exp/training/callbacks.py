@@ -32,10 +32,11 @@ from pytorch_lightning.callbacks import (
 
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build, foreign_failures
+from vae_exp.config.objects import NO_OBJECTS, Objects, is_object
 from vae_exp.config.schema import target_of
 from vae_exp.dataset import Dataset
 from vae_exp.errors import ConfigError, nearest_first
-from vae_exp.results.metrics import MEASURES
+from vae_exp.results.metrics import better
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.training.checkpointing import Checkpoint
 from vae_exp.training.drawing import DrawFigures
@@ -86,14 +87,16 @@ class Callbacks:
     foreign: Mapping[str, pl.Callback]
 
 
-def build_callbacks(config: DictConfig, directory: RunDirectory) -> Callbacks:
-    """Build the entries of `callbacks`.
+def build_callbacks(config: DictConfig, directory: RunDirectory, objects: Objects = NO_OBJECTS) -> Callbacks:
+    """Build the entries of `callbacks`, except those that are objects.
 
     Raises:
         ConfigError: A callback cannot work here. The message names its key.
     """
     built = {
-        str(name): _build(str(name), node, directory) for name, node in config.callbacks.items() if node is not None
+        str(name): _build(str(name), node, directory, objects)
+        for name, node in config.callbacks.items()
+        if node is not None
     }
     if not config.trainer.get("enable_progress_bar", True):
         built = {name: part for name, part in built.items() if not isinstance(part, Progress | ProgressBar)}
@@ -131,25 +134,34 @@ def check_monitors(config: DictConfig, callbacks: Callbacks, model: Model, data:
     for name, monitor in monitored.items():
         if monitor not in known:
             raise ConfigError(f"callbacks.{name}.monitor={monitor}: {_suggestion(monitor, known)}")
-        if _mode(monitor) is None and hasattr(foreign[name], "mode") and "mode" not in config.callbacks[name]:
+        node = config.callbacks[name]
+        if _mode(monitor) is None and hasattr(foreign[name], "mode") and "mode" not in node and not is_object(node):
             raise ConfigError(
                 f"callbacks.{name}.mode: a value is needed for {monitor}: +callbacks.{name}.mode=min or max"
             )
 
 
 def foreign_callbacks(config: DictConfig) -> dict[str, Any]:
-    """Return the entries of `callbacks` whose classes are not in this package, by name."""
+    """Return the entries of `callbacks` that are objects or whose classes are not in this package, by name."""
     entries: Any = OmegaConf.to_container(config.callbacks, resolve=True)
-    return {name: entry for name, entry in entries.items() if entry and not entry["_target_"].startswith("vae_exp.")}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if entry and (is_object(entry) or not entry["_target_"].startswith("vae_exp."))
+    }
 
 
-def _build(name: str, node: DictConfig, directory: RunDirectory) -> Any:
-    path = f"callbacks.{name}"
+def _built(path: str, node: DictConfig, checkpoints: Path) -> Any:
     with foreign_failures(node, path):
         try:
-            callback = build(node, **_defaults(path, node, directory.checkpoints / name))
+            return build(node, **_defaults(path, node, checkpoints))
         except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {_one_line(error)}") from error
+
+
+def _build(name: str, node: DictConfig, directory: RunDirectory, objects: Objects) -> Any:
+    path = f"callbacks.{name}"
+    callback = objects[path] if path in objects else _built(path, node, directory.checkpoints / name)
     if isinstance(callback, Evaluate | Checkpoint | Progress | DrawFigures):
         return callback
     if not isinstance(callback, pl.Callback):
@@ -159,6 +171,8 @@ def _build(name: str, node: DictConfig, directory: RunDirectory) -> Any:
             raise ConfigError(f"{path}: {type(callback).__name__} cannot be used: {reason}")
     if isinstance(callback, EarlyStopping | ModelCheckpoint):
         _check_schedule(path, node)
+    if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+        raise ConfigError(f"{path}.dirpath: a folder is needed: ModelCheckpoint(dirpath=…)")
     if isinstance(callback, ModelCheckpoint) and Path(str(callback.dirpath)) == directory.checkpoints.resolve():
         raise ConfigError(
             f"{path}.dirpath: last.ckpt and best.ckpt are there. Leave it out: checkpoints/{name} is used"
@@ -240,10 +254,10 @@ def _check_monitor(path: str, monitor: str, mode: str | None, config: DictConfig
         )
     if split == "validation" and not config.dataset.get("validation_size"):
         raise ConfigError(f"{path}.monitor={monitor}: there is no validation split: dataset.validation_size=10000")
-    better = _mode(monitor)
-    if better and mode not in (None, better):
-        higher = "higher" if better == "max" else "lower"
-        raise ConfigError(f"{path}.mode={mode}: a {higher} {monitor} is better: {path}.mode={better}")
+    wanted = _mode(monitor)
+    if wanted and mode not in (None, wanted):
+        higher = "higher" if wanted == "max" else "lower"
+        raise ConfigError(f"{path}.mode={mode}: a {higher} {monitor} is better: {path}.mode={wanted}")
 
 
 def _suggestion(monitor: str, known: list[str]) -> str:
@@ -264,8 +278,7 @@ def _monitor(callback: pl.Callback) -> str | None:
 
 def _mode(monitor: str) -> str | None:
     """Return `max` if a higher value of the metric is better, `min` if a lower one is, None if that is not known."""
-    better = MEASURES | {"bits_per_dim": -1}
-    return {1: "max", -1: "min", 0: None}[better.get(monitor.rpartition("/")[2], 0)]
+    return {1: "max", -1: "min", 0: None}[better(monitor)]
 
 
 def _own_attributes(callback: pl.Callback) -> set[str]:
