@@ -31,8 +31,9 @@ def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(run, tmp_p
     ]:
         with pytest.raises(ConfigError, match=reason):
             sweep.best(metric)
-    with pytest.raises(RunError, match="1 of 3 jobs failed"):
-        vae_exp.sweep([f"sweep.resume={sweep.path}"], seed=[0, 1, 2], **{"optimizer.lr": [1e9]})
+    assert list(vae_exp.sweep([f"sweep.resume={sweep.path}"]).table["job"]) == ["0", "1"]
+    with pytest.raises(RunError, match="1 of 1 jobs failed"):
+        vae_exp.sweep(TINY, **{"optimizer.lr": [1e9]})
 
 
 @pytest.mark.parametrize(
