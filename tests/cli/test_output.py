@@ -41,12 +41,15 @@ def test_output_that_is_lost_is_dropped_and_logged_once(stream, reason, level, c
     assert record.getMessage() == f"standard output is lost ({reason}); the program goes on without it"
 
 
-def test_what_an_encoding_lacks_is_escaped():
+def test_what_an_encoding_lacks_is_escaped_inside(monkeypatch):
     raw = io.BytesIO()
-    output = Output(io.TextIOWrapper(raw, encoding="ascii"), "standard output")
-    output.write("−nll ± 1")
-    output.flush()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with lasting_output():
+        print("−nll ± 1", end="")
     assert raw.getvalue() == rb"\u2212nll \xb1 1"
+    assert sys.stdout is stream
+    assert stream.errors == "strict"
 
 
 def test_closed_streams_are_open_inside(monkeypatch):

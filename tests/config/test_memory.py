@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("few_digits")
 
 
 def test_memory_that_runs_out_is_one_message(run, monkeypatch):
-    monkeypatch.setattr("vae_exp.training.fit.check_memory", lambda config: None)
+    monkeypatch.setattr("vae_exp.training.fit.check_memory", lambda config, objects: None)
     monkeypatch.setattr("vae_exp.architecture.VAE.weights", lambda *_: torch.empty(2**60))
     refused_at_the_start(run(*QUICK), "Out of memory", "dataset.batch_size")
 

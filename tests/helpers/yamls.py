@@ -28,8 +28,8 @@ SMALL_ARCHITECTURE = {"stacked": ["architecture.sizes=[5,3]"]}
 
 
 def choices(group: str) -> list[str]:
-    """List the names of a group's yamls."""
-    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+    """List the names of a group's yamls, without those for objects that a Python program passes."""
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml") if path.stem != "object")
 
 
 def sources(choice: str, data: Path) -> list[str]:

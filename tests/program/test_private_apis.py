@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 USED = {
     "scripts/benchmark_peers.py": {"_exit"},  # Python documents os._exit
     "scripts/wandb_workspace.py": {"_to_model"},
+    "vae_exp/api/process.py": {"_handlerList", "_handlers"},
     "vae_exp/cli/config_dir.py": {"hydra._internal.utils.get_args_parser"},
     "vae_exp/config/stored.py": {"omegaconf._utils.get_yaml_loader"},
     "vae_exp/likelihood/base.py": {"_validate_args", "_validate_sample"},

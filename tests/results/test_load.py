@@ -27,8 +27,8 @@ def test_a_finished_run_is_an_object(finished):
     run = vae_exp.load_run(finished)
     assert run.config.architecture.latent_dim == run.metrics["latent_dim"] == 4
     assert run.metrics["status"] == "completed"
-    assert [row["samples"] for row in run.history] == [100, 200, 400]
-    assert run.history[-1]["test/bound"] == run.metrics["test/bound"]
+    assert [row["samples"] for row in run.rows] == [100, 200, 400]
+    assert run.rows[-1]["test/bound"] == run.metrics["test/bound"]
     model = run.model
     assert not model.training
     x, y = torch.rand(3, 1, 28, 28), torch.tensor([1, 2, 3])
@@ -54,7 +54,7 @@ def test_tied_weights_are_trained_saved_once_and_loaded(run):
     matrices = [tuple(value.shape) for value in saved.values() if value.ndim > 1]
     assert matrices == [(30, 784), (20, 30), (4, 20)]
     loaded = vae_exp.load_run(outcome.directory)
-    history = [row["test/nll"] for row in loaded.history]
+    history = [row["test/nll"] for row in loaded.rows]
     assert history[-1] < history[0]
     data = build_data(loaded.config)
     data.load(torch.device("cpu"))

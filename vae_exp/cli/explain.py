@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def _explained(config_dir: Path, asked_for: str | None) -> Iterator[None]:
     except KeyboardInterrupt:
         _end("Interrupted", 130)
     except Exception as error:
-        message = _explanation(error, config_dir)
+        message = explanation(error, config_dir, sys.argv[1:])
         if message is None:
             raise
         _end(f"{message}\n\n{FULL_ERROR}=1 shows where this comes from.", 1)
@@ -62,13 +62,25 @@ def _end(message: str, status: int) -> None:
     sys.exit(status)
 
 
-def _explanation(error: BaseException, config_dir: Path) -> str | None:
-    """Return the message to print, or None for a bug in the program, whose traceback should be shown."""
+def user_error(error: BaseException) -> UserError | None:
+    """Return the error that the user can fix among an error and its causes; None if there is none."""
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return str(cause)
+    while cause is not None and not isinstance(cause, UserError):
         cause = cause.__cause__
+    return cause
+
+
+def explanation(error: BaseException, config_dir: Path, arguments: Sequence[str]) -> str | None:
+    """Return the message to show, or None for a bug in the program, whose traceback should be shown.
+
+    Args:
+        error: The error.
+        config_dir: The folder of the packaged configs.
+        arguments: The flags and overrides of the command line.
+    """
+    cause = user_error(error)
+    if cause is not None:
+        return str(cause)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _unknown_choice(error.missing_cfg_file, list(error.options))
     if isinstance(error, OverrideParseException):
@@ -77,46 +89,47 @@ def _explanation(error: BaseException, config_dir: Path) -> str | None:
         key, values = several.groups()
         return f"{key}={values}: several values need a sweep (-m); a list is written {key}=[{values}]"
     if isinstance(error, HydraException | OmegaConfBaseException):
-        if message := _about_deletion(str(error), config_dir):
+        if message := _about_deletion(str(error), config_dir, arguments):
             return message
         key = re.match(r"Could not override '([^'@]+)'", str(error))
-        return (key and _unknown_key(key[1], config_dir)) or _text(error)
+        return (key and _unknown_key(key[1], config_dir, arguments)) or _text(error, arguments)
     if isinstance(error, ValueError) and "Config group override" in str(error):
-        return _not_a_choice(config_dir)
+        return _not_a_choice(config_dir, arguments)
     if isinstance(error, ValueError) and str(error).startswith("Only one of --run"):
         return str(error)
     if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
         return f"hydra.job_logging, hydra.hydra_logging: {error}: {error.__cause__}"
     if isinstance(error, ValueError) and (found := re.match(r"invalid literal for int\(\).*: '([^']*)'", str(error))):
-        return _no_place(found[1])
+        return _no_place(found[1], arguments)
     if isinstance(error, OSError):
         return f"{error.filename or 'output'}: {error.strerror} (the output goes to hydra.run.dir=…)"
     return None
 
 
-def _no_place(name: str) -> str | None:
+def _no_place(name: str, arguments: Sequence[str]) -> str | None:
     """Return the message for `list.name=…`, where OmegaConf reads `name` as an index of the list."""
-    for override in parse_possible(sys.argv[1:]):
+    for override in parse_possible(arguments):
         key, _, last = override.key.rpartition(".")
         if last == name:
             return f"{override.text}: {key} is a list: {key}.0=… changes its first element, {key}=[…] all of it"
     return None
 
 
-def _about_deletion(message: str, config_dir: Path) -> str | None:
+def _about_deletion(message: str, config_dir: Path, arguments: Sequence[str]) -> str | None:
     """Return the message for `~key` if Hydra cannot delete the key."""
     if match := re.match(r"Error merging override ~([^=\s]+)", message):
         return f"{match[1]}: a value is needed: leave ~{match[1]} out, or give one ({match[1]}=…)"
     if match := re.match(r"Could not delete from config. '([^']+)' does not exist", message):
-        return _unknown_key(match[1], config_dir) or f"~{match[1]}: {match[1]} is null, so there is nothing to delete"
+        unknown = _unknown_key(match[1], config_dir, arguments)
+        return unknown or f"~{match[1]}: {match[1]} is null, so there is nothing to delete"
     return None
 
 
-def _not_a_choice(config_dir: Path) -> str:
+def _not_a_choice(config_dir: Path, arguments: Sequence[str]) -> str:
     """Return the message for `group=null`, `group=3` or `group=true`."""
     wrong = [
         f"{override.key}={override.value_text}: a part cannot be {override.value_text}"
-        for override in parse_possible(sys.argv[1:])
+        for override in parse_possible(arguments)
         if (config_dir / override.key_or_group).is_dir() and not override.deletes
         if not all(isinstance(value, str | list) for value in override.values)
     ]
@@ -131,7 +144,7 @@ def _unknown_choice(file: str, options: list[str]) -> str:
     return f"{group}={choice}: no such choice. Did you mean {group}={names[0]}? Allowed: {', '.join(names)}"
 
 
-def _unknown_key(key: str, config_dir: Path) -> str | None:
+def _unknown_key(key: str, config_dir: Path, arguments: Sequence[str]) -> str | None:
     """Return the message for a key that is not in the config, with the names of the keys that are there."""
     if (config_dir / key).is_dir():
         if key == "experiment":
@@ -140,31 +153,31 @@ def _unknown_key(key: str, config_dir: Path) -> str | None:
     GlobalHydra.instance().clear()
     groups = [
         override.text
-        for override in parse_possible(sys.argv[1:])
+        for override in parse_possible(arguments)
         if re.fullmatch(r"[\w/]+", override.key) and re.fullmatch(r"\w+", override.value_text)
         if key not in override.text and not override.deletes
     ]
     with initialize_config_dir(str(config_dir), version_base="1.3"):
         try:
-            overrides = [*groups, *search_path_override(config_dir_of(sys.argv[1:]))]
+            overrides = [*groups, *search_path_override(config_dir_of(arguments))]
             config = compose("config", overrides, return_hydra_config=key.startswith("hydra."))
         except HydraException:
             config = compose("config")
     path, _, name = key.replace("/", ".").rpartition(".")
     beside = OmegaConf.select(config, path) if path else config
     if path and beside is None:
-        return _unknown_key(path, config_dir)
+        return _unknown_key(path, config_dir, arguments)
     if not isinstance(beside, DictConfig):
         return f"{key}: no such key; {path} is a value"
     names = [str(other) for other in beside if not str(other).startswith("_")]
     return None if name in names else unknown_key_message(f"{path}." if path else "", name, names)
 
 
-def _text(error: BaseException) -> str:
+def _text(error: BaseException, arguments: Sequence[str]) -> str:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         return f"{error}\n{cause}"
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {str(error.msg).splitlines()[0]}"
-    overrides = [text for text in sys.argv[1:] if "${" in text] if "interpolation" in str(error) else []
+    overrides = [text for text in arguments if "${" in text] if "interpolation" in str(error) else []
     return f"{' '.join(overrides)}: {error}" if overrides else str(error)

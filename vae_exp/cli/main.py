@@ -21,9 +21,8 @@ def main() -> None:
 
 def old_command(command: str) -> None:
     """Run a command by its name in version 0.1, and print its new name."""
-    new = {"sweep": "report"}.get(command, command)
-    print(f"python -m vae_exp.{command} is now: python -m vae_exp {new}", file=sys.stderr)
-    _main_of(new)()
+    print(f"python -m vae_exp.{command} is now: python -m vae_exp {command}", file=sys.stderr)
+    _main_of(command)()
 
 
 def _take_command(words: list[str]) -> str:

@@ -14,8 +14,6 @@ log = logging.getLogger(__name__)
 class Output:
     """A stream that discards its output after a write has failed, and logs this.
 
-    Characters that its encoding cannot represent are written as escapes.
-
     Args:
         stream: The stream. Everything except writing is passed on to it.
         name: The name of the stream in the log.
@@ -24,8 +22,6 @@ class Output:
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
         self._name = name
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -61,8 +57,12 @@ class Output:
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Replace standard output and standard error by an `Output`, also if they are closed."""
+    """Replace standard output and standard error by an `Output`, also if they are closed.
+
+    Characters that the encoding of a stream cannot represent are written as escapes in this context.
+    """
     before = sys.stdout, sys.stderr
+    encoding_errors = [_escape(stream) for stream in before]
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
         sys.stdout = cast(TextIO, Output(sys.stdout or nowhere, "standard output"))
         sys.stderr = cast(TextIO, Output(sys.stderr or nowhere, "standard error"))
@@ -72,3 +72,13 @@ def lasting_output() -> Iterator[None]:
             sys.stdout.flush()
             sys.stderr.flush()
             sys.stdout, sys.stderr = before
+            for stream, errors in zip(before, encoding_errors, strict=True):
+                _escape(stream, errors)
+
+
+def _escape(stream: TextIO | None, errors: str | None = "backslashreplace") -> str | None:
+    """Set what a stream does with characters that it cannot encode, if it allows that; return what it did before."""
+    before = getattr(stream, "errors", None)
+    if stream is not None and errors is not None and hasattr(stream, "reconfigure") and before != errors:
+        stream.reconfigure(errors=errors)
+    return before

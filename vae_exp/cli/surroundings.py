@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 @contextmanager
 def surroundings() -> Iterator[None]:
     """Set up the process for a command: output streams, a backend for pictures, a handler for SIGTERM, own parts."""
-    with lasting_output(), _terminable(), _current_folder_importable():
+    with lasting_output(), _terminable(), current_folder_importable():
         # pictures are only saved; notebooks export a backend of their own, which may not be installed here
         os.environ["MPLBACKEND"] = "agg"
         yield
 
 
 @contextmanager
-def _current_folder_importable() -> Iterator[None]:
+def current_folder_importable() -> Iterator[None]:
     """Let a `_target_` name a module in the current folder: `my_parts.Encoder` for `my_parts.py`.
 
     `python -m vae_exp` does this by itself, the console script does not. The folder is the last to be searched, so its

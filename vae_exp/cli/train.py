@@ -17,6 +17,7 @@ from vae_exp.cli.interruption import interruptible
 from vae_exp.cli.output import lasting_output
 from vae_exp.cli.resume import resolve_resume, resolve_sweep
 from vae_exp.cli.usage import asks_for_help, usage
+from vae_exp.config.objects import NO_OBJECTS, Objects
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.relative import make_absolute
 from vae_exp.errors import UserError
@@ -25,9 +26,13 @@ from vae_exp.results.run_directory import RunDirectory
 log = logging.getLogger(__name__)
 
 
-@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
-def run(config: DictConfig) -> float:
-    """Train one job and return its metric."""
+def train_job(config: DictConfig, objects: Objects = NO_OBJECTS) -> float:
+    """Train one job of Hydra's and return its metric.
+
+    Args:
+        config: The composed config.
+        objects: Built parts that the config stands for.
+    """
     job: Any = HydraConfig.get()
     directory = RunDirectory(job.runtime.output_dir)
     in_sweep = job.mode == RunMode.MULTIRUN
@@ -39,12 +44,15 @@ def run(config: DictConfig) -> float:
         from vae_exp.training.run import train
 
         try:
-            return train(config, directory.path, job)
+            return train(config, directory.path, job, objects)
         except Exception as error:
             if in_sweep:  # the sweep continues with its other jobs
                 fault = not isinstance(error, UserError)
                 log.error("%s: %s [%s]", directory.path, error, " ".join(job.overrides.task), exc_info=fault)
             raise
+
+
+run = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(train_job)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from inspect import signature
 from typing import Annotated, Any
@@ -9,11 +10,12 @@ from typing import Annotated, Any
 from annotated_types import Interval, MinLen
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import NonNegativeFloat, PositiveInt
 
 import vae_exp.config.resolvers  # noqa: F401 (registers them)
 from vae_exp.architecture import Autoencoder, Model
+from vae_exp.config.objects import NO_OBJECTS, Objects
 from vae_exp.config.schema import Node, Nodes, check_node, target_of
 from vae_exp.config.trust import nodes_to_build
 from vae_exp.dataset import Dataset, Info
@@ -129,15 +131,22 @@ def foreign_failures(node: DictConfig, key: str) -> Iterator[None]:
         raise failure(", ".join(foreign), wrapped or error) from error
 
 
-def build_data(config: DictConfig, info: Info | None = None) -> Dataset:
+def build_data(config: DictConfig, info: Info | None = None, objects: Objects = NO_OBJECTS) -> Dataset:
     """Build the dataset. No image is read yet.
 
     Args:
         config: The config of the run.
         info: What the images are, if that is known. The files are then not looked at, and cannot be loaded.
+        objects: Built parts; `dataset.source` may be among them.
     """
-    known = {} if info is None else {"source": Recorded(info)}
-    data: Dataset = build_part(config.dataset, "dataset", Dataset, **known)
+    source = objects.get("dataset.source") if info is None else Recorded(info)
+    if source is None:
+        data: Dataset = build_part(config.dataset, "dataset", Dataset)
+        return data
+    node = deepcopy(config).dataset
+    with open_dict(node):
+        del node["source"]  # it is not needed, and perhaps cannot be built
+    data = build_part(node, "dataset", Dataset, source=source)
     return data
 
 
@@ -169,7 +178,17 @@ def _as_it_is(part: Any, key: str) -> Any:
     return part
 
 
-def build_architecture(config: DictConfig, data: Dataset, checked: Callable[[Any, str], Any] = _as_it_is) -> Model:
+def _part(config: DictConfig, key: str, kind: type, objects: Objects) -> Any:
+    """Build a part, or copy the object in its place: what is trained is not the caller's own object."""
+    return deepcopy(objects[key]) if key in objects else build_part(config[key], key, kind)
+
+
+def build_architecture(
+    config: DictConfig,
+    data: Dataset,
+    checked: Callable[[Any, str], Any] = _as_it_is,
+    objects: Objects = NO_OBJECTS,
+) -> Model:
     """Build the architecture for the images of a dataset, with the head that is built around it, if there is one.
 
     Args:
@@ -177,6 +196,7 @@ def build_architecture(config: DictConfig, data: Dataset, checked: Callable[[Any
         data: The dataset. Its images need not be loaded.
         checked: Is called with the network, the likelihood and the objective, and with the key of each. It returns the
             part, or what is to be used in its place.
+        objects: Built parts; `network` and `likelihood` may be among them.
 
     Raises:
         ConfigError: The combination of parts has no meaning.
@@ -184,8 +204,8 @@ def build_architecture(config: DictConfig, data: Dataset, checked: Callable[[Any
     derived = {
         "shape": data.info.shape,
         "classes": data.info.classes,
-        "network": checked(build_part(config.network, "network", Network), "network"),
-        "likelihood": checked(build_part(config.likelihood, "likelihood", Likelihood), "likelihood"),
+        "network": checked(_part(config, "network", Network, objects), "network"),
+        "likelihood": checked(_part(config, "likelihood", Likelihood, objects), "likelihood"),
     }
     accepted = signature(target_of(config.architecture, "architecture")).parameters
     variational = "objective" in accepted

@@ -12,6 +12,7 @@ from torch import Tensor
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data
 from vae_exp.config.flatten import flat
+from vae_exp.config.objects import NO_OBJECTS, Objects
 from vae_exp.errors import ConfigError, RunError, UserError
 from vae_exp.foreign import PartError
 from vae_exp.likelihood import unvalidated
@@ -24,7 +25,7 @@ KEYS_OF_BATCH = (*KEYS_OF_WEIGHTS, "objective.", "dataset.batch_size")
 MEMORY_ADVICE = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
 
 
-def check_memory(config: DictConfig, memory: float | None = None) -> None:
+def check_memory(config: DictConfig, objects: Objects = NO_OBJECTS, memory: float | None = None) -> None:
     """Refuse sizes for which training cannot fit into memory.
 
     The model is built, and its loss is evaluated on a batch, on PyTorch's device `meta`, where tensors have sizes but
@@ -35,13 +36,14 @@ def check_memory(config: DictConfig, memory: float | None = None) -> None:
     Args:
         config: The composed config.
         memory: The bytes of memory that there are; by default those of this machine.
+        objects: Built parts that the config stands for.
 
     Raises:
         ConfigError: The estimate exceeds the memory. The message names the largest size in the config.
     """
     memory = _memory() if memory is None else memory
     try:
-        weights, batch = needed(config)
+        weights, batch = needed(config, objects)
     except PartError:  # a user's own part may need values, which `meta` does not have
         return
     except UserError:
@@ -59,11 +61,11 @@ def check_memory(config: DictConfig, memory: float | None = None) -> None:
         )
 
 
-def needed(config: DictConfig) -> tuple[float, float]:
+def needed(config: DictConfig, objects: Objects = NO_OBJECTS) -> tuple[float, float]:
     """Estimate the bytes that training needs for the weights and for a batch."""
     with torch.device("meta"), unvalidated():
-        data = build_data(config)
-        model = build_architecture(config, data)
+        data = build_data(config, objects=objects)
+        model = build_architecture(config, data, objects=objects)
         weights = VALUES_PER_WEIGHT * sum(parameter.nbytes for parameter in model.parameters())
         return weights, _kept(model, min(data.batch_size, config.samples))
 

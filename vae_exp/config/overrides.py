@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from inspect import signature
+from pathlib import PurePath
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -209,6 +210,34 @@ def values_by_key(texts: Iterable[str]) -> dict[str, str]:
 def quoted(text: str) -> str:
     """Quote a text as the value of an override."""
     return QuotedString(text, Quote.single).with_quotes()
+
+
+def value_text(value: Any) -> str:
+    """Write a plain Python value as the value of an override.
+
+    Args:
+        value: A text, number, boolean, None, path, NumPy scalar, or a list or mapping of these.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if getattr(value, "ndim", None) == 0:  # a scalar of NumPy or PyTorch
+        value = value.item()
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str | PurePath):
+        text = str(value)
+        as_it_is = parse_possible([f"key={text}"])
+        return text if as_it_is and not as_it_is[0].is_sweep and as_it_is[0].value == text else quoted(text)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(value_text, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{value_text(str(key))}:{value_text(entry)}' for key, entry in value.items())}}}"
+    raise ConfigError(
+        f"{value!r}: is no plain value: a text, number, true or false, None, or a list of these is needed"
+    )
 
 
 def unparsable(error: OverrideParseException) -> str:

@@ -10,6 +10,7 @@ import yaml
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
+from vae_exp.config.objects import TARGET as OBJECT
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.stored import Damaged, check_files, leaves, printable, read_config
 from vae_exp.errors import ConfigError, RunError
@@ -35,7 +36,8 @@ TARGETS_OF_LIBRARIES = {
             "Timer",
             "TQDMProgressBar",
         )
-    },
+    }
+    | {OBJECT},
     "hydra.sweeper.sampler": {
         f"optuna.samplers.{name}Sampler"
         for name in ("BruteForce", "CmaEs", "GP", "Grid", "NSGAII", "NSGAIII", "QMC", "Random", "TPE")

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from vae_exp.figures.figure import Figure
 from vae_exp.figures.published import Curve
 
-STYLES: dict[str, Any] = {"train": {"lw": 1.0, "alpha": 0.75}, "test": {"lw": 2.0}}
+STYLES: dict[str, Any] = {
+    "train": {"lw": 1.0, "alpha": 0.75},
+    "validation": {"lw": 1.5, "alpha": 0.9},
+    "test": {"lw": 2.0},
+}
 
 
 @dataclass(frozen=True)

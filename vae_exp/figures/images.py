@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
+
+from vae_exp.figures.figure import Figure
 
 GAP = 2
 WIDTH = 60

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
+from vae_exp.figures.figure import Figure
 from vae_exp.figures.images import image_grid
 
 
-def latent_scatter(codes: Tensor, labels: Tensor, title: str, names: Sequence[str] = ()) -> Figure:
+def latent_scatter(
+    codes: Tensor,
+    labels: Tensor,
+    title: str,
+    names: Sequence[str] = (),
+    axis_names: tuple[str, str] = ("$z_1$", "$z_2$"),
+) -> Figure:
     """Draw codes (N, 2) as points, coloured by label (N,) if all labels are known (≥ 0).
 
     Args:
@@ -18,6 +24,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, title: str, names: Sequence[st
         labels: Their labels.
         title: The title of the figure.
         names: The names of the labels. Without them, their numbers are shown.
+        axis_names: The names of the axes.
     """
     z, y = codes.detach().cpu().numpy(), labels.cpu().numpy()
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
@@ -30,10 +37,20 @@ def latent_scatter(codes: Tensor, labels: Tensor, title: str, names: Sequence[st
         shown_names = [names[label] for label in shown] if names else numbers
         axes.legend(handles, shown_names, title="label", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xlabel("$z_1$")
-    axes.set_ylabel("$z_2$")
+    axes.set_xlabel(axis_names[0])
+    axes.set_ylabel(axis_names[1])
     axes.set_title(title, fontsize="medium")
     return figure
+
+
+def principal_components(codes: Tensor) -> Tensor:
+    """Project codes (N, D) on the two directions in which they vary most, (N, 2)."""
+    centred = codes - codes.mean(0)
+    directions = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -2:].flip(1)
+    # the sign of a direction is arbitrary: its largest component is positive here
+    largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
+    projected: Tensor = centred @ (directions * largest.sign())
+    return projected
 
 
 def gaussian_grid(side: int) -> Tensor:

@@ -1,8 +1,9 @@
 """Figures of rows of a table, which are images of the shape (1, 1, D)."""
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
+
+from vae_exp.figures.figure import Figure
 
 MOST = 3.0
 """The colours end at this many standard deviations."""

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
+
+from vae_exp.figures.figure import Figure
 
 MOST_TICKS = 8
 """Up to this number of different values, each value has its own tick on the axis."""

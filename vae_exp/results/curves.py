@@ -11,9 +11,8 @@ from vae_exp.results.sweep_directory import SweepDirectory
 from vae_exp.results.tables import METRIC_LABELS, measures, title
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from vae_exp.figures.curves import Panel
+    from vae_exp.figures.figure import Figure
 
 SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"}
 MOST_PIXELS = 10**8

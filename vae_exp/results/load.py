@@ -1,7 +1,6 @@
 """Load a finished run as an object."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +10,30 @@ from omegaconf import DictConfig
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import readable_shortage
+from vae_exp.config.objects import Objects, check_objects_of_run
 from vae_exp.config.stored import check_folder_name, printable, read_config
 from vae_exp.config.trust import Packages, Trust, check_directory, trusted_packages
-from vae_exp.dataset import Info
-from vae_exp.dataset.standardisation import Standardisation, restored
+from vae_exp.dataset import Info, Source
+from vae_exp.dataset.standardisation import restored
 from vae_exp.errors import ConfigError, RunError
+from vae_exp.likelihood import Likelihood
+from vae_exp.network import Network
 from vae_exp.results.checkpoint import STATE, check_weights, read_checkpoint
 from vae_exp.results.metrics import history
+from vae_exp.results.run import Run
 from vae_exp.results.run_directory import RunDirectory, path_hint
 from vae_exp.results.summary import read_results
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished run.
-
-    Attributes:
-        path: The run directory.
-        config: The resolved config.
-        metrics: `results.json`: identity, final metrics (nats per image), `status`.
-        history: `metrics.csv`: one dict per evaluation.
-        model: The architecture with its trained weights, in evaluation mode: `encode(x)`, `decode(z)`,
-            `sample(n)`, `bound(x)`.
-        standardisation: How the pixels that the model takes and gives were standardised; None if they were not.
-            `standardisation.apply` and `.invert` convert pixels, and `.log_jacobian` converts log densities.
-    """
-
-    path: Path
-    config: DictConfig
-    metrics: dict[str, Any]
-    history: list[dict[str, float]]
-    model: Model
-    standardisation: Standardisation | None = None
-
-
-def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None) -> Run:
+def load_run(
+    path: str | Path,
+    checkpoint: str = "last",
+    trust: Packages = None,
+    *,
+    data: Source | None = None,
+    network: Network | None = None,
+    likelihood: Likelihood | None = None,
+) -> Run:
     """Load a run that has ended. For a run in stages, load its last stage.
 
     A run directory may come from anyone, so it is treated as data: it can build only this project's own parts, unless
@@ -55,10 +43,30 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         path: The run directory.
         checkpoint: `last`, the model that the results belong to, or `best`.
         trust: Packages whose parts the run may use, such as `("my_package",)`.
+        data: The source of the images, if the run was trained on an object. It is needed only for what shows images.
+        network: The network, if the run was trained with an object.
+        likelihood: The likelihood, if the run was trained with an object.
 
     Raises:
-        RunError: The path is not a run directory, the run has not ended, it names parts that are not trusted, or a file
-            is damaged.
+        RunError: The path is not a run directory, the run has not ended, it names parts that are not trusted, it was
+            made of objects that are not given, or a file is damaged.
+    """
+    given = {"dataset.source": data, "network": network, "likelihood": likelihood}
+    objects = {place: part for place, part in given.items() if part is not None}
+    return load_trusted(path, checkpoint, Trust(trusted_packages(trust)), objects)
+
+
+def load_trusted(path: str | Path, checkpoint: str, trust: Trust, objects: Objects) -> Run:
+    """Load a run that has ended. For a run in stages, load its last stage.
+
+    Args:
+        path: The run directory.
+        checkpoint: `last` or `best`.
+        trust: Which `_target_`s the run may name.
+        objects: The objects that its config stands for.
+
+    Raises:
+        RunError: As `load_run`.
     """
     if not str(path):
         raise RunError("run=: a run directory is needed, and this is empty")
@@ -67,14 +75,16 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         raise RunError(f"run={path}: is not a run directory: {directory.config} is missing{path_hint(path)}")
     if not directory.results.exists():
         raise RunError(f"run={path}: has not ended: it is running, or was killed (go on with resume={path})")
-    check_directory(directory.path, Trust(trusted_packages(trust)))
+    check_directory(directory.path, trust)
     config, results = read_config(directory.config), read_results(directory.results)
     if config.get("stages"):
         stage = results.get("stage")
         if results["status"] != "completed":
             raise RunError(f"run={path}: {results['status']} in stage {stage} (go on with resume={path})")
-        return load_run(directory.path / check_folder_name(stage, f"stage in {directory.results}"), checkpoint, trust)
-    model = _built(config, _images(results), directory.config)
+        folder = check_folder_name(stage, f"stage in {directory.results}")
+        return load_trusted(directory.path / folder, checkpoint, trust, objects)
+    check_objects_of_run(config, objects, str(path))
+    model = _built(config, _images(results), directory.config, objects)
     state = _load_weights(model, directory.checkpoint(checkpoint))
     return Run(
         directory.path,
@@ -83,16 +93,17 @@ def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None)
         history(directory.metrics),
         model.eval().requires_grad_(False),
         restored(state.get("standardisation"), model.shape),
+        objects,
     )
 
 
-def _built(config: DictConfig, info: Info | None, path: Path) -> Model:
+def _built(config: DictConfig, info: Info | None, path: Path, objects: Objects) -> Model:
     """Build the model that a stored config describes, with its initial weights."""
     try:
         check_config(config)
         # drawing the initial weights must not change the caller's random numbers
         with readable_shortage(), torch.random.fork_rng(devices=[]):
-            return build_architecture(config, build_data(config, info))
+            return build_architecture(config, build_data(config, info, objects), objects=objects)
     except ConfigError as error:
         raise RunError(f"{path}: {printable(error)}") from error
 

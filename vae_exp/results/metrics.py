@@ -19,6 +19,11 @@ KL_PER_LATENT = "kl_per_latent"
 """The KL of every latent. The columns of its table are `samples` and `<split>/kl_per_latent/<latent>`."""
 
 
+def better(metric: str) -> int:
+    """Return 1 if a higher value of a metric is better, −1 if a lower one is, 0 if that is not known."""
+    return (MEASURES | {"bits_per_dim": -1}).get(metric.rpartition("/")[2], 0)
+
+
 class MetricsTable:
     """Append rows to a CSV file; the first row names the columns.
 

@@ -32,10 +32,11 @@ from pytorch_lightning.callbacks import (
 
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build, foreign_failures
+from vae_exp.config.objects import NO_OBJECTS, Objects, is_object
 from vae_exp.config.schema import target_of
 from vae_exp.dataset import Dataset
 from vae_exp.errors import ConfigError, nearest_first
-from vae_exp.results.metrics import MEASURES
+from vae_exp.results.metrics import better
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.training.checkpointing import Checkpoint
 from vae_exp.training.drawing import DrawFigures
@@ -87,14 +88,14 @@ class Callbacks:
     foreign: Mapping[str, pl.Callback]
 
 
-def build_callbacks(config: DictConfig, directory: RunDirectory) -> Callbacks:
-    """Build the entries of `callbacks`.
+def build_callbacks(config: DictConfig, directory: RunDirectory, objects: Objects = NO_OBJECTS) -> Callbacks:
+    """Build the entries of `callbacks`, except those that are objects.
 
     Raises:
         ConfigError: A callback cannot work here. The message names its key.
     """
     built = {
-        str(name): _build(str(name), node, directory, config)
+        str(name): _build(str(name), node, directory, config, objects)
         for name, node in config.callbacks.items()
         if node is not None
     }
@@ -138,7 +139,8 @@ def check_monitors(config: DictConfig, callbacks: Callbacks, model: Model, data:
     for name, monitor in monitored.items():
         if monitor not in known:
             raise ConfigError(f"callbacks.{name}.monitor={monitor}: {_suggestion(monitor, known)}")
-        if _mode(monitor) is None and hasattr(foreign[name], "mode") and "mode" not in config.callbacks[name]:
+        node = config.callbacks[name]
+        if _mode(monitor) is None and hasattr(foreign[name], "mode") and "mode" not in node and not is_object(node):
             raise ConfigError(
                 f"callbacks.{name}.mode: a value is needed for {monitor}: +callbacks.{name}.mode=min or max"
             )
@@ -147,16 +149,24 @@ def check_monitors(config: DictConfig, callbacks: Callbacks, model: Model, data:
 def foreign_callbacks(config: DictConfig) -> dict[str, Any]:
     """Return the entries of `callbacks` by name, without the four parts of the training loop."""
     entries: Any = OmegaConf.to_container(config.callbacks, resolve=True)
-    return {name: entry for name, entry in entries.items() if entry and entry["_target_"] not in PARTS_OF_THE_LOOP}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if entry and (is_object(entry) or entry["_target_"] not in PARTS_OF_THE_LOOP)
+    }
 
 
-def _build(name: str, node: DictConfig, directory: RunDirectory, config: DictConfig) -> Any:
-    path = f"callbacks.{name}"
+def _built(path: str, node: DictConfig, checkpoints: Path, config: DictConfig) -> Any:
     with foreign_failures(node, path):
         try:
-            callback = build(node, **_defaults(path, node, directory.checkpoints / name, config))
+            return build(node, **_defaults(path, node, checkpoints, config))
         except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {_one_line(error)}") from error
+
+
+def _build(name: str, node: DictConfig, directory: RunDirectory, config: DictConfig, objects: Objects) -> Any:
+    path = f"callbacks.{name}"
+    callback = objects[path] if path in objects else _built(path, node, directory.checkpoints / name, config)
     if isinstance(callback, Evaluate | Checkpoint | Progress | DrawFigures):
         return callback
     if not isinstance(callback, pl.Callback):
@@ -166,6 +176,8 @@ def _build(name: str, node: DictConfig, directory: RunDirectory, config: DictCon
             raise ConfigError(f"{path}: {type(callback).__name__} cannot be used: {reason}")
     if isinstance(callback, EarlyStopping | ModelCheckpoint):
         _check_schedule(path, node)
+    if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+        raise ConfigError(f"{path}.dirpath: a folder is needed: ModelCheckpoint(dirpath=…)")
     if isinstance(callback, ModelCheckpoint) and Path(str(callback.dirpath)) == directory.checkpoints.resolve():
         raise ConfigError(
             f"{path}.dirpath: last.ckpt and best.ckpt are there. Leave it out: checkpoints/{name} is used"
@@ -248,10 +260,10 @@ def _check_monitor(path: str, monitor: str, mode: str | None) -> None:
             f"{path}.monitor={monitor}: if the test split were used to choose, its {name} would no longer be that of "
             f"unseen images. Use dataset.validation_size=10000 {path}.monitor=validation/{name}"
         )
-    better = _mode(monitor)
-    if better and mode not in (None, better):
-        higher = "higher" if better == "max" else "lower"
-        raise ConfigError(f"{path}.mode={mode}: a {higher} {monitor} is better: {path}.mode={better}")
+    wanted = _mode(monitor)
+    if wanted and mode not in (None, wanted):
+        higher = "higher" if wanted == "max" else "lower"
+        raise ConfigError(f"{path}.mode={mode}: a {higher} {monitor} is better: {path}.mode={wanted}")
 
 
 def _suggestion(monitor: str, known: list[str]) -> str:
@@ -272,8 +284,7 @@ def _monitor(callback: pl.Callback) -> str | None:
 
 def _mode(monitor: str) -> str | None:
     """Return `max` if a higher value of the metric is better, `min` if a lower one is, None if that is not known."""
-    better = MEASURES | {"bits_per_dim": -1}
-    return {1: "max", -1: "min", 0: None}[better.get(monitor.rpartition("/")[2], 0)]
+    return {1: "max", -1: "min", 0: None}[better(monitor)]
 
 
 def _own_attributes(callback: pl.Callback) -> set[str]:

@@ -28,6 +28,7 @@ from vae_exp.config.assembly import (
 )
 from vae_exp.config.contracts.check import check_contracts
 from vae_exp.config.memory import check_memory
+from vae_exp.config.objects import NO_OBJECTS, Objects
 from vae_exp.config.schema import target_of
 from vae_exp.config.stored import read_config
 from vae_exp.config.trust import Trust, targets_in, trusted_packages
@@ -53,22 +54,23 @@ from vae_exp.training.trainer import build_trainer
 log = logging.getLogger(__name__)
 
 
-def build_experiment(config: DictConfig, anew: bool) -> Experiment:
+def build_experiment(config: DictConfig, anew: bool, objects: Objects = NO_OBJECTS) -> Experiment:
     """Build the model and its data. This reads no files yet, except the weights that a new run starts from.
 
     Args:
         config: The config of the run.
         anew: Whether the run is new and not resumed.
+        objects: Built parts that the config stands for.
 
     Raises:
         ConfigError: The parts do not fit together, or they need more memory than the machine has.
         PartError: A part from outside this package does not keep its contract.
     """
-    check_memory(config)
-    check_contracts(config)
+    check_memory(config, objects)
+    check_contracts(config, objects)
     pl.seed_everything(config.seed, verbose=False)
-    data = build_data(config)
-    architecture = build_architecture(config, data)
+    data = build_data(config, objects=objects)
+    architecture = build_architecture(config, data, objects=objects)
     if anew:
         check_pixels(architecture, data)
     if config.start_from is not None and anew:
@@ -102,24 +104,25 @@ def _trust(config: DictConfig) -> Trust:
     return Trust(trusted_packages(config.get("trust")), targets_in(OmegaConf.to_container(config, resolve=True)))
 
 
-def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None) -> None:
+def fit(start: Start, experiment: Experiment, checkpoint: dict[str, Any] | None, objects: Objects) -> None:
     """Train until the budget is spent, then draw the figures.
 
     Args:
         start: Has the config and the directory of the run. It is called when training is ready to start.
         experiment: The experiment to train.
         checkpoint: The checkpoint to continue from; None for a new run.
+        objects: Built parts that the config stands for; callbacks may be among them.
 
     Raises:
         UserError: A part of the config cannot work in this run, or the training diverges.
     """
     config, directory, data = start.config, start.directory, experiment.data
     settings = experiment.settings
-    callbacks = build_callbacks(config, directory)
+    callbacks = build_callbacks(config, directory, objects)
     call_start = LambdaCallback(on_train_start=lambda *_: start())
     loop = Loop(callbacks.evaluate, callbacks.checkpoint, callbacks.progress, callbacks.figures)
     trainer = build_trainer(settings, directory.path, [call_start, *callbacks.foreign.values(), loop, StopOnSignal()])
-    _check_shards(experiment.architecture, data, settings.processes)
+    _check_shards(experiment.architecture, data, settings.processes, objects)
     data.load(trainer.strategy.root_device)
     check_labels(experiment.architecture, data)
     experiment.place(trainer.strategy.root_device, settings.processes)
@@ -164,7 +167,12 @@ def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tup
     return trainer.strategy.root_device, partial(_fit, directory, experiment, resumed, trainer)
 
 
-def _check_shards(architecture: Model, data: Dataset, processes: int) -> None:
+def _check_shards(architecture: Model, data: Dataset, processes: int, objects: Objects) -> None:
+    if processes > 1 and objects:
+        raise ConfigError(
+            f"trainer=ddp: the other processes cannot be given objects ({', '.join(objects)}). Name their classes "
+            "(docs/own_parts.md), or use trainer=default"
+        )
     if processes > 1 and not architecture.amortized:
         raise ConfigError(
             "trainer=ddp: this objective keeps a state for every image on one device. Use trainer=default"

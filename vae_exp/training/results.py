@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from vae_exp.architecture import Generative
+from vae_exp.config.objects import recorded_objects
 from vae_exp.config.record import Record
 from vae_exp.dataset import Info
 from vae_exp.training.experiment import Experiment
@@ -56,6 +57,7 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
         "device": experiment.trained_on if experiment else None,
         **(experiment.computation if experiment else {}),
         **(_images(experiment.data.info) if experiment else {}),
+        **({"objects": objects} if (objects := recorded_objects(record.values)) else {}),
         "threads": torch.get_num_threads(),
         "git_revision": _git_revision(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -2,6 +2,8 @@
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from omegaconf import DictConfig
 
 from vae_exp.config.assembly import check_config
 from vae_exp.config.memory import readable_shortage
+from vae_exp.config.objects import NO_OBJECTS, Objects, check_objects, with_objects
 from vae_exp.config.overrides import check_overrides
 from vae_exp.config.record import overrides_without_resume
 from vae_exp.errors import Diverged, Interrupted
@@ -26,8 +29,12 @@ from vae_exp.training.resume import checkpoint_to_resume, is_trained, why_it_is_
 from vae_exp.training.stages import configs_of
 
 log = logging.getLogger(__name__)
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # no advertisements between the results
-logging.getLogger("pytorch_lightning.callbacks").setLevel(logging.INFO)  # messages that users ask for
+LEVELS = {
+    "pytorch_lightning": logging.WARNING,  # no advertisements between the results
+    "pytorch_lightning.callbacks": logging.INFO,  # messages that users ask for
+    "torch.utils.cpp_extension": logging.ERROR,  # without a GPU it would warn: "No CUDA runtime is found"
+}
+"""The levels of the loggers of libraries during a run."""
 
 STATUS_OF_ERROR = {
     Diverged: "diverged",
@@ -37,13 +44,14 @@ STATUS_OF_ERROR = {
 }
 
 
-def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
+def train(config: DictConfig, path: Path, hydra: DictConfig, objects: Objects = NO_OBJECTS) -> float:
     """Train, evaluate, draw, and write everything into the run directory.
 
     Args:
         config: The composed config.
         path: The run directory. With `config.resume`, the directory of the run to resume.
         hydra: Hydra's own config of the job: the command line and the choice of each group.
+        objects: Built parts that the config stands for.
 
     Returns:
         The final test bound (nats per image, higher is better). −test/nll if the code has no prior; −test/error for a
@@ -54,26 +62,40 @@ def train(config: DictConfig, path: Path, hydra: DictConfig) -> float:
             `diverged`.
         Interrupted: A signal stopped the run. Everything is saved.
     """
-    directory = RunDirectory(path)
-    if config.get("stages"):
-        _check(config, hydra)
-        return _train_stages(config, directory, hydra)
-    return _train_alone(Start(config, directory, hydra))
+    directory, config = RunDirectory(path), with_objects(config, objects)
+    with _levels_of_libraries():
+        if config.get("stages"):
+            _check(config, hydra, objects)
+            return _train_stages(config, directory, hydra, objects)
+        return _train_alone(Start(config, directory, hydra), objects)
 
 
-def _train_alone(start: Start) -> float:
+@contextmanager
+def _levels_of_libraries() -> Iterator[None]:
+    loggers = {logging.getLogger(name): level for name, level in LEVELS.items()}
+    before = {logger: logger.level for logger in loggers}
+    try:
+        for logger, level in loggers.items():
+            logger.setLevel(level)
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+def _train_alone(start: Start, objects: Objects) -> float:
     """Train a run without stages, or one stage of a run. It is new or resumed."""
     config, directory = start.config, start.directory
     with directory.locked():
         if config.resume is None:
             _begin(start)
-            return _train(start, checkpoint=None)
-        _check(config, start.hydra)
+            return _train(start, None, objects)
+        _check(config, start.hydra, objects)
         checkpoint = checkpoint_to_resume(config, directory)
         if is_trained(checkpoint, config) and directory.is_completed():
             log.info("%s %s", directory.path, why_it_is_trained(checkpoint))
             return _value(checkpoint[STATE]["metrics"])
-        return _train(start, checkpoint)
+        return _train(start, checkpoint, objects)
 
 
 def _begin(start: Start) -> None:
@@ -84,7 +106,7 @@ def _begin(start: Start) -> None:
         start.directory.claim()
 
 
-def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig) -> float:
+def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig, objects: Objects) -> float:
     """Train the stages one after another, each in its own folder. The run's results are those of the last stage."""
     names = [str(name) for name in config.stages]
     name, status, error = names[0], "failed", None
@@ -94,9 +116,10 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             _begin(start)
             start()
         try:
-            for name, (stage_config, stage_hydra) in configs_of(config, directory.path, hydra).items():
+            for name, (stage_config, stage_hydra) in configs_of(config, directory.path, hydra, objects).items():
                 log.info("Stage %s (%d of %d)", name, names.index(name) + 1, len(names))
-                value = _train_alone(Start(stage_config, RunDirectory(directory.path / name), stage_hydra, whole=start))
+                stage = Start(stage_config, RunDirectory(directory.path / name), stage_hydra, whole=start)
+                value = _train_alone(stage, objects)
             status = "completed"
         except Interrupted as exception:
             status = "interrupted"
@@ -114,18 +137,18 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
     return value
 
 
-def _train(start: Start, checkpoint: dict[str, Any] | None) -> float:
+def _train(start: Start, checkpoint: dict[str, Any] | None, objects: Objects) -> float:
     config, directory, hydra = start.config, start.directory, start.hydra
     experiment, status, error = None, "failed", None
     try:
         if checkpoint is None:
-            _check(config, hydra)
+            _check(config, hydra, objects)
             start()
-        experiment = build_experiment(config, anew=checkpoint is None)
+        experiment = build_experiment(config, anew=checkpoint is None, objects=objects)
         if checkpoint is not None:
             check_weights(checkpoint["state_dict"], experiment, directory.last_checkpoint)
         with readable_shortage():
-            fit(start, experiment, checkpoint)
+            fit(start, experiment, checkpoint, objects)
         status = "completed"
     except BaseException as exception:
         status, error = _ending(exception)
@@ -150,8 +173,9 @@ def _value(metrics: dict[str, float]) -> float:
     return headline(metrics, "test")[1] if metrics else math.nan
 
 
-def _check(config: DictConfig, hydra: DictConfig) -> None:
+def _check(config: DictConfig, hydra: DictConfig, objects: Objects) -> None:
     check_overrides(config, overrides_without_resume(hydra))
+    check_objects(config, objects)
     check_config(config)
 
 

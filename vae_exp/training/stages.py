@@ -12,6 +12,7 @@ from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.contracts.check import check_contracts
 from vae_exp.config.memory import check_memory
+from vae_exp.config.objects import Objects, with_objects
 from vae_exp.config.overrides import Override, parse, quoted
 from vae_exp.config.record import overrides_without_resume
 from vae_exp.config.relative import make_absolute
@@ -24,7 +25,9 @@ from vae_exp.results.run_directory import RunDirectory, path_hint
 log = logging.getLogger(__name__)
 
 
-def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, tuple[DictConfig, DictConfig]]:
+def configs_of(
+    config: DictConfig, path: Path, hydra: DictConfig, objects: Objects
+) -> dict[str, tuple[DictConfig, DictConfig]]:
     """Compose and check the config of each stage, together with Hydra's own config.
 
     A stage is the experiment, plus the command-line overrides that apply to the stage, plus the stage's own overrides.
@@ -37,6 +40,7 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
         config: The composed config of the whole run.
         path: The directory of the whole run.
         hydra: Hydra's own config of the job.
+        objects: Built parts that the config stands for.
 
     Raises:
         ConfigError: A stage is not allowed. The message names it.
@@ -48,13 +52,15 @@ def configs_of(config: DictConfig, path: Path, hydra: DictConfig) -> dict[str, t
             _insert_directories(override, {name: path / name for name in configs}) for override in overrides
         ]
         try:
-            configs[str(stage)] = _composed(stage_overrides, config, overrides_without_resume(hydra))
-            make_absolute(configs[str(stage)][0], Path(hydra.runtime.cwd))
-            configs[str(stage)][0].trust = config.get("trust")
-            check_config(configs[str(stage)][0])
-            check_memory(configs[str(stage)][0])
-            check_contracts(configs[str(stage)][0])
-            build_architecture(configs[str(stage)][0], build_data(configs[str(stage)][0]))
+            composed, stage_hydra = _composed(stage_overrides, config, overrides_without_resume(hydra))
+            stage_config = with_objects(composed, objects)
+            configs[str(stage)] = stage_config, stage_hydra
+            make_absolute(stage_config, Path(hydra.runtime.cwd))
+            stage_config.trust = config.get("trust")
+            check_config(stage_config)
+            check_memory(stage_config, objects)
+            check_contracts(stage_config, objects)
+            build_architecture(stage_config, build_data(stage_config, objects=objects), objects=objects)
         except UserError as error:
             raise ConfigError(f"stages.{stage}: {error}") from error
     started = [name for name in configs if RunDirectory(path / name).last_checkpoint.exists()]

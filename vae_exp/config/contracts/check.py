@@ -18,6 +18,7 @@ from vae_exp.config.contracts.likelihood import check_likelihood
 from vae_exp.config.contracts.network import IMAGES, CheckedNetwork
 from vae_exp.config.contracts.objective import check_objective
 from vae_exp.config.contracts.optimizer import check_optimizer
+from vae_exp.config.objects import NO_OBJECTS, Objects
 from vae_exp.corruption import Corruption
 from vae_exp.dataset import Dataset
 from vae_exp.foreign import is_foreign
@@ -29,7 +30,7 @@ MODEL = ("architecture", "head", "likelihood", "network", "objective")
 """The groups that a model is built from."""
 
 
-def check_contracts(config: DictConfig) -> None:
+def check_contracts(config: DictConfig, objects: Objects = NO_OBJECTS) -> None:
     """Hold every part from outside this package against its contract, on two random images, on the CPU.
 
     The parts are built anew for this, and the generators of random numbers are restored, so that no number of the run
@@ -37,25 +38,26 @@ def check_contracts(config: DictConfig) -> None:
 
     Args:
         config: The checked config of a run.
+        objects: Built parts that the config stands for. They are held against their contracts too.
 
     Raises:
         PartError: A part raises an exception, or does not keep its contract. The message names its key.
     """
-    foreign = foreign_parts(config)
+    foreign = [*foreign_parts(config), *(place for place, part in objects.items() if is_foreign(part))]
     with _unchanged_generators(), unvalidated():
         if any(key.partition(".")[0] in MODEL for key in foreign):
-            _check_model(config, foreign)
+            _check_model(config, foreign, objects)
         if "optimizer" in foreign:
             check_optimizer(build_later(config.optimizer), "optimizer")
 
 
-def _check_model(config: DictConfig, foreign: list[str]) -> None:
-    data = build_data(config)
+def _check_model(config: DictConfig, foreign: list[str], objects: Objects) -> None:
+    data = build_data(config, objects=objects)
 
     def checked(part: Any, key: str) -> Any:
         return _checked(part, key, data)
 
-    model = build_architecture(config, data, checked)
+    model = build_architecture(config, data, checked, objects)
     for name, module in model.autoencoder.named_modules():
         if isinstance(module, Corruption) and is_foreign(module):
             check_corruption(module, data.info.shape, f"architecture.{name}")

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import vae_exp
 from vae_exp.config.stored import printable
 from vae_exp.dataset import Dataset
 from vae_exp.results.export.data import Fingerprint
 from vae_exp.results.export.functions import Function
-from vae_exp.results.load import Run
 from vae_exp.results.metrics import SPLITS, by_measure
+from vae_exp.results.run import Run
 
 PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
 MARK = "Exported by vae_exp"
@@ -75,7 +74,7 @@ class Card:
         name = printable(f"{self.run.path.absolute().parent.name}/{self.run.path.absolute().name}")
         sections = [
             f"# {name}",
-            f"{MARK} {vae_exp.__version__} from the run `{name}`: checkpoint `{self.checkpoint}`, after "
+            f"{MARK} {version('vae_exp')} from the run `{name}`: checkpoint `{self.checkpoint}`, after "
             f"{self.samples:,} training images. `config.yaml` is the whole configuration of the run.",
             *self._functions(),
             "## Input\n\n" + "\n".join(self._inputs()),

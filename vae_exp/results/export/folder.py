@@ -1,11 +1,11 @@
 """The folder of an exported model."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-import vae_exp
 from vae_exp.config.assembly import build_data
 from vae_exp.errors import ConfigError
 from vae_exp.results.checkpoint import STATE, read_checkpoint
@@ -14,7 +14,7 @@ from vae_exp.results.export.data import fingerprints
 from vae_exp.results.export.formats import WRITERS
 from vae_exp.results.export.functions import functions_of
 from vae_exp.results.files import replacing_folder
-from vae_exp.results.load import Run
+from vae_exp.results.run import Run
 from vae_exp.results.run_directory import RunDirectory
 
 CARD, CONFIG = "README.md", "config.yaml"
@@ -35,11 +35,11 @@ def export_run(run: Run, checkpoint: str, format: str, folder: Path | None = Non
     """
     path = folder or run.path / "export" / format
     _check_replaceable(path)
-    state = read_checkpoint(RunDirectory(run.path).checkpoints / f"{checkpoint}.ckpt")[STATE]
+    state = read_checkpoint(RunDirectory(run.path).checkpoint(checkpoint))[STATE]
     data = build_data(run.config)
     functions = functions_of(run.model, run.standardisation)
     config = OmegaConf.to_yaml(run.config)
-    metadata = {"vae_exp": vae_exp.__version__, "config": config, "metrics": json.dumps(state["metrics"])}
+    metadata = {"vae_exp": version("vae_exp"), "config": config, "metrics": json.dumps(state["metrics"])}
     try:
         with replacing_folder(path) as part:
             differences = WRITERS[format](functions, run.model, part, metadata)

@@ -45,7 +45,7 @@ def page_of_run(path: Path) -> Page:
         parts={name: results[name] for name in PARTS if results.get(name) is not None},
         command=command("python -m vae_exp", [*directory.flags, *recorded_overrides(directory, results)]),
         notice=results.get("error") or "",
-        facts=_facts(results),
+        facts=facts(results),
         summary=[table for table in (_stages(directory), _final(results)) if table.rows],
         charts=charts(job.history),
         bars=latents.bars(carriers, _settings(directory), results.get("test/active_units")) if carriers else None,
@@ -97,23 +97,24 @@ def curve_points(history: list[dict[str, float]], name: str) -> list[tuple[float
     return finite([(row["samples"], row[name], standard_error(row, name) or 0.0) for row in history if name in row])
 
 
-def _facts(results: dict[str, Any]) -> dict[str, Any]:
+def facts(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the main results of a run by name; the first is the most important."""
     name, _ = measure(results, "test")
     names = (name, name.replace("test/", "train/"))
     if name == "test/error":
-        facts = {f"{metric}, %": _percent(results, metric) for metric in names}
+        found = {f"{metric}, %": _percent(results, metric) for metric in names}
     else:
-        facts = {f"{metric}, nats per image": with_error(results, metric) for metric in names}
-        facts["a bound on"] = results.get("bounds")
-    facts["samples"] = results.get("samples")
+        found = {f"{metric}, nats per image": with_error(results, metric) for metric in names}
+        found["a bound on"] = results.get("bounds")
+    found["samples"] = results.get("samples")
     if results.get("budget") != results.get("samples"):
-        facts["budget"] = results.get("budget")
-    facts["stopped by"] = results.get("stopped_by")
+        found["budget"] = results.get("budget")
+    found["stopped by"] = results.get("stopped_by")
     if results.get("train_seconds"):
         seconds = results["train_seconds"]
-        facts["training"] = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
-    facts |= {"steps/s": results.get("steps_per_second"), "device": results.get("device")}
-    return {name: value for name, value in facts.items() if value is not None}
+        found["training"] = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
+    found |= {"steps/s": results.get("steps_per_second"), "device": results.get("device")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _percent(results: dict[str, Any], name: str) -> str | None:

@@ -19,8 +19,6 @@ from vae_exp.errors import ConfigError
 from vae_exp.network.linear import by_onednn, is_fast, is_large
 
 log = logging.getLogger(__name__)
-# without a GPU, PyTorch would warn: "No CUDA runtime is found"
-logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """The loss, a scalar, and the mean of each of its terms."""

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+import vae_exp
+from vae_exp.config.overrides import parse, value_text
+from vae_exp.errors import ConfigError, RunError
+
+TINY = ["samples=200", "network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null"]
+TINY += ["callbacks.evaluate.decades=0.3", "dataset.validation_size=100"]
+pytestmark = pytest.mark.usefixtures("few_digits")
+
+
+def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(run, tmp_path):
+    assert run("-m", *TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'command'}").status == 0
+    sweep = vae_exp.sweep(TINY, seed=range(2), directory=tmp_path / "sweep")
+    theirs, ours = (
+        {str(file.relative_to(folder)) for file in folder.rglob("*")} for folder in (tmp_path / "command", sweep.path)
+    )
+    assert ours == theirs
+    assert list(sweep.table["seed"]) == ["0", "1"]
+    best = sweep.best("validation/bound")
+    assert best.metrics["validation/bound"] == sweep.table["validation/bound"].max()
+    assert sweep.best("validation/nll").metrics["validation/nll"] == sweep.table["validation/nll"].min()
+    assert best.encode("test").z.shape == (100, 20)
+    assert len(sweep.plot().axes) == 1
+    assert "2 of 2 jobs completed" in sweep._repr_html_()
+    for metric, reason in [
+        ("test/bound", "no longer be that of unseen images"),
+        ("validation/kl", "not known which values are better"),
+        ("validation/bond", r"no completed job has it. Allowed: validation/bound"),
+    ]:
+        with pytest.raises(ConfigError, match=reason):
+            sweep.best(metric)
+    assert list(vae_exp.sweep([f"sweep.resume={sweep.path}"]).table["job"]) == ["0", "1"]
+    with pytest.raises(RunError, match="1 of 1 jobs failed"):
+        vae_exp.sweep(TINY, **{"optimizer.lr": [1e9]})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lists", "message"),
+    [
+        ([], {"seed": 3}, r"seed=3: a list of values is needed: seed=\[3\]"),
+        ([], {"seed": []}, "seed: has no value"),
+        ([], {"seed": [object()]}, "is no plain value"),
+        (["-m"], {}, "may pass only --config-dir"),
+        ([], {"sede": [1]}, "sede: no such key. Did you mean seed?"),
+        (["resume=somewhere"], {}, "without -m"),
+    ],
+)
+def test_a_mistake_is_an_exception_with_one_message(overrides, lists, message):
+    with pytest.raises(ConfigError, match=message):
+        vae_exp.sweep([*TINY, *overrides], **lists)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        3,
+        -0.5,
+        1e-9,
+        True,
+        None,
+        "adam",
+        "3",
+        "true",
+        "a,b",
+        "it's ${x}",
+        "",
+        [1, [2]],
+        {"std": 0.5},
+        np.int64(4),
+        np.float32(2),
+    ],
+)
+def test_a_plain_value_is_itself_in_an_override(value):
+    override = parse(f"key={value_text(value)}")
+    assert not override.is_sweep
+    assert override.value == value
+    assert type(override.value) is not str or isinstance(value, str)
