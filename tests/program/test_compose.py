@@ -45,8 +45,19 @@ def composed(*overrides: str):
 
 
 def test_the_groups_are_known():
-    groups = "dataset architecture architecture/corruption head likelihood network objective optimizer trainer logger"
-    assert {*groups.split(), "callbacks", "experiment", "hydra/launcher", "hydra/sweeper", *LOGGING} == GROUPS
+    groups = "dataset architecture architecture/corruption head likelihood network objective optimizer"
+    assert {
+        *groups.split(),
+        "scheduler",
+        "trainer",
+        "logger",
+        "callbacks",
+        "callbacks/stop",
+        "experiment",
+        "hydra/launcher",
+        "hydra/sweeper",
+        *LOGGING,
+    } == GROUPS
 
 
 def comment(experiment: str, pattern: str) -> list[float]:

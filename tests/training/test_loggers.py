@@ -31,6 +31,9 @@ def test_the_offline_file_holds_history_images_config_and_exit_code(run):
     assert [row["test/bound"] for row in evaluations] == [float(row["test/bound"]) for row in table]
     assert [row["samples"] for row in logged.history if "loss" in row] == [200, 400, 600, 1000]
 
+    histograms = [row for row in logged.history if any(key.startswith("test/kl_per_latent") for key in row)]
+    assert [row["samples"] for row in histograms] == [int(row["samples"]) for row in table]
+
     images = {key: row for row in logged.history for key in row if key.endswith("/filenames")}
     assert set(images) == {"figures/reconstructions/filenames", "figures/samples/filenames"}
     for key, row in images.items():
@@ -99,6 +102,8 @@ def test_the_event_file_holds_metrics_and_pictures_against_samples_and_the_confi
         written = [(event.step, event.value) for event in events.Scalars(name)]
         assert written == [(int(row["samples"]), pytest.approx(float(row[name]), rel=1e-5)) for row in table]
     assert [event.step for event in events.Scalars("loss")] == [200, 400, 600, 1000]
+    (histogram,) = events.Histograms("test/kl_per_latent")  # EventAccumulator keeps the last one
+    assert (histogram.step, histogram.histogram_value.num) == (1000, 20)
     assert set(events.Tags()["images"]) == {"figures/reconstructions", "figures/samples"}
     (picture,) = events.Images("figures/samples")
     assert (picture.step, picture.width > 100) == (1000, True)

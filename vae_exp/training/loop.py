@@ -134,8 +134,8 @@ class Loop(pl.Callback):
         experiment.evaluated(row)
         self._table.append(row)
         experiment.log_row(row)
-        self._keep(latents, experiment)
         check_finite_row(row, experiment.advice())
+        self._keep(latents, experiment)
         if experiment.samples_seen >= experiment.samples:
             self.evaluate.check_end(row, experiment.architecture, experiment.data, experiment.advice())
         trainer.callback_metrics.update({name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()})
