@@ -7,7 +7,7 @@ from vae_exp.architecture import VAE
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Gaussian, unvalidated
 from vae_exp.network import Conv, ResNet
-from vae_exp.network.resnet import ResidualBlock
+from vae_exp.network.resnet import ResidualBlock, StyledBlock, StyledNorm
 from vae_exp.objective import SGVBB
 
 SMALL = {
@@ -68,7 +68,7 @@ def test_the_depth_follows_from_the_size_of_the_image(side, stages):
         network, shape = ResNet(blocks_per_stage=2), (3, side, 256)
         parts = network.encoder(shape, 0, 3), network.decoder(3, shape)
     for part in parts:
-        assert sum(isinstance(module, ResidualBlock) for module in part.modules()) == 2 * stages
+        assert sum(isinstance(module, ResidualBlock | StyledBlock) for module in part.modules()) == 2 * stages
 
 
 def test_the_channels_double_up_to_the_largest_number():
@@ -81,9 +81,37 @@ def test_the_signal_keeps_its_size_from_layer_to_layer():
     torch.manual_seed(0)
     decoder = ResNet(blocks_per_stage=2).decoder(8, (3, 128, 128))
     z = torch.randn(4, 8)
-    # after the dense layers, before the last normalisation, and at the end
-    stds = [part(z).std().item() for part in (decoder.layers[:4], decoder.layers[:-3], decoder)]
-    assert all(0.5 < std < 20 for std in stds), stds
+    stds = []
+    for layer in (decoder.start, *decoder.layers):
+        layer.register_forward_hook(lambda _, inputs, output: stds.append(output.std().item()))
+    decoder(z)
+    assert len(stds) == 1 + 5 * 3 + 2
+    assert all(0.5 < std < 30 for std in stds), stds
+
+
+def test_the_latents_change_an_image_at_every_stage():
+    torch.manual_seed(0)
+    decoder = ResNet(4, 8, hidden_size=8).decoder(3, (3, 16, 16))
+    one, other = decoder.style(torch.randn(2, 1, 3))
+    h = decoder.start(torch.randn(1, 3))
+    for layer in decoder.layers:
+        depends = isinstance(layer, StyledBlock | StyledNorm)
+        assert torch.equal(layer(h, one), layer(h, other)) == (not depends)
+        h = layer(h, one)
+
+
+@pytest.mark.parametrize("network", [SMALL["conv"], SMALL["resnet"]])
+def test_a_cpu_has_the_channels_of_a_pixel_side_by_side(network):
+    seen = []
+    parts = network.encoder((3, 16, 16), 0, 2), network.decoder(2, (3, 16, 16))
+    for module in filter(of_images, (module for part in parts for module in part.modules())):
+        module.register_forward_hook(
+            lambda _, inputs, y: seen.append(y.is_contiguous(memory_format=torch.channels_last))
+        )
+    parts[0](torch.rand(2, 3, 16, 16), torch.zeros(2, 0))
+    parts[1](torch.rand(2, 2))
+    assert seen
+    assert all(seen)
 
 
 def test_the_features_of_an_image_do_not_depend_on_the_batch():

@@ -108,6 +108,24 @@ def test_every_yaml_composes_and_builds(group, choice, small_data):
     assert OmegaConf.to_container(config, resolve=True)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "optimizer"),
+    [
+        (["network=mlp"], "adagrad"),
+        (["network=conv"], "adam"),
+        (["network=resnet", "optimizer.lr=0.002"], "adam"),
+        (["network=resnet", "optimizer=adagrad"], "adagrad"),
+        (["optimizer=sgd", "network=conv"], "sgd"),
+        (["+experiment=keras_conv_vae"], "rmsprop"),
+        (["+experiment=mnist_vae", "network=resnet"], "adagrad"),
+        (["+experiment=mnist_vae", "network=resnet", "optimizer=sgd"], "sgd"),
+    ],
+    ids=str,
+)
+def test_a_network_brings_an_optimizer_and_the_user_and_experiments_choose_another(overrides, optimizer):
+    assert composed(*overrides).optimizer["_target_"] == f"vae_exp.optimizer.{optimizer}"
+
+
 PAPER = [("frey_face", "vae", "gaussian", "mlp")]
 
 
