@@ -175,7 +175,7 @@ def packaged_targets() -> dict[str, frozenset[str]]:
 
 
 def _refusal(place: str, name: str, where: str, origin: str = "") -> str:
-    names = ", ".join(sorted(allowed_targets(place)))
+    names = ", ".join(sorted(allowed_targets(place) - {OBJECT}))
     package = (origin or name).partition(".")[0]
     offer = (
         "" if package in OWN_PACKAGES or not package.isidentifier() else f" If you trust its package: trust={package}"

@@ -149,6 +149,7 @@ def test_every_packaged_part_has_its_place():
         "network",
         "objective",
         "optimizer",
+        "scheduler",
         "trainer",
         "hydra.launcher",
         "hydra.sweeper",
