@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WITHOUT_TORCH = [
     "vae_exp",
+    "vae_exp.cli.completion",
     "vae_exp.cli.encode",
+    "vae_exp.cli.export",
     "vae_exp.cli.main",
     "vae_exp.cli.compare",
     "vae_exp.cli.evaluate",

@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
+from vae_exp.cli.completion import asks_for_completion, complete
 from vae_exp.cli.explain import readable_errors
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.errors import ConfigError, nearest_first
@@ -14,6 +16,8 @@ COMMANDS = ("train", "evaluate", "sample", "encode", "export", "report", "compar
 
 def main() -> None:
     """Run the command that the command line names, or `train` if it names none. This is the console script."""
+    if asks_for_completion(sys.argv) and not complete({name: _function_of(name) for name in COMMANDS}):
+        return
     with readable_errors(CONFIG_DIR):
         command = _take_command(sys.argv)
     _main_of(command)()
@@ -40,6 +44,11 @@ def _take_command(words: list[str]) -> str:
             "overrides are written key=value"
         )
     return words.pop(1)
+
+
+def _function_of(command: str) -> Callable[..., Any] | None:
+    """Return the function whose arguments are the keys of a command; None if it has no such keys."""
+    return getattr(import_module(f"vae_exp.cli.{command}"), command, None)
 
 
 def _main_of(command: str) -> Callable[[], None]:

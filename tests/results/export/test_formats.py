@@ -28,8 +28,7 @@ COMBINATIONS = [
     *(("ae", "mlp", head) for head in choices("head") if head != "none"),
 ]
 """Every architecture, every network and every head. Not each with each, because an export takes a second: a network's
-layers are the same operations in every architecture. In a `cvae`
-encoder and decoder have all inputs that they can have.
+layers are the same operations in every architecture. The encoder and the decoder of a `cvae` have all possible inputs.
 """
 
 converted: set[str] = set()

@@ -1,0 +1,58 @@
+"""Complete commands and their keys and values when TAB is pressed. Hydra completes the overrides of `train`."""
+
+import os
+from collections.abc import Callable, Mapping
+from glob import escape, glob
+from inspect import signature
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+LINE = "COMP_LINE"
+"""The variable with the command line, which the shell sets when it asks for completions."""
+
+Functions = Mapping[str, Callable[..., Any] | None]
+"""The function of each command, whose arguments are its keys; None for a command without keys."""
+
+
+def asks_for_completion(words: list[str]) -> bool:
+    """Tell whether a shell asks for completions (`-sc query=bash`), as Hydra's scripts for bash, zsh and fish do."""
+    return "-sc" in words and LINE in os.environ and any(word.startswith("query=") for word in words)
+
+
+def complete(functions: Functions) -> bool:
+    """Print what the last word of the command line may become. Return whether Hydra's completions come too."""
+    line = os.environ[LINE]
+    *before, word = [*line.split()[1:], *([""] if line[-1:].isspace() else [])] or [""]
+    if not before:
+        print("\n".join(name for name in functions if word and name.startswith(word)))
+        return True
+    if before[0] == "train":
+        os.environ[LINE] = line.replace(" train", "", 1)  # Hydra knows no commands
+        return True
+    if before[0] not in functions:
+        return True
+    print("\n".join(words_of(functions[before[0]], word)))
+    return False
+
+
+def words_of(function: Callable[..., Any] | None, word: str) -> list[str]:
+    """Complete a key, the value of a key, or the path of a directory if the command has no keys."""
+    if function is None:
+        return _paths(word)
+    parameters = signature(function).parameters
+    key, equals, value = word.partition("=")
+    if not equals:
+        return [f"{name}=" for name in parameters if name.startswith(word)]
+    if key not in parameters:
+        return []
+    annotation = parameters[key].annotation
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if get_origin(kind) is Literal]
+    choices = [str(choice) for kind in kinds for choice in get_args(kind)]
+    takes_path = str in (annotation, *get_args(annotation)) and key != "trust"
+    found = _paths(value) if takes_path else [choice for choice in choices if choice.startswith(value)]
+    return [f"{key}={choice}" for choice in found]
+
+
+def _paths(start: str) -> list[str]:
+    found = glob(f"{escape(start)}*")  # noqa: PTH207 (what was typed stays as it is: ./a, not a)
+    return sorted(f"{path}/" if Path(path).is_dir() else path for path in found)
