@@ -74,7 +74,7 @@ def _small_picture(path: Path) -> str:
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"it has {image.width} × {image.height} pixels")
         small = image.convert("RGB")
-        small.thumbnail((4 * HEIGHT, 2 * HEIGHT), Image.Resampling.LANCZOS)
+        small.thumbnail((4 * HEIGHT, HEIGHT), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.quantize(64).save(file, "PNG", optimize=True)
     source = base64.b64encode(file.getvalue()).decode()

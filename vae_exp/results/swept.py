@@ -18,7 +18,7 @@ from vae_exp.results.run import Run
 from vae_exp.results.tables import rows, summary, title, unit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sweep:
     """A sweep, or what it has done so far.
 
@@ -83,13 +83,19 @@ class Sweep:
             raise ConfigError(f"{metric}: cannot be compared between jobs with different values of {', '.join(differ)}")
         return max(having, key=lambda job: better(metric) * job.results[metric])
 
+    def __repr__(self) -> str:
+        return f"Sweep({str(self.path)!r}, {self._progress()})"
+
     def _repr_html_(self) -> str:
         columns, cells = summary(self.jobs)
         kept = [i for i in range(len(columns)) if any(row[i] for row in cells)]
         shown = [[row[i] for i in kept] for row in cells]
-        done = f"{sum(job.completed for job in self.jobs)} of {len(self.jobs)} jobs completed. {unit(self.jobs)}"
+        done = f"{self._progress()}. {unit(self.jobs)}"
         numbers = table([columns[i] for i in kept], shown)
         return f"<div>{table([title(self.path)], [[done]])}{numbers}{table([], [[self.path]])}</div>"
+
+    def _progress(self) -> str:
+        return f"{sum(job.completed for job in self.jobs)} of {len(self.jobs)} jobs completed"
 
 
 def _check_metric(metric: str, jobs: list[Job], known: bool) -> None:
