@@ -59,7 +59,7 @@ def test_weights_have_the_config_and_the_metrics_of_their_checkpoint(trained, co
         weight = file.get_tensor("encoder.linears.0.weight")
     best = load_run(trained, "best")
     assert torch.equal(weight, best.model.encoder.linears[0].weight)
-    assert metrics in best.history or metrics["samples"] in [row["samples"] for row in best.history]
+    assert metrics in best.rows or metrics["samples"] in [row["samples"] for row in best.rows]
 
 
 def test_an_earlier_export_is_replaced_and_nothing_else(trained, command, tmp_path):

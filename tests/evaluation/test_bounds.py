@@ -43,7 +43,7 @@ class TestStandardErrors:
         model = vae(Bernoulli())
         brightness = torch.randint(256, (500, 1, 1, 1))
         pixels = (brightness * torch.rand(500, *SHAPE)).byte()
-        results = evaluate(model, batches(pixels, 500))
+        results = evaluate(model, batches(pixels, 500)).means
         torch.manual_seed(0)  # as in `evaluate`: the same draws
         with torch.no_grad():
             terms = model.evaluate_terms(pixels.double() / 255, torch.full((500,), -1))
@@ -55,7 +55,7 @@ class TestStandardErrors:
     def test_it_does_not_depend_on_the_batches_and_one_image_has_none(self):
         model, pixels = vae(Gaussian()), torch.randint(256, (7, *SHAPE)).byte()
         model.objective = SGVBB(samples=2000)  # each batch has draws of its own
-        whole, parts, one = (evaluate(model, batches(pixels[:n], size)) for n, size in ((7, 7), (7, 3), (1, 1)))
+        whole, parts, one = (evaluate(model, batches(pixels[:n], size)).means for n, size in ((7, 7), (7, 3), (1, 1)))
         assert parts["bound_standard_error"] == pytest.approx(whole["bound_standard_error"], rel=0.05)
         assert "bound_standard_error" not in one
 
@@ -63,7 +63,7 @@ class TestStandardErrors:
         model = M2(SHAPE, 3, network=MLP([3]), likelihood=Bernoulli(), objective=SGVBB(), latent_dim=1)
         labels = torch.where(torch.arange(60) < 40, torch.arange(60) % 3, -1)
         images = Images(torch.randint(256, (60, *SHAPE)).byte(), labels)
-        results = evaluate(model, EvaluationBatches(images, lambda pixels: pixels.double() / 255, 20, 256))
+        results = evaluate(model, EvaluationBatches(images, lambda pixels: pixels.double() / 255, 20, 256)).means
         rate, n = results["error"], 40
         assert 0 < rate < 1
         assert results["error_standard_error"] == pytest.approx((rate * (1 - rate) / (n - 1)) ** 0.5)

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 import vae_exp
 from vae_exp.errors import ConfigError, InputError
+from vae_exp.results.notebook import CELL
+from vae_exp.results.numbers import shown
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 SHAPE = (28, 28)
@@ -59,7 +61,8 @@ def test_labels_are_used_where_the_model_takes_them(conditional):
         assert figure._repr_png_().startswith(b"\x89PNG")
     page = conditional._repr_html_()
     assert page.count("<img ") == 5
-    assert f"{conditional.metrics['test/bound']:,.2f}" in page
+    bound, error = (conditional.metrics[f"test/bound{end}"] for end in ("", "_standard_error"))
+    assert f"<td style={CELL}>{shown(bound, error)}</td>" in page
     assert repr(conditional).startswith(f"Run('{conditional.path}', completed, test/bound ")
 
 
@@ -82,7 +85,7 @@ MISTAKES = {
     "bytes": (lambda run: run.encode(np.zeros((2, 1, *SHAPE), np.uint8)), InputError, "x: is uint8"),
     "one image": (lambda run: run.encode(np.zeros(SHAPE)), InputError, "x: images"),
     "position": (lambda run: run.interpolate(0, 100), InputError, "100: the test split has the positions 0 to 99"),
-    "shape": (lambda run: run.interpolate(np.zeros(3), 1), InputError, r"an image \(1, 28, 28\) or its position"),
+    "shape": (lambda run: run.interpolate(np.zeros(3), 1), InputError, r"an image \(1, 28, 28\) or a position in"),
     "steps": (lambda run: run.interpolate(0, 1, steps=1), InputError, "steps=1: a whole number"),
     "latents": (lambda run: run.plot.manifold(), ConfigError, "it needs two latents"),
     "n": (lambda run: run.sample(-1), InputError, "n=-1"),

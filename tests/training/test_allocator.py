@@ -14,5 +14,5 @@ def faults(mebibytes: int) -> int:
 
 def test_the_memory_of_a_freed_buffer_serves_the_next_one():
     keep_freed_memory()
-    first, *others = [faults(64) for _ in range(4)]
+    first, *others = [faults(16) for _ in range(4)]
     assert max(others) < 100, (first, others)

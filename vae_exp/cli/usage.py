@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from vae_exp.cli.config_dir import config_dir_of, overrides_of
+from vae_exp.config.objects import CHOICE
 
 EXAMPLES = """\
 vae_exp: experiments with autoencoders. Choose the parts, swap any value, sweep.
@@ -51,6 +52,8 @@ def _groups(folders: list[Path]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*/*.yaml")):
+            if path.stem == CHOICE:  # only Python programs pass objects
+                continue
             groups.setdefault(str(path.parent.relative_to(folder)), []).append(path.stem)
     return groups
 
