@@ -1,13 +1,19 @@
 """`python -m vae_exp encode` on a finished run."""
 
 import resource
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from vae_exp.architecture import M2
 from vae_exp.cli import encode
 from vae_exp.config.assembly import build_data
+from vae_exp.evaluation.codes import encode_images
+from vae_exp.likelihood import Bernoulli
+from vae_exp.network import MLP
+from vae_exp.objective import SGVBB
 from vae_exp.results.load import load_run
 
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -53,6 +59,15 @@ def test_after_a_failure_the_old_file_stays_and_no_part_is_left(trained, command
     assert f"output={path}: cannot be written" in said.err
     assert path.read_text() == "old"
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_run_from_python_gives_the_codes_that_the_command_gives(trained):
+    """M2, too, which does not see the labels of a split."""
+    run = load_run(trained)
+    np.testing.assert_allclose(run.encode("test").z, np.load(encode.encode(str(trained)))["code"], atol=1e-6)
+    m2 = M2((1, 28, 28), 10, MLP([4], init_std=0.5), Bernoulli(), SGVBB(), 2).eval().requires_grad_(False)
+    codes = encode_images(m2, run.data.evaluation_batches("test", 1000))
+    np.testing.assert_allclose(replace(run, model=m2).encode("test").z, codes.code.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors import safe_open
+from yamls import composed
 
 from vae_exp.cli import export
 from vae_exp.dataset.mnist import MNIST
+from vae_exp.results.checkpoint import STATE, read_checkpoint
 from vae_exp.results.load import load_run
 
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -54,12 +57,23 @@ def test_the_model_card_says_what_a_stranger_needs(trained, command, tmp_path):
 def test_weights_have_the_config_and_the_metrics_of_their_checkpoint(trained, command):
     words = (f"run={trained}", "format=safetensors", "checkpoint=best")
     assert command(export, *words)[0] == 0
-    with safe_open(trained / "export" / "safetensors" / "model.safetensors", "pt") as file:
+    with safe_open(trained / "export" / "safetensors_best" / "model.safetensors", "pt") as file:
         metrics = json.loads(file.metadata()["metrics"])
         weight = file.get_tensor("encoder.linears.0.weight")
     best = load_run(trained, "best")
     assert torch.equal(weight, best.model.encoder.linears[0].weight)
-    assert metrics in best.rows or metrics["samples"] in [row["samples"] for row in best.rows]
+    assert metrics == read_checkpoint(trained / "checkpoints" / "best.ckpt")[STATE]["metrics"]
+
+
+def test_a_run_is_exported_where_its_images_are_not(trained, command):
+    path = trained / ".hydra" / "config.yaml"
+    config = OmegaConf.load(path)
+    config.dataset.source = composed("dataset=arrays", "dataset.source.path=/gone.npz").dataset.source
+    OmegaConf.save(config, path)
+    status, said = command(export, f"run={trained}", "format=safetensors")
+    assert status == 0, said.err
+    card = (trained / "export" / "safetensors" / "README.md").read_text()
+    assert "There are no checksums, because the images were not there" in card
 
 
 def test_an_earlier_export_is_replaced_and_nothing_else(trained, command, tmp_path):

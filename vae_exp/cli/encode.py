@@ -9,6 +9,7 @@ from pydantic import PositiveInt
 from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import replacing
+from vae_exp.results.run_directory import Checkpoint
 
 USAGE = """\
 python -m vae_exp encode run=<run directory> [split=train|validation|test] [output=<file>.npz|.csv|.parquet]
@@ -24,7 +25,7 @@ def encode(
     split: Literal["train", "validation", "test"] = "test",
     output: str | None = None,
     images: PositiveInt | None = None,
-    checkpoint: Literal["last", "best"] = "last",
+    checkpoint: Checkpoint = "last",
     seed: Annotated[int, Interval(ge=0, lt=2**31)] = 0,
     trust: str | list[str] | None = None,
 ) -> Path:
@@ -36,7 +37,7 @@ def encode(
         run: The run directory.
         split: The split whose images are encoded.
         output: The file. An existing file is replaced. The suffix decides the format: `.npz`, `.csv` or `.parquet`. The
-            default is `codes_<split>.npz` in the run directory.
+            default is `codes_<split>.npz` in the run directory, or `codes_<split>_best.npz`.
         images: Encode only the first `images` images. The default is the whole split, or 1000 images for a model
             without an encoder.
         checkpoint: The model that encodes: `last`, which the results belong to, or `best`.
@@ -52,7 +53,6 @@ def encode(
     """
     import torch
 
-    from vae_exp.config.assembly import build_data
     from vae_exp.evaluation.code import FEW_IMAGES
     from vae_exp.evaluation.codes import encode_images
     from vae_exp.likelihood import unvalidated
@@ -60,11 +60,10 @@ def encode(
     from vae_exp.results.codes import check_codes_path, write_codes
     from vae_exp.results.load import load_run
 
-    path = Path(output) if output else Path(run) / f"codes_{split}.npz"
+    path = Path(output) if output else Path(run) / f"codes_{split}{'_best' * (checkpoint == 'best')}.npz"
     check_codes_path(path)
     loaded = load_run(run, checkpoint, trust)
-    data = build_data(loaded.config)
-    data.load(torch.device("cpu"))
+    data = loaded.data
     if split not in data.splits:
         raise ConfigError(f"split={split}: the run has none. Allowed: {', '.join(data.splits)}")
     most = images or (None if loaded.model.amortized else FEW_IMAGES)

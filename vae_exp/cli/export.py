@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from vae_exp.cli.arguments import run_as_command
+from vae_exp.results.run_directory import Checkpoint
 
 USAGE = """\
 python -m vae_exp export run=<run directory> [format=onnx|torch|safetensors] [output=<folder>]
@@ -15,7 +16,7 @@ def export(
     run: str,
     format: Literal["onnx", "torch", "safetensors"] = "onnx",
     output: str | None = None,
-    checkpoint: Literal["last", "best"] = "last",
+    checkpoint: Checkpoint = "last",
     trust: str | list[str] | None = None,
 ) -> Path:
     """Write the model of a run into a folder, with its configuration and a model card (`README.md`).
@@ -25,7 +26,7 @@ def export(
         format: `onnx` for ONNX Runtime and others, `torch` for `torch.export.load`, or `safetensors` for the weights
             alone.
         output: The folder. The folder of an earlier export is replaced. The default is `export/<format>` in the run
-            directory.
+            directory, or `export/<format>_best`.
         checkpoint: The model that is exported: `last`, which the results belong to, or `best`.
         trust: Packages whose parts the run may use.
 

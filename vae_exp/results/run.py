@@ -22,6 +22,7 @@ from vae_exp.dataset import Dataset, Images
 from vae_exp.dataset.batches import Batch, EvaluationBatches
 from vae_exp.dataset.standardisation import Standardisation
 from vae_exp.errors import ConfigError, InputError, RunError, nearest_first
+from vae_exp.evaluation.codes import visible_labels
 from vae_exp.results.metrics import format_headline, measure
 from vae_exp.results.notebook import run_as_html
 from vae_exp.results.plots import Plots
@@ -105,7 +106,8 @@ class Run:
         """Compute the code of each image.
 
         Args:
-            x: Images (N, C, H, W), or the name of a split.
+            x: Images (N, C, H, W), or the name of a split. A classifier, such as M2, does not see the labels of a
+                split: it encodes with the classes that it predicts, as `vae_exp encode` does.
             labels: The labels (N,) of these images, for a model that takes them.
             seed: The seed of what is random, such as dynamically binarized pixels of a split.
 
@@ -115,7 +117,9 @@ class Run:
         """
         model = self.model.autoencoder
         with _own_random(seed):
-            codes = [(model.encode(x, y), y) for x, y in self._batches(x, labels)]
+            # a classifier must not see the labels of a split, which it has to predict
+            seen = visible_labels if isinstance(x, str) else _as_they_are
+            codes = [(model.encode(images, seen(self.model, y)), y) for images, y in self._batches(x, labels)]
         z, y = (torch.cat(parts).numpy(force=True) for parts in zip(*codes, strict=True))
         return Codes(z, y)
 
@@ -244,6 +248,10 @@ class Run:
         pixels = x if self.standardisation is None else self.standardisation.invert(x)
         array: Array = pixels.float().numpy(force=True)
         return array
+
+
+def _as_they_are(model: Model, y: Tensor) -> Tensor:
+    return y
 
 
 @contextmanager

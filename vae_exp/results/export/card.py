@@ -6,8 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from vae_exp.config.stored import printable
-from vae_exp.dataset import Dataset
-from vae_exp.results.export.data import Fingerprint
+from vae_exp.results.export.data import RunImages
 from vae_exp.results.export.functions import Function
 from vae_exp.results.metrics import SPLITS, by_measure
 from vae_exp.results.run import Run
@@ -15,6 +14,14 @@ from vae_exp.results.run import Run
 PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
 MARK = "Exported by vae_exp"
 """Every model card contains this."""
+
+PIXELS = {
+    "levels": "pixels divided by 255, in [0, 1]",
+    "unit": "pixels in [0, 1]",
+    "real": "real numbers",
+    None: "pixels as in the training",
+}
+"""What pixels are before they are made binary, by the values of the dataset."""
 
 BINARIZED = {
     "none": "",
@@ -51,8 +58,7 @@ class Card:
         checkpoint: `last` or `best`.
         samples: Training images that the model of this checkpoint has seen.
         metrics: Its metrics, by name.
-        data: The dataset of the run.
-        fingerprints: Those of the splits of its source, or why there are none.
+        images: The images of the run.
         format: `onnx`, `torch` or `safetensors`.
         functions: What the model computes.
         differences: How far each written function is from the model.
@@ -62,8 +68,7 @@ class Card:
     checkpoint: str
     samples: int
     metrics: Mapping[str, Any]
-    data: Dataset
-    fingerprints: Mapping[str, Fingerprint] | str
+    images: RunImages
     format: str
     functions: list[Function]
     differences: Mapping[str, float]
@@ -108,21 +113,19 @@ class Card:
 
     def _inputs(self) -> Iterator[str]:
         """Yield what each input must be."""
-        info, standardised = self.data.info, self.run.standardisation is not None
-        if info.values == "real":
-            yield "- `x`: real numbers in the units of the data." + (
-                " The encoder standardises them itself, and the decoder gives `mean` and `scale` in these units."
-                if standardised and self.format != "safetensors"
-                else " Standardise them first (`mean` and `std` of every pixel, `run.standardisation`)."
-                if standardised
-                else ""
+        if self.run.standardisation is not None:
+            standardised = (
+                "Standardise them first (`run.standardisation`)."
+                if self.format == "safetensors"
+                else "The files standardise them, and give `mean` and `scale` in these units."
             )
+            yield f"- `x`: real numbers in the units of the data. {standardised}"
         else:
-            scaled = "pixels divided by 255" if info.values == "levels" else "pixels"
-            yield f"- `x`: {scaled}, in [0, 1]{BINARIZED[self.data.binarization]}. The files take the result of this."
+            binarized = BINARIZED[self.run.config.dataset.get("binarization", "none")]
+            yield f"- `x`: {PIXELS[self.images.values]}{binarized}. The files take the result of this."
         yield f"- `z`: {self.run.model.autoencoder.latent_dim} latents, such as the `code`."
         if self.run.model.autoencoder.classes:
-            names = ", ".join(f"{i} {printable(name)}" for i, name in enumerate(info.class_names))
+            names = ", ".join(f"{i} {printable(name)}" for i, name in enumerate(self.run.metrics.get("classes", [])))
             hidden = "" if self.run.model.needs_labels else " The encoder predicts it where it is −1."
             yield f"- `y`: the class of each image ({names}).{hidden}"
 
@@ -140,11 +143,11 @@ class Card:
         return _table(("metric", *splits), values) + f"\n\n{note}Bounds, nll and kl are in nats per image."
 
     def _data(self) -> str:
-        config = self.data
-        choice = f"Dataset `{self.run.metrics.get('dataset')}`, images {tuple(config.info.shape)} (C, H, W)."
-        if isinstance(self.fingerprints, str):
-            return f"{choice} There are no checksums, because the images cannot be read here: {self.fingerprints}"
-        rows = [(split, f"{f.images:,}", f"`{f.pixels}`", f"`{f.labels}`") for split, f in self.fingerprints.items()]
+        choice = f"Dataset `{self.run.metrics.get('dataset')}`, images {tuple(self.run.model.shape)} (C, H, W)."
+        if self.images.missing:
+            return f"{choice} There are no checksums, because the images were not there: {self.images.missing}"
+        prints = self.images.fingerprints.items()
+        rows = [(split, f"{f.images:,}", f"`{f.pixels}`", f"`{f.labels}`") for split, f in prints]
         note = "The checksums are of the source's images, before `train_size` or `validation_size` choose some."
         return f"{choice}\n\n{_table(('split', 'images', 'SHA-256 of the pixels', 'of the labels'), rows)}\n\n{note}"
 
@@ -177,7 +180,9 @@ def _batch(shape: tuple[int, ...]) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:

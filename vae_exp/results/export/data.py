@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vae_exp.dataset import Dataset
-from vae_exp.dataset.base import Images, Splits
+from vae_exp.config.assembly import build_data
+from vae_exp.dataset.base import Images, Splits, Values
 from vae_exp.errors import UserError
+from vae_exp.results.run import Run
 
 IMAGES_PER_READ = 1000
 """Number of images that are read at once: they may lie on disk and be larger than memory."""
@@ -27,17 +28,30 @@ class Fingerprint:
     labels: str
 
 
-def fingerprints(data: Dataset) -> Mapping[str, Fingerprint] | str:
-    """Read all images of a source and compute the fingerprint of each split, before anything is chosen or changed.
+@dataclass(frozen=True)
+class RunImages:
+    """What the images of a run are.
 
-    Returns:
-        The fingerprints by split, or the reason why the images cannot be read now.
+    Args:
+        values: The values that a pixel can have; None if the images are not there.
+        fingerprints: Those of the source's splits, before anything is chosen or changed; empty without the images.
+        missing: Why the images are not there; empty if they are.
     """
+
+    values: Values | None
+    fingerprints: Mapping[str, Fingerprint]
+    missing: str = ""
+
+
+def images_of(run: Run) -> RunImages:
+    """Read all images of a run's source. They may be on another machine, or have been objects in memory."""
     try:
+        data = build_data(run.config, objects=run.objects)
         loaded = data.source.load()
     except UserError as error:
-        return " ".join(str(error).split())
-    return {split: _fingerprint(images) for split, images in _splits(loaded).items()}
+        return RunImages(None, {}, " ".join(str(error).split()))
+    prints = {split: _fingerprint(images) for split, images in _splits(loaded).items()}
+    return RunImages(data.info.values, prints)
 
 
 def _splits(loaded: Splits) -> dict[str, Images]:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from vae_exp.config.assembly import build_data
 from vae_exp.errors import ConfigError
 from vae_exp.results.checkpoint import STATE, read_checkpoint
 from vae_exp.results.export.card import MARK, Card
-from vae_exp.results.export.data import fingerprints
+from vae_exp.results.export.data import images_of
 from vae_exp.results.export.formats import WRITERS
 from vae_exp.results.export.functions import functions_of
 from vae_exp.results.files import replacing_folder
@@ -28,15 +27,14 @@ def export_run(run: Run, checkpoint: str, format: str, folder: Path | None = Non
         run: The run.
         checkpoint: The checkpoint that its model comes from.
         format: A key of `formats.WRITERS`.
-        folder: The folder; by default `export/<format>` in the run directory.
+        folder: The folder; by default `export/<format>` or `export/<format>_best` in the run directory.
 
     Raises:
         ConfigError: The folder holds something else than an export, or it or the model cannot be written.
     """
-    path = folder or run.path / "export" / format
+    path = folder or run.path / "export" / f"{format}{'_best' * (checkpoint == 'best')}"
     _check_replaceable(path)
     state = read_checkpoint(RunDirectory(run.path).checkpoint(checkpoint))[STATE]
-    data = build_data(run.config)
     functions = functions_of(run.model, run.standardisation)
     config = OmegaConf.to_yaml(run.config)
     metadata = {"vae_exp": version("vae_exp"), "config": config, "metrics": json.dumps(state["metrics"])}
@@ -49,8 +47,7 @@ def export_run(run: Run, checkpoint: str, format: str, folder: Path | None = Non
                 checkpoint,
                 state["samples_seen"],
                 state["metrics"],
-                data,
-                fingerprints(data),
+                images_of(run),
                 format,
                 functions,
                 differences,
