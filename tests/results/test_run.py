@@ -82,7 +82,7 @@ MISTAKES = {
     "bytes": (lambda run: run.encode(np.zeros((2, 1, *SHAPE), np.uint8)), InputError, "x: is uint8"),
     "one image": (lambda run: run.encode(np.zeros(SHAPE)), InputError, "x: images"),
     "position": (lambda run: run.interpolate(0, 100), InputError, "100: the test split has the positions 0 to 99"),
-    "shape": (lambda run: run.interpolate(np.zeros(3), 1), InputError, r"an image \(1, 28, 28\) or its position"),
+    "shape": (lambda run: run.interpolate(np.zeros(3), 1), InputError, r"an image \(1, 28, 28\) or a position"),
     "steps": (lambda run: run.interpolate(0, 1, steps=1), InputError, "steps=1: a whole number"),
     "latents": (lambda run: run.plot.manifold(), ConfigError, "it needs two latents"),
     "n": (lambda run: run.sample(-1), InputError, "n=-1"),
