@@ -10,13 +10,13 @@ TINY += ["callbacks.evaluate.decades=0.3", "dataset.validation_size=100"]
 pytestmark = pytest.mark.usefixtures("few_digits")
 
 
-def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(run, tmp_path):
-    assert run("-m", *TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path / 'command'}").status == 0
-    sweep = vae_exp.sweep(TINY, seed=range(2), directory=tmp_path / "sweep")
-    theirs, ours = (
-        {str(file.relative_to(folder)) for file in folder.rglob("*")} for folder in (tmp_path / "command", sweep.path)
-    )
-    assert ours == theirs
+def files(folder):
+    return {str(file.relative_to(folder)) for file in folder.rglob("*")}
+
+
+def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(swept, tmp_path):
+    sweep = vae_exp.sweep(TINY, seed=range(2), directory=tmp_path / "mine")
+    assert files(sweep.path) == {file for file in files(swept) if not file.startswith("2")}
     assert list(sweep.table["seed"]) == ["0", "1"]
     best = sweep.best("validation/bound")
     assert best.metrics["validation/bound"] == sweep.table["validation/bound"].max()
@@ -31,7 +31,6 @@ def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(run, tmp_p
     ]:
         with pytest.raises(ConfigError, match=reason):
             sweep.best(metric)
-    assert list(vae_exp.sweep([f"sweep.resume={sweep.path}"]).table["job"]) == ["0", "1"]
     with pytest.raises(RunError, match="1 of 1 jobs failed"):
         vae_exp.sweep(TINY, **{"optimizer.lr": [1e9]})
 
@@ -43,7 +42,6 @@ def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(run, tmp_p
         ([], {"seed": []}, "seed: has no value"),
         ([], {"seed": [object()]}, "is no plain value"),
         (["-m"], {}, "may pass only --config-dir"),
-        ([], {"sede": [1]}, "sede: no such key. Did you mean seed?"),
         (["resume=somewhere"], {}, "without -m"),
     ],
 )

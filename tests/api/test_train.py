@@ -59,7 +59,6 @@ def test_its_numbers_are_the_commands_to_the_last_bit(of_the_command):
 
 MISTAKES = {
     "network=convv": "Did you mean network=conv?",
-    "seed=1,2": "several values need a sweep",
     "seed 3": "overrides are written key=value",
     "-m": "may pass only --config-dir",
     "--config-dir": "a value is needed",

@@ -36,13 +36,14 @@ def complete(functions: Functions) -> bool:
 
 
 def words_of(function: Callable[..., Any] | None, word: str) -> list[str]:
-    """Complete a key, the value of a key, or the path of a directory if the command has no keys."""
+    """Complete a key, the value of a key, or a path if the command takes paths without a key."""
     if function is None:
         return _paths(word)
     parameters = signature(function).parameters
     key, equals, value = word.partition("=")
     if not equals:
-        return [f"{name}=" for name in parameters if name.startswith(word)]
+        keys = [name for name, parameter in parameters.items() if parameter.annotation != list[str]]
+        return [f"{name}=" for name in keys if name.startswith(word)] + (_paths(word) if keys != [*parameters] else [])
     if key not in parameters:
         return []
     annotation = parameters[key].annotation
