@@ -134,7 +134,7 @@ def _python() -> Iterator[None]:
 @contextmanager
 def _hydra() -> Iterator[None]:
     application, job = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
-    GlobalHydra.instance().clear()
+    GlobalHydra.instance().hydra = HydraConfig.instance().cfg = None
     try:
         yield
     finally:

@@ -46,7 +46,6 @@ def sweep(overrides: Sequence[str] = (), *, directory: str | Path | None = None,
         words = resolve_resume(resolve_sweep(["-m", *with_directory(checked, directory, "hydra.sweep.dir")]))
         try:
             with hydra_application() as hydra:
-                HydraConfig.instance().cfg = None
                 hydra.multirun("config", train_job, [*overrides_of(words), "hydra.mode=MULTIRUN"])
         except Interrupted as interruption:
             path = _directory()
