@@ -20,6 +20,7 @@ import omegaconf
 import pytest
 import torch
 from hydra._internal.hydra import Hydra
+from hydra.core.hydra_config import HydraConfig
 from hypothesis import settings
 from images import FREY_FACE, write_idx, write_image
 from wandb_server import Server
@@ -167,6 +168,7 @@ def run(
         sets_mode = any(word.startswith("hydra.mode=") for word in arguments)
         monkeypatch.setattr(Hydra, "get_mode", GET_MODE if sets_mode else no_mode)
         monkeypatch.setattr(sys, "argv", words)
+        HydraConfig.instance().cfg = None  # as in a new process: an earlier job has set it
         capfd.readouterr()
         status = 0
         try:

@@ -6,7 +6,6 @@ import shutil
 import signal
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
 from tables import table
 
 from vae_exp.results.sweep_directory import SweepDirectory
@@ -28,8 +27,7 @@ def directory(tmp_path):
     return tmp_path / "sweep"
 
 
-def test_a_sweep_of_no_named_experiment_has_a_directory_of_its_own(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # that of an earlier job would hide that there is none yet
+def test_a_sweep_of_no_named_experiment_has_a_directory_of_its_own(run, tmp_path):
     quick = [word for word in QUICK if not word.startswith("hydra")]
     outcome = run("-m", "architecture=ae", "dataset=kmnist", "architecture.latent_dim=2,3", *quick)
     assert outcome.status == 0, outcome.err
