@@ -125,7 +125,9 @@ class Card:
             yield f"- `x`: {PIXELS[self.images.values]}{binarized}. The files take the result of this."
         yield f"- `z`: {self.run.model.autoencoder.latent_dim} latents, such as the `code`."
         if self.run.model.autoencoder.classes:
-            names = ", ".join(f"{i} {printable(name)}" for i, name in enumerate(self.run.metrics.get("classes", [])))
+            names = ", ".join(f"{i} is {printable(name)}" for i, name in enumerate(self.run.metrics.get("classes", [])))
+            if self.run.metrics.get("classes") == [str(i) for i in range(self.run.model.classes)]:
+                names = f"0 to {self.run.model.classes - 1}"
             hidden = "" if self.run.model.needs_labels else " The encoder predicts it where it is −1."
             yield f"- `y`: the class of each image ({names}).{hidden}"
 
