@@ -217,6 +217,15 @@ def command(monkeypatch, capfd):
 
 
 @pytest.fixture
+def exactly() -> Iterator[None]:
+    """Compute in float64, from one seed."""
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
 def wandb_server() -> Iterator[Server]:
     """Start a stand-in for W&B's server for one test."""
     with Server() as server:

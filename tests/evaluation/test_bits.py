@@ -9,13 +9,7 @@ from vae_exp.evaluation import evaluate
 from vae_exp.evaluation.bits import bits_per_dim
 from vae_exp.likelihood import Bernoulli, Gaussian
 
-
-@pytest.fixture(autouse=True)
-def exactly():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("exactly")
 
 
 def test_bits_per_dimension_are_those_of_the_levels():

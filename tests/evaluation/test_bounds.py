@@ -15,13 +15,7 @@ from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 
-
-@pytest.fixture(autouse=True)
-def exactly():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("exactly")
 
 
 def test_the_share_on_the_floor_is_of_the_whole_split_at_draws():

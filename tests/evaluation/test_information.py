@@ -11,13 +11,7 @@ from vae_exp.evaluation.information import information, log_aggregated_posterior
 from vae_exp.likelihood import Bernoulli
 from vae_exp.prior.normal import DiagonalNormal, kl_of_normals
 
-
-@pytest.fixture(autouse=True)
-def exactly():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("exactly")
 
 
 def test_the_aggregated_posterior_is_the_mixture_of_all():
