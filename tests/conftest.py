@@ -39,6 +39,7 @@ TOGETHER = {
     # one worker loads the compiler
     "tests/network/test_linear.py": "compiled",
     "tests/training/engine/test_gradients.py": "compiled",
+    "tests/training/engine/test_compiled.py": "compiled",
     "tests/program/test_private_apis.py": "compiled",
     "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
     # these share the process of tests/helpers/program.py, which takes seconds to start

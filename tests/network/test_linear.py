@@ -6,9 +6,9 @@ from torch.func import functional_call, grad_and_value
 
 from vae_exp.likelihood import unvalidated
 from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
-from vae_exp.training.engine import gradients
+from vae_exp.training.engine import compiled
 
-needs_compiler = pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
+needs_compiler = pytest.mark.skipif(not compiled.has_compiler(), reason="torch.compile needs a C++ compiler")
 needs_onednn = pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
 
 

@@ -25,7 +25,7 @@ from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
 from vae_exp.prior.normal import DiagonalNormal
 from vae_exp.training import loggers
 from vae_exp.training.checkpoint_io import check_states
-from vae_exp.training.engine import gradients
+from vae_exp.training.engine import compiled
 from vae_exp.training.loggers.tensorboard import TensorBoard
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ USED = {
     "vae_exp/config/stored.py": {"omegaconf._utils.get_yaml_loader"},
     "vae_exp/likelihood/base.py": {"_validate_args", "_validate_sample"},
     "vae_exp/network/linear.py": {"_linear_pointwise"},
-    "vae_exp/training/engine/gradients.py": {"torch._inductor.custom_graph_pass.CustomGraphPass"},
+    "vae_exp/training/engine/products.py": {"torch._inductor.custom_graph_pass.CustomGraphPass"},
 }
 """Private names of other libraries by the only file that uses them."""
 
@@ -103,12 +103,12 @@ class OneLayer(torch.nn.Module):
         return loss, {"nll": loss}
 
 
-@uses("torch/_inductor/custom_graph_pass.py: CustomGraphPass", "vae_exp/training/engine/gradients.py")
-@pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
+@uses("torch/_inductor/custom_graph_pass.py: CustomGraphPass", "vae_exp/training/engine/products.py")
+@pytest.mark.skipif(not compiled.has_compiler(), reason="torch.compile needs a C++ compiler")
 @pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
 def test_a_compiled_program_takes_its_large_products_from_onednn():
     with fast_linear(True), unvalidated():  # torch.compile leaves the checks of distributions turned off
-        program = gradients.Compiled(OneLayer(120), required=True)
+        program = compiled.Compiled(OneLayer(120), required=True)
         with profile() as record:
             program(torch.rand(100, 1, 28, 28), torch.zeros(100))
     operators = [event.key for event in record.key_averages() if event.key.startswith("vae_exp::")]

@@ -138,6 +138,7 @@ class Experiment(pl.LightningModule):
             batch_size=self._batch_size(),
             updates=self.samples // self._batch_size(),
             e_step=e_step,
+            begun=self.steps > 0,
         )
 
     def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
@@ -153,8 +154,8 @@ class Experiment(pl.LightningModule):
         with matmul_precision(self.settings.float32_matmul_precision):
             losses = list(self._updates(batches))
         report_steps(self.trainer, self.steps)
-        self.computation = self.engine.computation()
-        if batch_idx == 0:
+        before, self.computation = self.computation, self.engine.computation()
+        if batch_idx == 0 or self.computation != before:
             log.info("Updates by %s, matrix products by %s", *list(self.computation.values())[1:])
         if not losses:
             return {}

@@ -7,7 +7,7 @@ from vae_exp.architecture import VAE
 from vae_exp.likelihood import Bernoulli
 from vae_exp.network import MLP, Conv, linear
 from vae_exp.objective import SGVBB
-from vae_exp.training.engine import gradients
+from vae_exp.training.engine import compiled, gradients
 
 QUICK = ["logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -30,8 +30,10 @@ def test_fast_linear_is_the_default_and_one_key_turns_it_off(run, monkeypatch):
 def test_a_long_run_is_compiled_unless_one_key_turns_it_off(run, monkeypatch):
     """Here, three updates are long."""
     made = []
-    monkeypatch.setattr(gradients, "compiling_pays", lambda model, updates: updates >= 3)
-    monkeypatch.setattr(gradients, "Compiled", lambda model, required: made.append(required) or gradients.Eager(model))
+    monkeypatch.setattr(compiled, "compiling_pays", lambda model, updates: updates >= 3)
+    monkeypatch.setattr(
+        compiled, "Compiled", lambda model, required, *parts: made.append(required) or gradients.Eager(model)
+    )
     assert run("samples=200", *QUICK).status == 0
     assert not made
     assert run("samples=300", "trainer.compile=false", *QUICK).status == 0
@@ -52,7 +54,7 @@ def test_a_long_run_is_compiled_unless_one_key_turns_it_off(run, monkeypatch):
 def test_compiling_is_chosen_where_it_is_repaid(monkeypatch, updates, network, compiler, expected):
     monkeypatch.setattr("shutil.which", lambda name: compiler and f"/usr/bin/{compiler}")
     model = VAE(SHAPE, 10, network, Bernoulli(), SGVBB(), latent_dim=2)
-    assert gradients.compiling_pays(model, updates) is expected
+    assert compiled.compiling_pays(model, updates) is expected
 
 
 @pytest.mark.parametrize(

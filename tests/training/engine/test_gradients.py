@@ -8,15 +8,14 @@ from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
 from vae_exp.dataset.batches import importance_weights
 from vae_exp.dataset.serving import Counts
-from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Bernoulli, Gaussian, unvalidated
 from vae_exp.network import MLP, Conv, ResNet
 from vae_exp.network.linear import AVAILABLE, fast_linear
 from vae_exp.objective import IWAE, MCEM, SGVBA, SGVBB, FullVB, WakeSleep
-from vae_exp.training.engine import gradients
+from vae_exp.training.engine import compiled, gradients
 from vae_exp.training.engine.losses import WeightedLoss
 
-needs_compiler = pytest.mark.skipif(not gradients.has_compiler(), reason="torch.compile needs a C++ compiler")
+needs_compiler = pytest.mark.skipif(not compiled.has_compiler(), reason="torch.compile needs a C++ compiler")
 needs_onednn = pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
 SHAPE = (1, 28, 28)
 # wide enough for oneDNN to take the large products of a batch of 100
@@ -47,7 +46,7 @@ MODELS = {
     "conv, iwae": lambda: VAE(SHAPE, 10, Conv([2], [2], 8), Bernoulli(), IWAE(3), latent_dim=2),
 }
 
-TRACED = partial(gradients.Compiled, required=True, generates_code=False)
+TRACED = partial(compiled.Compiled, required=True, generates_code=False)
 """Generating code takes many seconds a model: one model is compiled, where it trains."""
 
 
@@ -126,10 +125,10 @@ def test_batches_with_few_labels_give_the_same_gradient(batch):
     m2 = M2(SHAPE, 10, MLP([120], init_std=0.1), Bernoulli(), SGVBA(), latent_dim=3)
     model = loss_of(m2)
     x, y = batch[0], torch.where(torch.arange(100) < 10, batch[1], -1)
-    eager, compiled = (
+    eager, traced = (
         gradient(of, model, (x, y, importance_weights(y, 0.05)), fast=False) for of in (gradients.Eager, TRACED)
     )
-    assert_same_gradient(compiled, eager)
+    assert_same_gradient(traced, eager)
 
 
 def test_gradients_do_not_add_up(model, batch):
@@ -137,28 +136,6 @@ def test_gradients_do_not_add_up(model, batch):
     first = gradient(lambda _: of, model, batch, fast=False)
     second = gradient(lambda _: of, model, batch, fast=False)
     assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-@needs_compiler
-@pytest.mark.usefixtures("few_digits")
-def test_compiled_training_is_the_same_but_for_rounding(run):
-    """Also where the last batch is a smaller one, and where a run that was compiled goes on."""
-
-    def end(compiles):
-        words = ["optimizer.lr=0.002", "samples=1950", "logger=none", "callbacks.figures=null"]
-        outcome = run(f"trainer.compile={compiles}", *words)
-        assert outcome.results["step"] == 20
-        engine, product = "inductor" if compiles == "true" else "eager", "oneDNN" if AVAILABLE else "MKL"
-        found = [outcome.results[key] for key in ("compiled", "engine", "product")]
-        assert found == [compiles == "true", engine, product]
-        assert f"Updates by {engine}, matrix products by {product}" in outcome.out + outcome.err
-        return outcome
-
-    compiled, eager = end("true"), end("false")
-    assert compiled.results["test/bound"] == pytest.approx(eager.results["test/bound"], abs=1e-2)
-    for outcome in (compiled, eager):
-        assert run(f"resume='{outcome.directory}'", "samples=2500", directory=outcome.directory).status == 0
-    assert compiled.results["test/bound"] == pytest.approx(eager.results["test/bound"], abs=1e-2)
 
 
 @needs_compiler
@@ -177,65 +154,14 @@ def test_the_floor_of_sigma_keeps_its_derivative_in_a_compiled_program():
         torch.testing.assert_close(gradient, -0.5 * torch.tensor([4 - 1, 0, 1 - 1, 0.01 - 1]))
 
 
-class Compilable(torch.nn.Module):
-    """A model that is another one when it is compiled, where `otherwise` says so."""
-
-    def __init__(self, otherwise):
-        super().__init__()
-        self.w, self.otherwise = torch.nn.Parameter(torch.ones(3)), otherwise
-        self.register_buffer("calls", torch.zeros(()))
-
-    def forward(self, x, y, counts=None):
-        if torch.compiler.is_compiling():
-            loss = (self.otherwise(self.w) * torch.rand(3)).sum()
-        else:
-            self.calls += 1
-            loss = (self.w * torch.rand(3)).sum()
-        return loss, {"nll": loss}
-
-
-@needs_compiler
-@pytest.mark.parametrize(
-    ("otherwise", "told"),
-    [
-        (lambda w: w.detach(), "its gradient of w is"),
-        (lambda w: torch.full_like(w, float("nan")) * w, "its gradient of w is nan"),
-        (lambda w: w / (1 // 0), "zero"),
-    ],
-)
-def test_a_program_that_is_wrong_or_cannot_be_made_is_not_used(otherwise, told, caplog):
-    x, y = torch.zeros(()), torch.zeros(())
-    model, expected = Compilable(otherwise), Compilable(otherwise)
-    torch.manual_seed(1)
-    losses = [gradients.Eager(expected)(x, y)[0] for _ in range(3)]
-    torch.manual_seed(1)
-    found = gradients.Compiled(model, required=False)
-    assert [found(x, y)[0] for _ in range(3)] == losses
-    assert torch.equal(model.w.grad, expected.w.grad)
-    assert (found.engine, model.calls) == ("eager", 3)
-    assert caplog.text.count("Training without torch.compile") == 1
-    assert told in caplog.text
-    with pytest.raises(ConfigError, match=r"trainer\.compile=false trains without it"):
-        gradients.Compiled(model, required=True)(x, y)
-
-
-@needs_compiler
-def test_a_program_that_is_right_is_used():
-    model, x = Compilable(lambda w: w), torch.zeros(())
-    found = gradients.Compiled(model, required=False)
-    for _ in range(3):
-        found(x, x)
-    assert (found.engine, model.calls) == ("inductor", 0)
-
-
 def test_a_schedule_of_a_weight_needs_one_program_for_all_its_values(batch):
     torch.manual_seed(0)
     architecture = VAE(SHAPE, 10, WIDE, Bernoulli(), SGVBB(), latent_dim=3, beta={"warmup": 100}, free_bits=0.1)
     model = loss_of(architecture)
-    compiled = TRACED(model)
+    traced = TRACED(model)
     for seen in (10, 70):
         model.anneal(seen, budget=1000)
         expected = gradient(gradients.Eager, model, (*batch, None), fast=False)
         with torch.compiler.set_stance("fail_on_recompile" if seen == 70 else "default"):
-            assert_same_gradient(gradient(lambda _: compiled, model, (*batch, None), fast=False), expected)
+            assert_same_gradient(gradient(lambda _: traced, model, (*batch, None), fast=False), expected)
         assert expected["kl_free_bits"] > 0

@@ -1,19 +1,15 @@
-"""Updates of the parameters, one by one or many at a time as one CUDA graph."""
+"""Blocks of updates, captured as one CUDA graph."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch import Tensor
 from torch.optim import Optimizer
 
-from vae_exp.dataset.shard import Shard
 from vae_exp.errors import ConfigError
-from vae_exp.training.distributed import sum_over_shards
-from vae_exp.training.engine.gradients import Gradients
+from vae_exp.training.engine.update import Update
 
 log = logging.getLogger(__name__)
 
@@ -22,56 +18,6 @@ UPDATES_PER_GRAPH = 50
 
 GRAPHS_PER_EXECUTION = 20
 """Number of graphs that are launched before the CPU waits for the GPU."""
-
-
-class Update:
-    """Do one update: compute the gradient, sum it over processes, clip it, and call the optimizer.
-
-    Args:
-        gradients: Computes the loss of a batch, and stores its gradient in the parameters.
-        parameters: The parameters of the model; those that require a gradient are trained.
-        optimizer: Updates the parameters.
-        shard: The part of every batch that this process trains on.
-        largest_gradient_norm: Clip the gradient to this norm; None does not clip it.
-        compiled: Whether the optimizer's step is compiled.
-    """
-
-    def __init__(
-        self,
-        gradients: Gradients,
-        parameters: Iterable[nn.Parameter],
-        optimizer: Optimizer,
-        shard: Shard,
-        largest_gradient_norm: float | None,
-        compiled: bool = False,
-    ) -> None:
-        self._gradients = gradients
-        self.parameters = [p for p in parameters if p.requires_grad]
-        self._shard = shard
-        self._largest_gradient_norm = largest_gradient_norm
-        self._step: Callable[[], Any] = torch.compile(optimizer.step, dynamic=False) if compiled else optimizer.step
-        self.names: list[str] = []
-        """The names of the losses."""
-
-    def __call__(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
-        """Update on a batch, or on this process's shard of it.
-
-        Args:
-            x: Images (B, C, H, W).
-            y: Labels (B,).
-            counts: The weight of each image, (B,); None for 1 each.
-            size: Images in the whole batch.
-
-        Returns:
-            The loss and the means of its terms over the whole batch, (1 + terms,), nats per image.
-        """
-        loss, terms = self._gradients(x, y, counts)
-        self.names = ["loss", *(f"loss/{name}" for name in terms)]
-        losses = sum_over_shards(self._shard, self.parameters, torch.stack([loss, *terms.values()]).detach(), size)
-        if self._largest_gradient_norm is not None:
-            clip_grad_norm_(self.parameters, self._largest_gradient_norm)
-        self._step()
-        return losses
 
 
 class Captured:

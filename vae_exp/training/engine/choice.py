@@ -10,18 +10,19 @@ from vae_exp.architecture import EStep
 from vae_exp.dataset.batches import Execution, TrainingBatch
 from vae_exp.dataset.shard import Shard
 from vae_exp.network.linear import product_library
-from vae_exp.training.engine import gradients
+from vae_exp.training.engine import compiled
 from vae_exp.training.engine.captured import (
     GRAPHS_PER_EXECUTION,
     UPDATES_PER_GRAPH,
     Captured,
-    Update,
     cuda_graph,
     not_captured_error,
     why_not_captured,
 )
+from vae_exp.training.engine.gradients import Eager
 from vae_exp.training.engine.losses import WeightedLoss
 from vae_exp.training.engine.schedule import Schedule
+from vae_exp.training.engine.update import Step, Update
 from vae_exp.training.settings import TrainerSettings
 
 
@@ -38,6 +39,7 @@ class Engine:
         batch_size: Images per batch.
         updates: The number of updates in the budget.
         e_step: The E step that comes before updates, which cannot be captured; None if there is none.
+        begun: Whether the run continues after its first update.
 
     Raises:
         ConfigError: Captured updates are required and cannot be had.
@@ -54,6 +56,7 @@ class Engine:
         batch_size: int,
         updates: int,
         e_step: EStep | None,
+        begun: bool,
     ) -> None:
         device = next(loss.parameters()).device
         self._batch_size = batch_size
@@ -66,17 +69,16 @@ class Engine:
         required = settings.engine == "captured"
         if reason and required:
             raise not_captured_error(reason)
-        compiled = gradients.compiling_pays(loss, updates) if settings.compiles is None else settings.compiles
-        eager = gradients.Eager(loss)
-        self._gradients: gradients.Eager | gradients.Compiled = eager
-        if compiled:
-            self._gradients = gradients.Compiled(loss, required=bool(settings.compiles))
-        clip, parameters = settings.gradient_clip_val, list(loss.parameters())
-        # on a CPU the optimizer is a single kernel anyway, and a compiled step would contain the learning rate
-        on_gpu = compiled and device.type == "cuda" and not schedule.changes
-        self._update = Update(self._gradients, parameters, optimizer, shard, clip, on_gpu)
+        step = Step(loss.parameters(), optimizer, shard, settings.gradient_clip_val)
+        eager = Eager(loss)
+        self._compute: Eager | compiled.Compiled = eager
+        if compiled.compiling_pays(loss, updates) if settings.compiles is None else settings.compiles:
+            # a program would contain the learning rate
+            included = step if step.is_traceable and not schedule.changes_rate else None
+            self._compute = compiled.Compiled(loss, bool(settings.compiles), included, begun)
+        self._update = Update(self._compute, step)
         # a batch of another size would need a compilation of its own
-        self._update_on_rest = Update(eager, parameters, optimizer, shard, clip)
+        self._update_on_rest = Update(eager, step)
         self._captured: Captured | None = None
         if serve is not None and not reason and settings.engine in ("auto", "captured"):
             self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
@@ -121,7 +123,7 @@ class Engine:
 
     def computation(self) -> dict[str, Any]:
         """For the results: whether updates are compiled, which engine runs them, and who computes the products."""
-        kernels = self._gradients.engine
+        kernels = self._compute.engine
         captured = self._captured is not None and not self._captured.failed
         engine = f"CUDA graph, {kernels}" if captured else kernels
         return {"compiled": kernels != "eager", "engine": engine, "product": self._product}

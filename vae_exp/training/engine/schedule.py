@@ -41,7 +41,12 @@ class Schedule:
     @property
     def changes(self) -> bool:
         """Whether anything changes during the training."""
-        return self._scheduler is not None or bool(len(self._loss.annealed))
+        return self.changes_rate or bool(len(self._loss.annealed))
+
+    @property
+    def changes_rate(self) -> bool:
+        """Whether the learning rate changes during the training."""
+        return self._scheduler is not None
 
     def before(self, seen: int) -> None:
         """Prepare the update on the batch that comes after `seen` samples."""
