@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import runpy
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
 from torch.nn import functional as F
 from torch.profiler import profile
 from torch.utils.tensorboard import SummaryWriter
@@ -37,6 +39,7 @@ USED = {
     "vae_exp/config/stored.py": {"omegaconf._utils.get_yaml_loader"},
     "vae_exp/likelihood/base.py": {"_validate_args", "_validate_sample"},
     "vae_exp/network/linear.py": {"_linear_pointwise"},
+    "vae_exp/training/engine/compiled.py": {"torch._inductor.runtime.cache_dir_utils.default_cache_dir"},
     "vae_exp/training/engine/products.py": {"torch._inductor.custom_graph_pass.CustomGraphPass"},
 }
 """Private names of other libraries by the only file that uses them."""
@@ -113,6 +116,19 @@ def test_a_compiled_program_takes_its_large_products_from_onednn():
             program(torch.rand(100, 1, 28, 28), torch.zeros(100))
     operators = [event.key for event in record.key_averages() if event.key.startswith("vae_exp::")]
     assert operators == ["vae_exp::product"]
+
+
+@uses("torch/_inductor/runtime/cache_dir_utils.py: default_cache_dir", "vae_exp/training/engine/compiled.py")
+def test_compiled_programs_are_kept_unless_the_user_chose_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(compiled.CACHE, default_cache_dir())
+    compiled.keep_programs(tmp_path / "programs")
+    assert os.environ[compiled.CACHE] == cache_dir() == str(tmp_path / "programs")
+    compiled.keep_programs(tmp_path / "others")
+    assert os.environ[compiled.CACHE] == str(tmp_path / "programs")
+    monkeypatch.delenv(compiled.CACHE)
+    (tmp_path / "file").touch()
+    compiled.keep_programs(tmp_path / "file" / "programs")
+    assert compiled.CACHE not in os.environ
 
 
 @uses("pytorch_lightning.utilities.rank_zero_only: rank", "vae_exp/training/loggers/__init__.py")

@@ -62,6 +62,17 @@ def test_an_evaluation_may_be_of_the_first_images_only_and_estimate_the_marginal
     assert "test/log_likelihood" not in whole
 
 
+def test_the_training_split_is_whole_at_the_end_only(run):
+    outcome = run("samples=1000", "callbacks.evaluate.train_images=70", *QUICK)
+    counts = [row["train/images"] for row in read_metrics(outcome.directory / "metrics.csv")]
+    assert counts[:-1] == [70] * (len(counts) - 1)
+    assert len(counts) > 1
+    assert outcome.results["train/images"] == counts[-1] > 70
+    rows = read_metrics(run("samples=1000", "callbacks.evaluate.train_images=null", *QUICK).directory / "metrics.csv")
+    assert [row["test/bound"] for row in rows][-1] == outcome.results["test/bound"]
+    assert {row["train/images"] for row in rows} == {counts[-1]}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -44,6 +44,8 @@ class Evaluate:
         batch_size: Images per batch of an evaluation.
         images: Evaluate only this many images of each split, the first ones. None evaluates all images, or 1000 if the
             model has no encoder and Hamiltonian Monte Carlo must find the posterior of each image.
+        train_images: Before the end of the budget, evaluate only this many training images, the first ones, because
+            they are many and their bound is only for comparison. None evaluates all of them every time.
         marginal_likelihood: Also estimate log p(x) from posterior samples (arXiv 1312.6114, appendix D). The model must
             have fewer than five latents.
     """
@@ -54,16 +56,23 @@ class Evaluate:
         decades: PositiveFloat = 1.0,
         batch_size: PositiveInt = 1000,
         images: PositiveInt | None = None,
+        train_images: PositiveInt | None = 10_000,
         marginal_likelihood: bool = False,
     ) -> None:
         self.per_decade = per_decade
         self.decades = decades
         self.batch_size = batch_size
         self.images = images
+        self.train_images = train_images
         self.marginal_likelihood = marginal_likelihood
 
-    def __call__(self, model: Model, data: Dataset) -> tuple[dict[str, float], dict[str, list[float]]]:
+    def __call__(self, model: Model, data: Dataset, at_end: bool) -> tuple[dict[str, float], dict[str, list[float]]]:
         """Evaluate a model on every split.
+
+        Args:
+            model: The model.
+            data: The images.
+            at_end: Whether the budget is spent, so that the whole training split is evaluated.
 
         Returns:
             For each split the number of images, `<split>/images`, and its metrics; terms in nats per image. And the KL
@@ -72,8 +81,9 @@ class Evaluate:
         values: dict[str, float] = {}
         latents: dict[str, list[float]] = {}
         images = self.images or (None if model.amortized else FEW_IMAGES)
+        few = images if at_end else min(filter(None, (images, self.train_images)), default=None)
         for split in data.splits:
-            batches = data.evaluation_batches(split, self.batch_size, images)
+            batches = data.evaluation_batches(split, self.batch_size, few if split == "train" else images)
             evaluation = evaluate(model, batches, marginal_likelihood=self.marginal_likelihood)
             values |= {f"{split}/images": len(batches.images)}
             values |= {f"{split}/{name}": value for name, value in evaluation.means.items()}

@@ -43,6 +43,7 @@ from vae_exp.training.allocator import keep_freed_memory
 from vae_exp.training.callbacks import build_callbacks, check_monitors
 from vae_exp.training.distributed import processes
 from vae_exp.training.drawing import DrawFigures
+from vae_exp.training.engine.compiled import keep_programs
 from vae_exp.training.experiment import Experiment
 from vae_exp.training.loop import Loop
 from vae_exp.training.resume import is_trained
@@ -68,6 +69,7 @@ def build_experiment(config: DictConfig, anew: bool, objects: Objects = NO_OBJEC
     """
     check_memory(config, objects)
     check_contracts(config, objects)
+    keep_programs(Path(config.paths.cache).expanduser() / "programs")
     pl.seed_everything(config.seed, verbose=False)
     data = build_data(config, objects=objects)
     architecture = build_architecture(config, data, objects=objects)

@@ -150,7 +150,8 @@ class Loop(pl.Callback):
 
     def _row(self, experiment: Experiment, evaluate: Evaluate) -> tuple[Row, dict[str, list[float]]]:
         started = experiment.clock.seconds
-        values, latents = evaluate(experiment.architecture, experiment.data)
+        at_end = experiment.samples_seen >= experiment.samples
+        values, latents = evaluate(experiment.architecture, experiment.data, at_end)
         seconds = experiment.clock.seconds
         self.evaluation_seconds += seconds - started
         row = MappingProxyType(
