@@ -1,55 +1,29 @@
-"""Fixtures: small data sets, and functions that run the program as a user does."""
+"""How the tests are distributed to workers. The fixtures are in helpers/shared_fixtures.py."""
 
-import gc
-import json
 import os
-import shutil
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
+from collections import Counter
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
-
-import numpy as np
-import omegaconf
 import pytest
-import torch
-from hydra._internal.hydra import Hydra
-from hydra.core.hydra_config import HydraConfig
-from hypothesis import settings
-from images import FREY_FACE, write_idx, write_image
-from wandb_server import Server
 from xdist.scheduler import LoadScopeScheduling
 
-from vae_exp.config.stored import LOADER
-from vae_exp.dataset.base import Splits
-from vae_exp.dataset.mnist import MNIST
-
-os.environ.setdefault("WANDB_MODE", "offline")
-# if a shell runs the tests in the background, they ignore SIGINT, and so would every program that they start
-signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("untimed", deadline=None)  # a slow machine must not fail a test
-settings.load_profile("untimed")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
 TOGETHER = {
-    # one worker loads the compiler
-    "tests/network/test_linear.py": "compiled",
-    "tests/training/engine/test_gradients.py": "compiled",
-    "tests/training/engine/test_compiled.py": "compiled",
-    "tests/program/test_private_apis.py": "compiled",
-    "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
     # these share the process of tests/helpers/program.py, which takes seconds to start
     "tests/cli/test_main.py": "forked",
     "tests/program/test_own_project.py": "forked",
     "tests/training/test_distributed.py": "forked",
     "tests/training/test_resume.py": "forked",
     "tests/training/test_stages.py": "forked",
+    "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
     "tests/program/test_wandb_sync.py": "W&B",
     "tests/scripts/test_wandb_workspace.py": "W&B",
+    # one worker loads the compiler
+    "tests/network/test_linear.py": "compiled",
+    "tests/training/engine/test_gradients.py": "compiled",
+    "tests/training/engine/test_compiled.py": "compiled",
+    "tests/program/test_private_apis.py": "compiled",
+    "tests/program/test_notebooks.py": "notebooks",
     "tests/program/test_surroundings.py": "wheel",  # these build one
     # these start a browser
     "tests/results/report/test_page.py": "browser",
@@ -60,9 +34,8 @@ TOGETHER = {
     "tests/program/hostile/test_parts.py": "hostile",
     "tests/program/hostile/test_replayed.py": "hostile",
 }
-"""Files whose tests one worker runs: first of all, because they take longest."""
-TINY = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
-omegaconf._utils.get_yaml_loader = lambda: LOADER  # the same with libyaml: Hydra reads many files for every run
+"""Files whose tests one worker runs. The groups begin in this order, before all other files: they take longest."""
+GROUPS = [*dict.fromkeys(TOGETHER.values())]
 
 
 class Scheduler(LoadScopeScheduling):
@@ -72,7 +45,30 @@ class Scheduler(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+        return scope(nodeid)
+
+
+def scope(nodeid: str) -> str:
+    """Name the group of a test, or its file."""
+    file = nodeid.partition("::")[0]
+    return TOGETHER.get(file, file)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the fixtures, but not in the process that only distributes: they import torch, which takes seconds."""
+    if config.option.dist == "no" or hasattr(config, "workerinput"):
+        config.pluginmanager.import_plugin("shared_fixtures")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests: the groups as in `TOGETHER`, then the files with the most tests."""
+    sizes = Counter(scope(item.nodeid) for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        name = scope(item.nodeid)
+        return (GROUPS.index(name), 0) if name in GROUPS else (len(GROUPS), -sizes[name])
+
+    items.sort(key=place)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -81,155 +77,6 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    """Keep the order of `pytest_collection_modifyitems`: by default a file with few tests comes late."""
+    config.option.loadscopereorder = False
     return Scheduler(config, log)
-
-
-def pytest_collection_finish() -> None:
-    """Exclude the many objects that exist now, such as torch's, from garbage collection, which is slow with them."""
-    gc.collect()
-    gc.freeze()
-
-
-@pytest.fixture(scope="session")
-def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder for `paths.data`: FashionMNIST's and KMNIST's formats, image files, arrays, Frey Face."""
-    root = tmp_path_factory.mktemp("data")
-    generator = torch.Generator().manual_seed(0)
-    for name in ("FashionMNIST", "KMNIST"):
-        for split, n in (("train", 120), ("t10k", 40)):
-            pixels = torch.randint(256, (n, 28, 28), generator=generator)
-            write_idx(root / name / "raw" / f"{split}-images-idx3-ubyte", pixels)
-            write_idx(root / name / "raw" / f"{split}-labels-idx1-ubyte", torch.arange(n) % 10)
-    if (FREY_FACE / "frey_rawface.mat").exists():
-        (root / "frey_rawface.mat").symlink_to(FREY_FACE / "frey_rawface.mat")
-    for i in range(30):
-        write_image(root / "images" / str(i % 10) / f"{i}.png", pixels[i])
-    np.savez(root / "images.npz", images=pixels.byte().numpy(), labels=np.arange(len(pixels)) % 10)
-    return root
-
-
-@pytest.fixture(autouse=True)
-def never_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn off fsync: no test cuts the power, and waiting for a busy disk takes longer than everything else."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
-LOAD = MNIST.load
-
-
-@cache
-def _few_digits(root: Path) -> Splits:
-    splits = LOAD(MNIST(str(root)))
-    return Splits(splits.train[:400], splits.test[:100])
-
-
-@pytest.fixture
-def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace MNIST by its first images, which are read once, because reading all 70,000 takes long."""
-    monkeypatch.setattr(MNIST, "load", lambda self: _few_digits(self.root))
-
-
-GET_MODE = Hydra.get_mode
-
-
-def no_mode(*_: Any, **__: Any) -> None:
-    """Return None as `Hydra.get_mode` does if `hydra.mode` is not set, without composing the config for it."""
-
-
-@dataclass
-class Outcome:
-    """The result of a run of the program."""
-
-    status: int
-    out: str
-    err: str
-    directory: Path = field(default_factory=Path)
-
-    @property
-    def results(self) -> dict[str, object]:
-        results: dict[str, object] = json.loads((self.directory / "results.json").read_text())
-        return results
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
-    """Return a function that runs `python -m vae_exp …` in this process, so that torch is imported only once."""
-    from vae_exp.cli.main import main
-
-    monkeypatch.chdir(tmp_path)
-    directories = iter(range(1000))
-
-    def call(*arguments: str, directory: Path | None = None) -> Outcome:
-        directory = directory or tmp_path / f"run{next(directories)}"
-        words = ["vae_exp", *arguments, f"paths.data={small_data}"]
-        if not any(word.startswith(("resume=", "hydra.run.dir=", "-m")) for word in arguments):
-            words.append(f"hydra.run.dir={directory}")
-        sets_mode = any(word.startswith("hydra.mode=") for word in arguments)
-        monkeypatch.setattr(Hydra, "get_mode", GET_MODE if sets_mode else no_mode)
-        monkeypatch.setattr(sys, "argv", words)
-        HydraConfig.instance().cfg = None  # as in a new process: an earlier job has set it
-        capfd.readouterr()
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capfd.readouterr()
-        return Outcome(status, captured.out, captured.err, directory)
-
-    return call
-
-
-@pytest.fixture
-def trained(run, few_digits, tmp_path, tmp_path_factory):
-    """A copy of a run of 200 samples, which is made once."""
-    made = tmp_path_factory.getbasetemp() / "trained"
-    if not made.exists():
-        assert run("samples=200", *TINY, directory=made).status == 0
-    return shutil.copytree(made, tmp_path / "trained")
-
-
-@pytest.fixture
-def swept(run, few_digits, tmp_path, tmp_path_factory):
-    """A copy of a sweep of three jobs, which is made once; the current folder holds it."""
-    made = tmp_path_factory.getbasetemp() / "swept"
-    if not made.exists():
-        assert run("-m", "seed=0,1,2", "samples=200", *TINY, f"hydra.sweep.dir={made}").status == 0
-    return shutil.copytree(made, tmp_path / "sweep")
-
-
-@pytest.fixture
-def command(monkeypatch, capfd):
-    """Another program of the package in this process: its status and its output."""
-
-    def call(module, *arguments):
-        monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
-        capfd.readouterr()
-        status = 0
-        try:
-            module.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, capfd.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def exactly() -> Iterator[None]:
-    """Compute in float64, from one seed."""
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.fixture
-def wandb_server() -> Iterator[Server]:
-    """Start a stand-in for W&B's server for one test."""
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
