@@ -15,6 +15,7 @@ from vae_exp.cli import export
 from vae_exp.dataset.mnist import MNIST
 from vae_exp.results.checkpoint import STATE, read_checkpoint
 from vae_exp.results.load import load_run
+from vae_exp.results.metrics import with_error
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 X = np.random.default_rng(0).random((3, 1, 28, 28), dtype="float32")
@@ -46,7 +47,8 @@ def test_the_model_card_says_what_a_stranger_needs(trained, command, tmp_path):
     names = {"path": folder / "encoder.pt2", "x": torch.from_numpy(X)}
     exec(lines, names)
     torch.testing.assert_close(names["code"], loaded.model.encode(X))
-    assert f"| bound | {loaded.metrics['train/bound']:,.2f} | {loaded.metrics['test/bound']:,.2f} |" in card
+    bounds = (with_error(loaded.metrics, f"{split}/bound") for split in ("train", "test"))
+    assert f"| bound | {' | '.join(bounds)} |" in card
     pixels = MNIST("").load().test.pixels
     assert f"| test | 100 | `{hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}` |" in card
     for said in ("pixels divided by 255", "| version/torch |", "after 200 training images", "checkpoint `last`"):
