@@ -5,7 +5,7 @@ import pytest
 from pages import report_data
 from scipy.stats import sem
 
-from vae_exp.results.jobs import Group, Job, comparable_groups, groups, varied_keys
+from vae_exp.results.jobs import MNIST, PAPER, Group, Job, comparable_groups, groups, varied_keys
 from vae_exp.results.metrics import with_error
 from vae_exp.results.numbers import shown
 
@@ -29,6 +29,18 @@ def test_the_mean_over_the_seeds_has_the_standard_error_of_the_mean(tmp_path):
     jobs = [Job(str(i), tmp_path, {}, {"test/bound": bound}, []) for i, bound in enumerate(bounds)]
     assert Group(jobs).mean("test/bound") == pytest.approx((fmean(bounds), sem(bounds)))
     assert Group(jobs[:1]).mean("test/bound") == (-104.0, 0.0)
+
+
+OF_THE_PAPER = PAPER | MNIST | {"network.hidden_sizes": [500], "dataset.train_size": None, "objective": "sgvb_b"}
+
+
+@pytest.mark.parametrize("key", OF_THE_PAPER)
+def test_only_a_run_that_has_every_setting_of_the_paper_is_beside_its_curve(key, tmp_path):
+    """A schedule of β leaves the key `architecture.beta.final`, and none of the name `architecture.beta`."""
+    results = OF_THE_PAPER | {"architecture.latent_dim": 20, "test/bound": -100.0}
+    assert Job("0", tmp_path, {}, results, []).published("test") is not None
+    del results[key]
+    assert Job("0", tmp_path, {}, results, []).published("test") is None
 
 
 def of_a_single_run(results, name, sign=1):

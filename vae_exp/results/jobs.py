@@ -96,12 +96,18 @@ class Job:
         return self.overrides.get(key, str(self.results.get(key, "")))
 
     def published(self, split: str) -> published.Curve | None:
-        """Return the paper's curve of the same experiment, or None without one (arXiv 1312.6114, figures 2 and 3)."""
+        """Return the paper's curve of the same experiment, or None without one (arXiv 1312.6114, figures 2 and 3).
+
+        A key that the results do not have is not equal to the paper's, such as `architecture.beta` of a run with a
+        schedule of β.
+        """
         for dataset, axes, settings in PAPER_CURVES:
-            same = all(self.results.get(key, value) == value for key, value in (PAPER | settings).items())
+            theirs = PAPER | settings
+            same = all(key in self.results and self.results[key] == value for key, value in theirs.items())
             if same and self.measure(split)[0] == f"{split}/{axes['measure']}":
-                method = METHODS.get(self.results["objective"], "")
-                return published.curve(axes["figure"], dataset, self.results[axes["size"]], method, split)
+                method = METHODS.get(self.results.get("objective", ""), "")
+                size: Any = self.results.get(axes["size"])
+                return published.curve(axes["figure"], dataset, size, method, split)
         return None
 
     def measure(self, split: str) -> tuple[str, int]:
