@@ -1,9 +1,12 @@
+import signal
+
 import numpy as np
 import pytest
 
 import vae_exp
+from vae_exp.cli.train import train_job
 from vae_exp.config.overrides import parse, value_text
-from vae_exp.errors import ConfigError, RunError
+from vae_exp.errors import ConfigError, Interrupted, RunError
 
 TINY = ["samples=200", "network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null"]
 TINY += ["callbacks.evaluate.decades=0.3", "dataset.validation_size=100"]
@@ -33,6 +36,22 @@ def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(swept, tmp
             sweep.best(metric)
     with pytest.raises(RunError, match="1 of 1 jobs failed"):
         vae_exp.sweep(TINY, **{"optimizer.lr": [1e9]})
+
+
+def test_an_interrupted_sweep_is_saved_and_goes_on(monkeypatch, tmp_path):
+    def interrupted(config):
+        train_job(config)
+        raise Interrupted(signal.SIGINT, "Interrupted; what was saved is kept. Go on with:\n  the command")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vae_exp.api.sweep.train_job", interrupted)
+        with pytest.raises(KeyboardInterrupt, match=r"^Interrupted; all is saved\. Go on with:\n") as caught:
+            vae_exp.sweep(TINY, seed=range(2), directory=tmp_path / "mine")
+    assert [job.results["status"] for job in caught.value.result.jobs] == ["completed"]
+    sweep = eval(str(caught.value).splitlines()[-1], {"vae_exp": vae_exp})
+    assert sweep.path == tmp_path / "mine"
+    assert [job.results["status"] for job in sweep.jobs] == ["completed", "completed"]
+    assert sweep.best("validation/bound").resume("samples=300").metrics["samples"] == 300
 
 
 @pytest.mark.parametrize(

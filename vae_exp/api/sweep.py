@@ -1,13 +1,14 @@
 """`vae_exp.sweep`: what the command does with -m, called from Python."""
 
-import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
+from vae_exp.api.interruption import Interruption, what_happened
 from vae_exp.api.process import unchanged_process
+from vae_exp.api.train import load_resumable
 from vae_exp.api.words import checked_words, errors_as_exceptions, hydra_application, with_directory
 from vae_exp.cli.config_dir import config_dir_of, overrides_of
 from vae_exp.cli.resume import resolve_resume, resolve_sweep
@@ -32,30 +33,33 @@ def sweep(overrides: Sequence[str] = (), *, directory: str | Path | None = None,
         lists: The values of each key that varies: `seed=range(3)`, `**{"architecture.latent_dim": [2, 5, 20]}`.
 
     Returns:
-        The sweep. After Ctrl-C, the sweep so far: `sweep([f"sweep.resume={sweep.path}"])` continues it.
+        The sweep.
 
     Raises:
         UserError: What the command refuses with one message, also if jobs failed; an error of `vae_exp.errors`.
-        KeyboardInterrupt: Ctrl-C before a job began.
+        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The sweep so far is saved, and is the `result` of the
+            error (`vae_exp.api.interruption.Interruption`). The message says how to continue it.
     """
     typed = [overrides] if isinstance(overrides, str) else list(overrides)
     typed += [f"{key}={_values(key, values)}" for key, values in lists.items()]
-    path = None
+    interruption = None
     with unchanged_process(), errors_as_exceptions(typed):
         checked = checked_words(typed, "sweep")
         words = resolve_resume(resolve_sweep(["-m", *with_directory(checked, directory, "hydra.sweep.dir")]))
         try:
             with hydra_application() as hydra:
                 hydra.multirun("config", train_job, [*overrides_of(words), "hydra.mode=MULTIRUN"])
-        except Interrupted as interruption:
-            path = _directory()
-            if path is None or not job_directories(path) or interruption.signal_number == signal.SIGTERM:
-                raise KeyboardInterrupt(str(interruption)) from interruption
-            print(f'Interrupted. Go on with:\n  vae_exp.sweep(["sweep.resume={path}"])')
+        except Interrupted as error:
+            interruption = error
         path = _directory()
         trust = _trust(checked)
+    begun = path is not None and bool(job_directories(path))
+    if interruption is not None:
+        message = what_happened(interruption, f'vae_exp.sweep(["sweep.resume={path}"])' if begun else None)
+        result = Sweep(path, trust, load_resumable) if path is not None and begun else None
+        raise Interruption(message, path, result) from interruption
     assert path is not None
-    return Sweep(path, trust)
+    return Sweep(path, trust, load_resumable)
 
 
 def _values(key: str, values: Any) -> str:

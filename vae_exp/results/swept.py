@@ -1,11 +1,13 @@
 """A sweep as an object: its table, its picture, its best run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vae_exp.config.objects import NO_OBJECTS, Objects
 from vae_exp.config.trust import Trust
 from vae_exp.errors import ConfigError, RunError, nearest_first
 from vae_exp.figures.figure import Figure
@@ -25,10 +27,12 @@ class Sweep:
     Attributes:
         path: The sweep directory. It also has the tables, pictures and the report as files.
         trust: What the jobs' configs may name when their models are built.
+        load: Loads a run: its directory, the checkpoint, what it may name, the objects that it was made of.
     """
 
     path: Path
     trust: Trust
+    load: Callable[[Path, str, Trust, Objects], Run] = load_trusted
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -69,7 +73,7 @@ class Sweep:
                 jobs have values of different kinds.
             RunError: The run cannot be loaded.
         """
-        return load_trusted(self._best(metric).path, "last", self.trust, {})
+        return self.load(self._best(metric).path, "last", self.trust, NO_OBJECTS)
 
     def _best(self, metric: str) -> Job:
         completed = [job for job in self.jobs if job.completed]
