@@ -2,11 +2,13 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 
 import vae_exp
 from vae_exp.cli.train import train_job
 from vae_exp.config.overrides import parse, value_text
 from vae_exp.errors import ConfigError, Interrupted, RunError
+from vae_exp.network import MLP
 
 TINY = ["samples=200", "network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null"]
 TINY += ["callbacks.evaluate.decades=0.3", "dataset.validation_size=100"]
@@ -54,12 +56,28 @@ def test_an_interrupted_sweep_is_saved_and_goes_on(monkeypatch, tmp_path):
     assert sweep.best("validation/bound").resume("samples=300").metrics["samples"] == 300
 
 
+def test_all_jobs_use_the_same_objects(tmp_path):
+    images = torch.rand(60, 6, 5, generator=torch.Generator().manual_seed(0))
+    words = ["samples=100", "dataset.batch_size=50", "logger=none", "callbacks.figures=null"]
+    sweep = vae_exp.sweep(words, data=images, network=MLP([8]), seed=range(2), directory=tmp_path / "mine")
+    first, second = (job.results["train/bound"] for job in sweep.jobs)
+    assert first != second
+    alone = vae_exp.train(*words, "seed=1", data=images, network=MLP([8]), directory=tmp_path / "alone")
+    assert alone.metrics["train/bound"] == second
+    best = sweep.best("train/bound")  # rebuilt of the objects
+    assert best.metrics["train/bound"] == max(first, second)
+    assert best.encode("test").z.shape == (12, 20)
+
+
 @pytest.mark.parametrize(
     ("overrides", "lists", "message"),
     [
         ([], {"seed": 3}, r"seed=3: a list of values is needed: seed=\[3\]"),
         ([], {"seed": []}, "seed: has no value"),
-        ([], {"seed": [object()]}, "is no plain value"),
+        ([], {"seed": [object()]}, "a sweep varies numbers and texts, and object is an object. Call vae_exp.train"),
+        ([], {"network": [MLP([8]), MLP([9])]}, "MLP is an object. Pass one for all jobs, network=…, or call"),
+        ([], {"seed": MLP([8])}, "seed: takes no MLP. Objects are the values of network, likelihood"),
+        (["hydra/launcher=joblib"], {"network": MLP([8])}, "hydra/launcher=joblib: its jobs run in other processes"),
         (["-m"], {}, "may pass only --config-dir"),
         (["resume=somewhere"], {}, "without -m"),
     ],

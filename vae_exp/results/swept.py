@@ -7,13 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vae_exp.config.objects import NO_OBJECTS, Objects
-from vae_exp.config.trust import Trust
 from vae_exp.errors import ConfigError, RunError, nearest_first
 from vae_exp.figures.figure import Figure
 from vae_exp.results.curves import pictures
 from vae_exp.results.jobs import COMPARED_SETTINGS, Job, read_jobs
-from vae_exp.results.load import load_trusted
 from vae_exp.results.metrics import SPLITS, better
 from vae_exp.results.notebook import table
 from vae_exp.results.run import Run
@@ -26,13 +23,11 @@ class Sweep:
 
     Attributes:
         path: The sweep directory. It also has the tables, pictures and the report as files.
-        trust: What the jobs' configs may name when their models are built.
-        load: Loads a run: its directory, the checkpoint, what it may name, the objects that it was made of.
+        load: Loads the run of a directory.
     """
 
     path: Path
-    trust: Trust
-    load: Callable[[Path, str, Trust, Objects], Run] = load_trusted
+    load: Callable[[Path], Run]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -73,7 +68,7 @@ class Sweep:
                 jobs have values of different kinds.
             RunError: The run cannot be loaded.
         """
-        return self.load(self._best(metric).path, "last", self.trust, NO_OBJECTS)
+        return self.load(self._best(metric).path)
 
     def _best(self, metric: str) -> Job:
         completed = [job for job in self.jobs if job.completed]
