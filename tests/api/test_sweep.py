@@ -30,7 +30,7 @@ def test_a_sweep_leaves_the_commands_directory_and_knows_its_best_run(swept, tmp
     assert len(sweep.plot().axes) == 1
     assert "2 of 2 jobs completed" in sweep._repr_html_()
     for metric, reason in [
-        ("test/bound", "no longer be that of unseen images"),
+        ("test/bound", r"no longer be that of unseen images. Use best\(\"validation/bound\"\)"),
         ("validation/kl", "not known which values are better"),
         ("validation/bond", r"no completed job has it. Allowed: validation/bound"),
     ]:

@@ -102,16 +102,13 @@ def _check_metric(metric: str, jobs: list[Job], known: bool) -> None:
     split, _, name = metric.rpartition("/")
     present = {key for job in jobs for key in job.results if key.partition("/")[0] in SPLITS and better(key)}
     allowed = nearest_first(metric, {key for key in present if not key.startswith("test/")})
+    held_out = any(key.startswith("validation/") for key in allowed)
     if split == "test":
         raise ConfigError(
             f"{metric}: if the test split were used to choose, its {name} would no longer be that of unseen images. "
-            f'Use dataset.validation_size=10000 and best("validation/{name}")'
+            f'Use {"" if held_out else "dataset.validation_size=10000 and "}best("validation/{name}")'
         )
     if not known or not better(metric):
         reason = "it is not known which values are better" if known else "no completed job has it"
-        hint = (
-            ""
-            if any(key.startswith("validation/") for key in allowed)
-            else (". dataset.validation_size=10000 gives a validation split")
-        )
+        hint = "" if held_out else ". dataset.validation_size=10000 gives a validation split"
         raise ConfigError(f"{metric}: {reason}. Allowed: {', '.join(allowed) or 'none'}{hint}")
