@@ -21,9 +21,15 @@ pytestmark = pytest.mark.usefixtures("few_digits")
 X = np.random.default_rng(0).random((3, 1, 28, 28), dtype="float32")
 
 
-def test_another_program_computes_the_code_of_the_loaded_model(trained, command):
-    status, said = command(export, f"run={trained}")
-    folder = trained / "export" / "onnx"
+def test_another_program_computes_the_codes_and_the_images_of_the_loaded_model(run, command):
+    """Of a conditional one, which takes the labels too."""
+    words = ["architecture=cvae", "architecture.latent_dim=2", "network.hidden_sizes=[9]", "network.init_std=null"]
+    words += ["optimizer=adam", "optimizer.lr=0.05"]
+    path = run(
+        "samples=200", *words, "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"
+    ).directory
+    status, said = command(export, f"run={path}")
+    folder = path / "export" / "onnx"
     assert (status, said.out.strip()) == (0, str(folder)), said.err
     assert sorted(file.name for file in folder.iterdir()) == [
         "README.md",
@@ -31,11 +37,19 @@ def test_another_program_computes_the_code_of_the_loaded_model(trained, command)
         "decoder.onnx",
         "encoder.onnx",
     ]
-    encoder = onnxruntime.InferenceSession(folder / "encoder.onnx")
-    code, log_variance = (torch.from_numpy(array) for array in encoder.run(None, {"x": X}))
-    q = load_run(trained).model.posterior(X)
-    torch.testing.assert_close(code, q.mean, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(log_variance, q.log_variance, atol=1e-5, rtol=1e-5)
+    encoder, decoder = (onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("encoder", "decoder"))
+    model, codes = load_run(path).model, []
+    for y in ([0, 4, 9], [1, 1, 1]):
+        labels = {"y": np.array(y)}
+        code, log_variance = (torch.from_numpy(array) for array in encoder.run(None, {"x": X} | labels))
+        q = model.posterior(X, torch.tensor(y))
+        torch.testing.assert_close(code, q.mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(log_variance, q.log_variance, atol=1e-5, rtol=1e-5)
+        mean, _ = decoder.run(None, {"z": code.numpy()} | labels)
+        p = model.decode(code, torch.tensor(y))
+        torch.testing.assert_close(torch.from_numpy(mean), p.mean, atol=1e-5, rtol=1e-5)
+        codes.append(code)
+    assert not torch.allclose(*codes, atol=1e-3)  # the labels matter
 
 
 def test_the_model_card_says_what_a_stranger_needs(trained, command, tmp_path):
