@@ -59,7 +59,7 @@ def test_its_numbers_are_the_commands_to_the_last_bit(of_the_command):
 
 
 MISTAKES = {
-    "network=convv": "Did you mean network=conv? Allowed: conv, mlp, resnet",
+    "network=convv": "Did you mean network=conv? Allowed: conv, resnet, mlp",
     "seed 3": "overrides are written key=value",
     "-m": "may pass only --config-dir",
     "--config-dir": "a value is needed",
