@@ -5,13 +5,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vae_exp.api.load import load_run as load_run
     from vae_exp.api.sweep import sweep as sweep
     from vae_exp.api.train import train as train
-    from vae_exp.results.load import load_run as load_run
 
 __version__ = version("vae_exp")
 __all__ = ["load_run", "sweep", "train"]
-PLACES = {"load_run": "vae_exp.results.load", "sweep": "vae_exp.api.sweep", "train": "vae_exp.api.train"}
+PLACES = {"load_run": "vae_exp.api.load", "sweep": "vae_exp.api.sweep", "train": "vae_exp.api.train"}
 """The module of each function. Importing torch takes seconds, so a module is imported only when it is used."""
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def test_its_numbers_are_the_commands_to_the_last_bit(of_the_command):
 
 
 MISTAKES = {
-    "network=convv": "Did you mean network=conv?",
+    "network=convv": "Did you mean network=conv? Allowed: conv, resnet, mlp",
     "seed 3": "overrides are written key=value",
     "-m": "may pass only --config-dir",
     "--config-dir": "a value is needed",
@@ -84,23 +85,58 @@ def test_what_is_no_text_is_refused(wrong):
 
 
 class Interrupt(Callback):
-    """Press Ctrl-C during the training."""
+    """Press Ctrl-C once, during the training."""
 
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.lightning_module.samples_seen < 200:
+    done = False
+
+    def on_train_batch_end(self, *_):
+        if not self.done:
+            self.done = True
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_an_interrupt_gives_the_run_so_far_and_it_goes_on(of_the_command, capfd):
-    run = vae_exp.train(*WORDS, "trainer.steps_per_execution=1", callbacks=[Interrupt()], directory="mine")
+def interrupted(*words, **arguments):
+    """Return what Ctrl-C raises."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        vae_exp.train(*words, "trainer.steps_per_execution=1", **arguments)
+    return caught.value
+
+
+def test_an_interrupted_run_is_saved_and_goes_on(of_the_command):
+    interruption = interrupted(*WORDS, callbacks=[Interrupt()], directory="mine")
+    run = interruption.result
     assert run.metrics["status"] == "interrupted"
     assert run.metrics["samples"] == 100
-    assert run.path.name == "mine"
-    (line,) = (line for line in capfd.readouterr().out.splitlines() if "resume=" in line)
-    resumed = eval(line, {"vae_exp": vae_exp})
+    assert run.path == interruption.path == Path("mine").absolute()
+    assert str(interruption).startswith("Interrupted after 100 of 200 samples; all is saved. Go on with:")
+    resumed = eval(str(interruption).splitlines()[-1], {"vae_exp": vae_exp})
     assert resumed.path == run.path
     assert numbers(resumed.path) == of_the_command
     with pytest.raises(ConfigError, match="contradicts resume"):
         vae_exp.train(f"resume={run.path}", directory="other")
     with pytest.raises(RunError, match="holds a run already"):
         vae_exp.train(*WORDS, directory="mine")
+
+
+def test_a_run_in_stages_is_interrupted_in_the_same_way():
+    stages = ["+experiment=mnist_cae_fine_tuned", "network.hidden_sizes=[]", "samples=200", "logger=none"]
+    stages += ["callbacks.figures=null", "callbacks.evaluate.decades=0.1"]
+    interruption = interrupted(*stages, callbacks=[Interrupt()])
+    assert "in stage pretraining; all is saved. Go on with:" in str(interruption)
+    assert interruption.result.path.parent == interruption.path
+    assert interruption.result.metrics["samples"] == 100
+    run = interruption.result.resume()
+    assert (run.metrics["status"], run.path) == ("completed", interruption.path / "fine_tuning")
+
+
+def test_a_run_resumes_to_the_numbers_of_the_command(run, tmp_path):
+    first, more = run(*WORDS, directory=tmp_path / "command"), "samples=400"
+    assert run(f"resume={first.directory}", more, directory=first.directory).status == 0
+    trained = vae_exp.train(*WORDS)
+    for begun in (trained, vae_exp.load_run(trained.path)):
+        resumed = begun.resume(more)
+        assert (resumed.path, resumed.metrics["samples"]) == (trained.path, 400)
+        assert numbers(resumed.path) == numbers(first.directory)
+    assert trained.metrics["samples"] == 200
+    with pytest.raises(ConfigError, match="Did you mean samples"):
+        trained.resume("sample=400")

@@ -28,6 +28,8 @@ def completed(monkeypatch, capsys):
         ("vae_exp tr", ["train", "trainer.", "trainer=", "trust="]),
         ("vae_exp train architecture=cv", ["architecture=cvae"]),
         ("vae_exp architecture=cv", ["architecture=cvae"]),
+        ("vae_exp network=", ["network=conv", "network=mlp", "network=resnet"]),  # object is for Python programs
+        ("vae_exp dataset=o", ["dataset=omniglot"]),
     ],
 )
 def test_commands_keys_and_values_are_completed(completed, tmp_path, monkeypatch, line, words):

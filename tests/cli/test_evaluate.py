@@ -15,6 +15,7 @@ from vae_exp.dataset.mnist import MNIST
 from vae_exp.errors import ConfigError
 from vae_exp.evaluation.marginal_likelihood import AnnealedEstimate
 from vae_exp.results.metrics import read_metrics
+from vae_exp.results.numbers import alone, shown
 
 
 def with_other_test_labels(splits):
@@ -98,9 +99,13 @@ def test_a_run_may_be_called_by_a_number(run, tmp_path, monkeypatch, capfd):
     )
     main()
     out = capfd.readouterr().out
-    told = dict(line.split(maxsplit=1) for line in out.splitlines() if line)
+    told = dict(line.split(maxsplit=1) for line in reversed(out.splitlines()) if line)  # numbers come before notes
     assert re.fullmatch(r"-[\d.]+ ± [\d.]+ nats per image, over 5 images", told["L_1"])
     assert re.fullmatch(r"-[\d.]+ ± [\d.]+ nats per image, over 5 images; ± [\d.]+ over draws", told["L_20"])
+    evaluated = json.loads((tmp_path / "0" / "evaluation_test.json").read_text())
+    for name in ("L_20", "bound", "mutual_information"):
+        assert told[name].startswith(shown(evaluated[name]["mean"], evaluated[name]["standard_error"]) + " nats")
+    assert told["L_20"].endswith(f"± {alone(evaluated['L_20']['error_over_draws'])} over draws")
     assert "over 4 images; ± " in told["hmc"]
     assert re.search(r"over 3 images; .* over draws; \d+ temperatures, spread [\d.]+ over chains, changed", told["ais"])
     assert "of L_k and ais the larger is the estimate" in out

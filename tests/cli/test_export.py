@@ -15,14 +15,20 @@ from vae_exp.cli import export
 from vae_exp.dataset.mnist import MNIST
 from vae_exp.results.checkpoint import STATE, read_checkpoint
 from vae_exp.results.load import load_run
+from vae_exp.results.metrics import with_error
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 X = np.random.default_rng(0).random((3, 1, 28, 28), dtype="float32")
 
 
-def test_another_program_computes_the_code_of_the_loaded_model(trained, command):
-    status, said = command(export, f"run={trained}")
-    folder = trained / "export" / "onnx"
+def test_another_program_computes_the_codes_and_the_images_of_the_loaded_model(run, command):
+    """Of a conditional one, which takes the labels too."""
+    words = ["architecture=cvae", "architecture.latent_dim=2", "network.hidden_sizes=[9]", "network.init_std=0.1"]
+    path = run(
+        "samples=200", *words, "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"
+    ).directory
+    status, said = command(export, f"run={path}")
+    folder = path / "export" / "onnx"
     assert (status, said.out.strip()) == (0, str(folder)), said.err
     assert sorted(file.name for file in folder.iterdir()) == [
         "README.md",
@@ -30,11 +36,19 @@ def test_another_program_computes_the_code_of_the_loaded_model(trained, command)
         "decoder.onnx",
         "encoder.onnx",
     ]
-    encoder = onnxruntime.InferenceSession(folder / "encoder.onnx")
-    code, log_variance = (torch.from_numpy(array) for array in encoder.run(None, {"x": X}))
-    q = load_run(trained).model.posterior(X)
-    torch.testing.assert_close(code, q.mean, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(log_variance, q.log_variance, atol=1e-5, rtol=1e-5)
+    encoder, decoder = (onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("encoder", "decoder"))
+    model, codes = load_run(path).model, []
+    for y in ([0, 4, 9], [1, 1, 1]):
+        labels = {"y": np.array(y)}
+        code, log_variance = (torch.from_numpy(array) for array in encoder.run(None, {"x": X} | labels))
+        q = model.posterior(X, torch.tensor(y))
+        torch.testing.assert_close(code, q.mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(log_variance, q.log_variance, atol=1e-5, rtol=1e-5)
+        mean, _ = decoder.run(None, {"z": code.numpy()} | labels)
+        p = model.decode(code, torch.tensor(y))
+        torch.testing.assert_close(torch.from_numpy(mean), p.mean, atol=1e-5, rtol=1e-5)
+        codes.append(code)
+    assert not torch.allclose(*codes, atol=1e-3)  # the labels matter
 
 
 def test_the_model_card_says_what_a_stranger_needs(trained, command, tmp_path):
@@ -46,7 +60,8 @@ def test_the_model_card_says_what_a_stranger_needs(trained, command, tmp_path):
     names = {"path": folder / "encoder.pt2", "x": torch.from_numpy(X)}
     exec(lines, names)
     torch.testing.assert_close(names["code"], loaded.model.encode(X))
-    assert f"| bound | {loaded.metrics['train/bound']:,.2f} | {loaded.metrics['test/bound']:,.2f} |" in card
+    bounds = (with_error(loaded.metrics, f"{split}/bound") for split in ("train", "test"))
+    assert f"| bound | {' | '.join(bounds)} |" in card
     pixels = MNIST("").load().test.pixels
     assert f"| test | 100 | `{hashlib.sha256(pixels.numpy().tobytes()).hexdigest()}` |" in card
     for said in ("pixels divided by 255", "| version/torch |", "after 200 training images", "checkpoint `last`"):

@@ -52,6 +52,36 @@ class TestRows:
         assert "dataset.source.path: a value is needed" in outcome.err
 
 
+class TestOwnValidationSplit:
+    def test_stops_a_run_early_and_chooses_its_best_model(self, run, tmp_path):
+        """Nothing is held out of the training images."""
+        draws = np.random.default_rng(0)
+        arrays = {
+            f"x_{split}": draws.random((n, 6, 5)) for split, n in (("train", 60), ("validation", 20), ("test", 20))
+        }
+        np.savez(tmp_path / "mine.npz", **arrays)
+        words = ["dataset=arrays", f"dataset.source.path={tmp_path / 'mine.npz'}", *SMALL[1:], *QUICK]
+        words += [
+            "samples=400",
+            "callbacks/stop=patience",
+            "callbacks.stop.min_delta=1e5",
+            "callbacks.evaluate.decades=1",
+        ]
+        outcome = run(*words)
+        assert outcome.status == 0, outcome.err
+        results = outcome.results
+        assert results["stopped_by"] == "EarlyStopping: validation/bound has not improved for 3 evaluations"
+        assert (results["train/images"], results["validation/images"], results["test/images"]) == (60, 20, 20)
+        bounds = [row["validation/bound"] for row in load_run(outcome.directory).rows]
+        assert len(bounds) == 4
+        options = {"split": "validation", "k": 1, "ais_images": 0, "hmc_images": 0, "checkpoint": "best"}
+        assert evaluate(str(outcome.directory), **options)["bound"]["mean"] == pytest.approx(max(bounds), abs=1e-4)
+
+    def test_is_missing_and_the_message_names_a_size_that_the_data_has(self, run, rows):
+        outcome = run(*rows, *GAUSSIAN, *SMALL, *QUICK, "callbacks/stop=patience")
+        assert "there is no validation split: dataset.validation_size=8" in outcome.err  # a sixth of 48
+
+
 class TestStandardisation:
     def test_gives_every_estimate_in_the_original_units(self, run, rows, tmp_path):
         """Rows in other units standardise to the same pixels, so every log density differs by Σ log of the units."""

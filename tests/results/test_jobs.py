@@ -5,8 +5,9 @@ import pytest
 from pages import report_data
 from scipy.stats import sem
 
-from vae_exp.results.jobs import Group, Job, comparable_groups, groups, varied_keys
+from vae_exp.results.jobs import MNIST, PAPER, Group, Job, comparable_groups, groups, varied_keys
 from vae_exp.results.metrics import with_error
+from vae_exp.results.numbers import shown
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
@@ -30,6 +31,23 @@ def test_the_mean_over_the_seeds_has_the_standard_error_of_the_mean(tmp_path):
     assert Group(jobs[:1]).mean("test/bound") == (-104.0, 0.0)
 
 
+OF_THE_PAPER = PAPER | MNIST | {"network.hidden_sizes": [500], "dataset.train_size": None, "objective": "sgvb_b"}
+
+
+@pytest.mark.parametrize("key", OF_THE_PAPER)
+def test_only_a_run_that_has_every_setting_of_the_paper_is_beside_its_curve(key, tmp_path):
+    """A schedule of β leaves the key `architecture.beta.final`, and none of the name `architecture.beta`."""
+    results = OF_THE_PAPER | {"architecture.latent_dim": 20, "test/bound": -100.0}
+    assert Job("0", tmp_path, {}, results, []).published("test") is not None
+    del results[key]
+    assert Job("0", tmp_path, {}, results, []).published("test") is None
+
+
+def of_a_single_run(results, name, sign=1):
+    """The number with the digits that its standard error over the images allows."""
+    return shown(sign * results[name], results[f"{name}_standard_error"]).partition(" ± ")[0]
+
+
 class TestRanks:
     def test_only_like_with_like(self, run, tmp_path):
         outcome = run("-m", "architecture=ae,vae", "samples=200", *QUICK, "hydra.sweep.dir=sweep")
@@ -38,8 +56,8 @@ class TestRanks:
         head, _, ae, vae = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table)
         numbers = [json.loads((tmp_path / "sweep" / job / "results.json").read_text()) for job in "01"]
         named = [dict(zip(head, row, strict=True)) for row in (ae, vae)]
-        assert named[0]["test −nll, nats/image"] == f"{-numbers[0]['test/nll']:.2f}"
-        assert named[1]["test bound, nats/image"] == f"{numbers[1]['test/bound']:.2f}"
+        assert named[0]["test −nll, nats/image"] == of_a_single_run(numbers[0], "test/nll", -1)
+        assert named[1]["test bound, nats/image"] == of_a_single_run(numbers[1], "test/bound")
         assert named[0]["test bound, nats/image"] == named[1]["test −nll, nats/image"] == ""
         facts = report_data(tmp_path / "sweep")["facts"]
         for job, name in (("0", "test/nll"), ("1", "test/bound")):
@@ -61,8 +79,8 @@ class TestRanks:
         table = [line.replace("x\\|y", "x¦y") for line in page.splitlines() if line.startswith("|")]
         head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table)
         vae, cvae = (dict(zip(head, row, strict=True)) for row in rows)
-        assert vae["test bound, nats/image"] == f"{numbers[0]['test/bound']:.2f}"
-        assert cvae["test bound on log p(x¦y), nats/image"] == f"{numbers[1]['test/bound']:.2f}"
+        assert vae["test bound, nats/image"] == of_a_single_run(numbers[0], "test/bound")
+        assert cvae["test bound on log p(x¦y), nats/image"] == of_a_single_run(numbers[1], "test/bound")
         assert cvae["test bound, nats/image"] == vae["test bound on log p(x¦y), nats/image"] == ""
         facts = report_data(tmp_path / "sweep")["facts"]
         assert facts["best job by test/bound, given=nothing"] == "0"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vae_exp.results.numbers import shown
+from vae_exp.results.numbers import alone, shown
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,8 @@ from vae_exp.results.numbers import shown
 )
 def test_a_value_has_as_many_digits_as_its_error_allows(value, error, text):
     assert shown(value, error) == text
+
+
+@pytest.mark.parametrize(("error", "text"), [(0.3141, "0.3"), (0.00449, "0.004"), (31.7, "32"), (None, "?")])
+def test_an_error_alone_has_the_digits_that_it_has_beside_its_value(error, text):
+    assert alone(error) == text

@@ -151,15 +151,12 @@ def test_no_progress_bar_is_none_and_lightnings_may_take_its_place(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            [EARLY_STOPPING, "+callbacks.stop.monitor=test/bound"],
-            "dataset.validation_size=10000 callbacks.stop.monitor=val",
-        ),
+        ([EARLY_STOPPING, "+callbacks.stop.monitor=test/bound"], "Use callbacks.stop.monitor=validation/bound, and"),
         ([EARLY_STOPPING, "+callbacks.stop.monitor=validation/bund"], "Did you mean validation/bound?"),
         ([EARLY_STOPPING, "+callbacks.stop.monitor=val_loss"], "Did you mean validation/nll?"),
         ([EARLY_STOPPING, "+callbacks.stop.monitor=train/kl"], "callbacks.stop.mode: a value is needed for train/kl"),
         ([*STOP, "+callbacks.stop.mode=min"], "a higher validation/bound is better: callbacks.stop.mode=max"),
-        ([*STOP, "dataset.validation_size=0"], "there is no validation split: dataset.validation_size=10000"),
+        ([*STOP, "dataset.validation_size=0"], "there is no validation split: dataset.validation_size=66"),
         ([*STOP, "~callbacks.evaluate"], "callbacks.evaluate=null leaves nothing to monitor"),
         (lightnings("LearningRateMonitor"), "LearningRateMonitor needs a logger"),
         (lightnings("StochasticWeightAveraging", "swa_lrs=0.1"), "it averages the weights once per epoch"),

@@ -1,8 +1,9 @@
 """`vae_exp.train`: what the command does, called from Python."""
 
-import logging
-import signal
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,24 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
 
+from vae_exp.api.interruption import Interruption, what_happened
 from vae_exp.api.objects import choices_of, objects_of
 from vae_exp.api.process import unchanged_process
 from vae_exp.api.words import checked_words, errors_as_exceptions, hydra_application, with_directory
 from vae_exp.cli.config_dir import overrides_of
 from vae_exp.cli.resume import resolve_resume
 from vae_exp.cli.train import train_job
-from vae_exp.config.objects import Objects
-from vae_exp.config.trust import Trust, targets_in, trusted_packages
+from vae_exp.config.objects import ARGUMENTS, Objects
+from vae_exp.config.overrides import key_of, parse_possible, value_text
+from vae_exp.config.stored import check_folder_name
+from vae_exp.config.trust import Trust, packages_of, targets_in, trusted_packages
 from vae_exp.errors import ConfigError, Interrupted
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network
 from vae_exp.results.load import load_trusted
 from vae_exp.results.run import Run
 from vae_exp.results.run_directory import RunDirectory
-
-log = logging.getLogger(__name__)
+from vae_exp.results.summary import known_results
 
 
 def train(
@@ -52,12 +55,12 @@ def train(
         directory: The run directory. The default is that of the command, in `outputs/`.
 
     Returns:
-        The run with its trained model. After Ctrl-C (a notebook's interrupt), the run so far: `metrics["status"]` is
-        `interrupted`, and `train(f"resume={run.path}")` continues it.
+        The run with its trained model. `run.resume("samples=…")` continues it.
 
     Raises:
         UserError: What the command refuses with one message; an error of `vae_exp.errors`.
-        KeyboardInterrupt: Ctrl-C before there was anything to save, or in a run in stages.
+        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The run so far is saved, and is the `result` of the error
+            (`vae_exp.api.interruption.Interruption`). The message says how to continue it.
     """
     objects = objects_of(data, network, likelihood, callbacks)
     job = _Job(objects)
@@ -69,8 +72,14 @@ def train(
             if job.error is not None:
                 raise job.error
     except Interrupted as interruption:
-        _continue_with(interruption, job)
-    return load_trusted(job.path, "last", job.trust, objects)
+        raise _interruption(interruption, job, objects) from interruption
+    return load_resumable(job.path, "last", job.trust, objects)
+
+
+def load_resumable(path: str | Path, checkpoint: str, trust: Trust, objects: Objects) -> Run:
+    """Load a run as `load_trusted` does. `Run.resume` trains it with the same objects and trusts the same packages."""
+    run = load_trusted(path, checkpoint, trust, objects)
+    return replace(run, continued_by=partial(_continued, _words_to_resume(Path(path), trust), objects))
 
 
 class _Job:
@@ -85,13 +94,11 @@ class _Job:
         self.path = Path()
         self.trust = Trust()
         self.error: Exception | None = None
-        self.in_stages = False
 
     def __call__(self, config: DictConfig) -> None:
         """Train the job. An error is kept: Hydra would print it."""
         self.path = Path(HydraConfig.get().runtime.output_dir)
         try:
-            self.in_stages = bool(config.get("stages"))
             _check(config)
             # what the caller's own words name may be built again
             values: Any = OmegaConf.to_container(config, resolve=True)
@@ -107,18 +114,33 @@ def _check(config: DictConfig) -> None:
         raise ConfigError("callbacks.checkpoint=null: saves no model, so there is none to return")
 
 
-def _continue_with(interruption: Interrupted, job: _Job) -> None:
-    """Say how an interrupted run continues, if there is something to continue with. SIGTERM goes on to the caller.
+def _interruption(interruption: Interrupted, job: _Job, objects: Objects) -> Interruption:
+    """Return what tells the caller of an interrupted run how it continues, with the run so far."""
+    if not RunDirectory(job.path).holds_a_run():
+        return Interruption(what_happened(interruption, None), job.path)
+    parts = [f"{argument}=…" for place, argument in ARGUMENTS.items() if place in objects]
+    words = ", ".join([*map(json.dumps, _words_to_resume(job.path, job.trust)), *parts])
+    return Interruption(what_happened(interruption, f"vae_exp.train({words})"), job.path, _so_far(job, objects))
 
-    Raises:
-        KeyboardInterrupt: Nothing was saved, or only a part of a run in stages.
-    """
-    holds_a_run = RunDirectory(job.path).holds_a_run()
-    message = str(interruption).partition(". Go on with")[0].partition("; all is saved")[0]
-    if holds_a_run:
-        message = f'{message}; all is saved. Go on with:\n  vae_exp.train("resume={job.path}")'
-    if interruption.signal_number == signal.SIGTERM:
-        signal.raise_signal(signal.SIGTERM)
-    if not holds_a_run or job.in_stages:
-        raise KeyboardInterrupt(message) from interruption
-    print(message)
+
+def _so_far(job: _Job, objects: Objects) -> Run | None:
+    """Load what an interrupted run has saved: of a run in stages, the stage that it was in; None if that is nothing."""
+    stage = known_results(RunDirectory(job.path).results).get("stage")
+    folder = job.path if stage is None else job.path / check_folder_name(stage, f"stage in {job.path}")
+    if not RunDirectory(folder).last_checkpoint.exists():
+        return None
+    run = load_trusted(folder, "last", job.trust, objects)
+    return replace(run, continued_by=partial(_continued, _words_to_resume(job.path, job.trust), objects))
+
+
+def _words_to_resume(path: Path, trust: Trust) -> list[str]:
+    packages = sorted({*trust.packages, *packages_of(trust.names)})
+    return [f"resume={value_text(str(path))}", *([f"trust=[{','.join(packages)}]"] if packages else [])]
+
+
+def _continued(words: Sequence[str], objects: Objects, *overrides: str) -> Run:
+    """Train with the words that resume a run, more overrides, and the objects that the run was made of."""
+    typed = {override.key for override in parse_possible(checked_words(overrides, "resume"))}
+    parts = {argument: objects[place] for place, argument in ARGUMENTS.items() if place in objects}
+    callbacks = [part for place, part in objects.items() if place.startswith("callbacks.")]
+    return train(*(word for word in words if key_of(word) not in typed), *overrides, callbacks=callbacks, **parts)

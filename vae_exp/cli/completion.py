@@ -1,11 +1,16 @@
 """Complete commands and their keys and values when TAB is pressed. Hydra completes the overrides of `train`."""
 
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from glob import escape, glob
 from inspect import signature
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+
+from vae_exp.config.objects import ARGUMENTS, CHOICE
 
 LINE = "COMP_LINE"
 """The variable with the command line, which the shell sets when it asks for completions."""
@@ -33,6 +38,19 @@ def complete(functions: Functions) -> bool:
         return True
     print("\n".join(words_of(functions[before[0]], word)))
     return False
+
+
+@contextmanager
+def without_objects() -> Iterator[None]:
+    """Leave out of Hydra's completions the choices that only a Python program can make, such as `network=object`."""
+    hidden = "|".join(f"{place.partition('.')[0]}={CHOICE}" for place in ARGUMENTS)
+    answer = StringIO()
+    try:
+        with redirect_stdout(answer):
+            yield
+    finally:
+        # bash and zsh get words in one line, fish gets a line per word
+        print(re.sub(rf"(^|\s)({hidden})(?=\s|$)", "", answer.getvalue()).strip())
 
 
 def words_of(function: Callable[..., Any] | None, word: str) -> list[str]:

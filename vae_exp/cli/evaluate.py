@@ -14,6 +14,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from vae_exp.cli.arguments import run_as_command
 from vae_exp.errors import ConfigError
 from vae_exp.results.files import write_atomically
+from vae_exp.results.numbers import alone, shown
 from vae_exp.results.run_directory import Checkpoint
 
 if TYPE_CHECKING:
@@ -192,14 +193,13 @@ def _show(results: dict[str, Any]) -> None:
 
 
 def _in_words(estimate: dict[str, Any]) -> str:
-    def shown(name: str) -> str:
-        return "?" if estimate[name] is None else f"{estimate[name]:.3f}"
-
-    words = f"{estimate['mean']:10.3f} ± {shown('standard_error')} nats per image, over {estimate['images']:,} images"
-    if estimate.get("error_over_draws") is not None:
-        words += f"; ± {shown('error_over_draws')} over draws"
+    error, draws, spread = (estimate.get(name) for name in ("standard_error", "error_over_draws", "spread_over_chains"))
+    value = shown(estimate["mean"], error) + (" ± ?" if error is None else "")
+    words = f"{value:>16} nats per image, over {estimate['images']:,} images"
+    if draws is not None:
+        words += f"; ± {alone(draws)} over draws"
     if "temperatures" in estimate:
-        words += f"; {estimate['temperatures']:,} temperatures, spread {shown('spread_over_chains')} over chains"
+        words += f"; {estimate['temperatures']:,} temperatures, spread {alone(spread)} over chains"
         if estimate["changed_by_doubling"] is not None:
             words += f", changed by {estimate['changed_by_doubling']:+.3f} when doubled"
     return words

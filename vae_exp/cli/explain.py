@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_exp.cli.config_dir import config_dir_of, search_path_override
 from vae_exp.cli.surroundings import provide_home, surroundings
 from vae_exp.config.lightning import unknown_key_message
+from vae_exp.config.objects import CHOICE
 from vae_exp.config.overrides import parse_possible, unparsable
 from vae_exp.errors import Interrupted, UserError, nearest_first, needs_extra
 
@@ -140,7 +141,8 @@ def _unknown_choice(file: str, options: list[str]) -> str:
     group, _, choice = file.rpartition("/")
     if group == "hydra/launcher" and choice in EXTRAS:
         return needs_extra(f"{group}={choice}", EXTRAS[choice])
-    names = nearest_first(choice, options)
+    # only Python programs choose an object
+    names = nearest_first(choice, [option for option in options if option != CHOICE] or options)
     return f"{group}={choice}: no such choice. Did you mean {group}={names[0]}? Allowed: {', '.join(names)}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from vae_exp.cli.completion import asks_for_completion, complete
+from vae_exp.cli.completion import asks_for_completion, complete, without_objects
 from vae_exp.cli.explain import readable_errors
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.errors import ConfigError, nearest_first
@@ -16,7 +16,10 @@ COMMANDS = ("train", "evaluate", "sample", "encode", "export", "report", "compar
 
 def main() -> None:
     """Run the command that the command line names, or `train` if it names none. This is the console script."""
-    if asks_for_completion(sys.argv) and not complete({name: _function_of(name) for name in COMMANDS}):
+    if asks_for_completion(sys.argv):
+        if complete({name: _function_of(name) for name in COMMANDS}):
+            with without_objects():
+                _main_of("train")()
         return
     with readable_errors(CONFIG_DIR):
         command = _take_command(sys.argv)

@@ -101,9 +101,18 @@ def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str], size: str) ->
         if line.published_points:
             axis.plot(*zip(*line.published_points, strict=True), ls="--", label=f"{name}, paper", **style)
     axis.set_xscale("log")
+    _set_ticks(axis, [n for line in panel.lines for n, *_ in [*line.points, *line.published_points]])
     axis.set_title(f"{size} = {panel.size:,}", fontsize="medium")
     axis.set_xlabel("training samples evaluated")
     axis.grid(alpha=0.3)
+
+
+def _set_ticks(axis: Axes, samples: list[float]) -> None:
+    """Label only the ends of an axis of less than a decade. Matplotlib's labels of 6·10³, 7·10³, … would overlap."""
+    if samples and max(samples) < 10 * min(samples):
+        ends = sorted({min(samples), max(samples)})
+        axis.set_xticks(ends, [f"{n:,.0f}" for n in ends])
+        axis.minorticks_off()
 
 
 def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: str) -> None:

@@ -10,7 +10,8 @@ from vae_exp.config.stored import check_folder_name, read_overrides
 from vae_exp.errors import RunError
 from vae_exp.figures import published
 from vae_exp.results.files import read_or_warn
-from vae_exp.results.metrics import history, measure
+from vae_exp.results.metrics import history, measure, standard_error
+from vae_exp.results.numbers import rounded, shown
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.summary import known_results
 
@@ -95,12 +96,18 @@ class Job:
         return self.overrides.get(key, str(self.results.get(key, "")))
 
     def published(self, split: str) -> published.Curve | None:
-        """Return the paper's curve of the same experiment, or None without one (arXiv 1312.6114, figures 2 and 3)."""
+        """Return the paper's curve of the same experiment, or None without one (arXiv 1312.6114, figures 2 and 3).
+
+        A key that the results do not have is not equal to the paper's, such as `architecture.beta` of a run with a
+        schedule of β.
+        """
         for dataset, axes, settings in PAPER_CURVES:
-            same = all(self.results.get(key, value) == value for key, value in (PAPER | settings).items())
+            theirs = PAPER | settings
+            same = all(key in self.results and self.results[key] == value for key, value in theirs.items())
             if same and self.measure(split)[0] == f"{split}/{axes['measure']}":
-                method = METHODS.get(self.results["objective"], "")
-                return published.curve(axes["figure"], dataset, self.results[axes["size"]], method, split)
+                method = METHODS.get(self.results.get("objective", ""), "")
+                size: Any = self.results.get(axes["size"])
+                return published.curve(axes["figure"], dataset, size, method, split)
         return None
 
     def measure(self, split: str) -> tuple[str, int]:
@@ -150,6 +157,23 @@ class Group(list[Job]):
         if not present:
             return None
         return statistics.fmean(present), _standard_error(present)
+
+    def shown(self, name: str, factor: float = 1) -> str:
+        """Format the mean of a metric over the seeds with its standard error; "" if no job has the metric.
+
+        A single job has no ±. Its value has the digits that its standard error over the images allows.
+
+        Args:
+            name: The metric.
+            factor: What the value is multiplied by, such as −1 if lower is better, or 100 for percent.
+        """
+        mean = self.mean(name)
+        if mean is None:
+            return ""
+        if len(self) > 1:
+            return shown(factor * mean[0], abs(factor) * mean[1])
+        error = standard_error(self[0].results, name)
+        return rounded(factor * mean[0], error and abs(factor) * error)
 
     def curve(self, name: str) -> list[tuple[float, float, float]]:
         """Return (samples, mean, standard error) for every number of samples at which all jobs were evaluated."""

@@ -10,14 +10,12 @@ from omegaconf import DictConfig
 from vae_exp.architecture import Model
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.memory import readable_shortage
-from vae_exp.config.objects import Objects, check_objects_of_run
+from vae_exp.config.objects import NO_OBJECTS, Objects, check_objects_of_run
 from vae_exp.config.stored import check_folder_name, printable, read_config
 from vae_exp.config.trust import Packages, Trust, check_directory, trusted_packages
-from vae_exp.dataset import Info, Source
+from vae_exp.dataset import Info
 from vae_exp.dataset.standardisation import restored
 from vae_exp.errors import ConfigError, RunError
-from vae_exp.likelihood import Likelihood
-from vae_exp.network import Network
 from vae_exp.results.checkpoint import STATE, check_weights, read_checkpoint
 from vae_exp.results.metrics import history
 from vae_exp.results.run import Run
@@ -25,35 +23,18 @@ from vae_exp.results.run_directory import RunDirectory, path_hint
 from vae_exp.results.summary import read_results
 
 
-def load_run(
-    path: str | Path,
-    checkpoint: str = "last",
-    trust: Packages = None,
-    *,
-    data: Source | None = None,
-    network: Network | None = None,
-    likelihood: Likelihood | None = None,
-) -> Run:
-    """Load a run that has ended. For a run in stages, load its last stage.
-
-    A run directory may come from anyone, so it is treated as data: it can build only this project's own parts, unless
-    you trust other packages.
+def load_run(path: str | Path, checkpoint: str = "last", trust: Packages = None) -> Run:
+    """Load the run of a command, which passes no objects. `vae_exp.load_run` takes them too.
 
     Args:
         path: The run directory.
         checkpoint: `last`, the model that the results belong to, or `best`.
-        trust: Packages whose parts the run may use, such as `("my_package",)`.
-        data: The source of the images, if the run was trained on an object. It is needed only for what shows images.
-        network: The network, if the run was trained with an object.
-        likelihood: The likelihood, if the run was trained with an object.
+        trust: Packages whose parts the run may use.
 
     Raises:
-        RunError: The path is not a run directory, the run has not ended, it names parts that are not trusted, it was
-            made of objects that are not given, or a file is damaged.
+        RunError: As `load_trusted`.
     """
-    given = {"dataset.source": data, "network": network, "likelihood": likelihood}
-    objects = {place: part for place, part in given.items() if part is not None}
-    return load_trusted(path, checkpoint, Trust(trusted_packages(trust)), objects)
+    return load_trusted(path, checkpoint, Trust(trusted_packages(trust)), NO_OBJECTS)
 
 
 def load_trusted(path: str | Path, checkpoint: str, trust: Trust, objects: Objects) -> Run:
@@ -66,7 +47,8 @@ def load_trusted(path: str | Path, checkpoint: str, trust: Trust, objects: Objec
         objects: The objects that its config stands for.
 
     Raises:
-        RunError: As `load_run`.
+        RunError: The path is not a run directory, the run has not ended, it names parts that are not trusted, it was
+            made of objects that are not given, or a file is damaged.
     """
     if not str(path):
         raise RunError("run=: a run directory is needed, and this is empty")

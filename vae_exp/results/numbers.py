@@ -16,8 +16,12 @@ def shown(value: float, error: float | None = None) -> str:
         return f"{value:.3g}"
     if not error or not math.isfinite(error):
         return f"{value:.2f}"
-    decimals = decimals_of(error)
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+    return f"{value:.{decimals_of(error)}f} ± {alone(error)}"
+
+
+def alone(error: float | None) -> str:
+    """Format a standard error by itself, with the digits that it has in `shown`; "?" if it is not known."""
+    return "?" if error is None else f"{error:.{decimals_of(error)}f}"
 
 
 def decimals_of(error: float) -> int:

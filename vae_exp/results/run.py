@@ -1,6 +1,6 @@
 """A run as an object: its numbers, its model, what the model makes of images, and pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,6 +62,7 @@ class Run:
         standardisation: How the pixels that the model takes and gives were standardised; None if they were not.
             `standardisation.apply` and `.invert` convert pixels, and `.log_jacobian` converts log densities.
         objects: The objects that the run was made of, by place.
+        continued_by: Trains the run further with more overrides; None if only the command can do that.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class Run:
     model: Model
     standardisation: Standardisation | None = None
     objects: Objects = field(default_factory=lambda: NO_OBJECTS)
+    continued_by: "Callable[..., Run] | None" = field(default=None, compare=False)
 
     @property
     def history(self) -> Any:
@@ -187,6 +189,27 @@ class Run:
             weight = torch.linspace(0, 1, int(steps)).to(first)[:, None]
             y = torch.cat([model.fill_labels(x, y) for x, y in ends])
             return self._original(model.decode(torch.lerp(first, last, weight), y[(weight[:, 0] >= 0.5).long()]).mean)
+
+    def resume(self, *overrides: str) -> "Run":
+        """Continue the run in its directory, as the command does with `resume=`, and return it.
+
+        The numbers are those of a run that never stopped. The objects that the run was made of are used again. For a
+        run in stages the whole run continues.
+
+        Args:
+            overrides: The words of the command that change, such as `"samples=100000"`. Without them a run that is
+                completed stays as it is.
+
+        Returns:
+            The run with its newest weights. This object stays as it was.
+
+        Raises:
+            UserError: As `vae_exp.train`.
+            KeyboardInterrupt: As `vae_exp.train`.
+        """
+        if self.continued_by is None:
+            raise RunError(f'run={self.path}: was not loaded by vae_exp.load_run: vae_exp.train("resume={self.path}")')
+        return self.continued_by(*overrides)
 
     def __repr__(self) -> str:
         known = self.metrics.get(measure(self.metrics, "test")[0]) is not None

@@ -1,17 +1,16 @@
 """A sweep as an object: its table, its picture, its best run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vae_exp.config.trust import Trust
 from vae_exp.errors import ConfigError, RunError, nearest_first
 from vae_exp.figures.figure import Figure
 from vae_exp.results.curves import pictures
 from vae_exp.results.jobs import COMPARED_SETTINGS, Job, read_jobs
-from vae_exp.results.load import load_trusted
 from vae_exp.results.metrics import SPLITS, better
 from vae_exp.results.notebook import table
 from vae_exp.results.run import Run
@@ -24,11 +23,11 @@ class Sweep:
 
     Attributes:
         path: The sweep directory. It also has the tables, pictures and the report as files.
-        trust: What the jobs' configs may name when their models are built.
+        load: Loads the run of a directory.
     """
 
     path: Path
-    trust: Trust
+    load: Callable[[Path], Run]
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -69,7 +68,7 @@ class Sweep:
                 jobs have values of different kinds.
             RunError: The run cannot be loaded.
         """
-        return load_trusted(self._best(metric).path, "last", self.trust, {})
+        return self.load(self._best(metric).path)
 
     def _best(self, metric: str) -> Job:
         completed = [job for job in self.jobs if job.completed]
@@ -103,16 +102,13 @@ def _check_metric(metric: str, jobs: list[Job], known: bool) -> None:
     split, _, name = metric.rpartition("/")
     present = {key for job in jobs for key in job.results if key.partition("/")[0] in SPLITS and better(key)}
     allowed = nearest_first(metric, {key for key in present if not key.startswith("test/")})
+    held_out = any(key.startswith("validation/") for key in allowed)
     if split == "test":
         raise ConfigError(
             f"{metric}: if the test split were used to choose, its {name} would no longer be that of unseen images. "
-            f'Use dataset.validation_size=10000 and best("validation/{name}")'
+            f'Use {"" if held_out else "dataset.validation_size=10000 and "}best("validation/{name}")'
         )
     if not known or not better(metric):
         reason = "it is not known which values are better" if known else "no completed job has it"
-        hint = (
-            ""
-            if any(key.startswith("validation/") for key in allowed)
-            else (". dataset.validation_size=10000 gives a validation split")
-        )
+        hint = "" if held_out else ". dataset.validation_size=10000 gives a validation split"
         raise ConfigError(f"{metric}: {reason}. Allowed: {', '.join(allowed) or 'none'}{hint}")

@@ -8,7 +8,6 @@ from typing import Any
 
 from vae_exp.results.jobs import Group, Job, groups, varied_keys
 from vae_exp.results.metrics import SPLITS
-from vae_exp.results.numbers import shown
 
 FIRST_COLUMNS = ("samples", "step", "train/bound", "validation/bound", "test/bound")
 LAST_COLUMNS = ("bounds", "steps_per_second", "train_seconds", "device", "git_revision", "error")
@@ -21,6 +20,10 @@ METRIC_LABELS = {
     "error": "−error",
 }
 COLUMN_HEADS = {name: shown if name == "error" else f"{shown}, nats/image" for name, shown in METRIC_LABELS.items()}
+ERRORS_NOTE = (
+    "± is the standard error over the seeds. A single run has none; its digits are those that the standard error over "
+    "the images allows."
+)
 BOUNDS_NOTE = "Models that are given the labels bound log p(x|y), which cannot be compared with a bound on log p(x)."
 
 
@@ -73,7 +76,7 @@ def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     classifiers = any("test/error" in job.results for job in jobs)
     columns += ["test error, %"] * classifiers
     return columns, [
-        [*values, *_cells(group, measures(jobs), splits), *[_percent(group.mean("test/error"))] * classifiers]
+        [*values, *_cells(group, measures(jobs), splits), *[group.shown("test/error", 100)] * classifiers]
         for values, group in groups(jobs).items()
     ]
 
@@ -83,7 +86,7 @@ def unit(jobs: list[Job]) -> str:
     names = ", ".join(METRIC_LABELS[name] for name in measures(jobs))
     nats = "" if measures(jobs) == ["error"] else " in nats per image"
     warning = f" {BOUNDS_NOTE}" if any(name.endswith(" given y") for name in measures(jobs)) else ""
-    return f"For each split: {names}{nats}, higher is better; ± is the standard error over the seeds.{warning}"
+    return f"For each split: {names}{nats}, higher is better; {ERRORS_NOTE}{warning}"
 
 
 def title(path: Path) -> str:
@@ -102,31 +105,19 @@ def _cells(group: Group, measured: list[str], splits: list[str]) -> list[str]:
     samples = job.results["samples"]
     curve = job.published("test")
     theirs = None if curve is None else curve.at(samples)
-    reached = {split: _signed(group, *job.measure(split)) for split in splits}
-    test = reached["test"]
+    reached = {split: group.shown(*job.measure(split)) for split in splits}
+    name, sign = job.measure("test")
+    test = group.mean(name)
     speed, seconds = group.mean("steps_per_second"), group.mean("train_seconds")
     return [
         str(len(group)),
         f"{samples:,}",
-        *(_number(reached[split] if name == job.judged_by(split) else None) for name in measured for split in splits),
+        *(reached[split] if name == job.judged_by(split) else "" for name in measured for split in splits),
         f"{theirs:.1f}" if theirs is not None else "",
-        f"{test[0] - theirs:+.1f}" if theirs is not None and test else "",
+        f"{sign * test[0] - theirs:+.1f}" if theirs is not None and test else "",
         f"{speed[0]:.0f}" if speed else "",
         f"{seconds[0] / 60:.1f}" if seconds else "",
     ]
-
-
-def _signed(group: Group, name: str, sign: int) -> tuple[float, float] | None:
-    values = group.mean(name)
-    return values and (sign * values[0], values[1])
-
-
-def _number(values: tuple[float, float] | None) -> str:
-    return "" if values is None else shown(*values)
-
-
-def _percent(values: tuple[float, float] | None) -> str:
-    return _number(values and (100 * values[0], 100 * values[1]))
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

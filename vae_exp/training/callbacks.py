@@ -132,7 +132,8 @@ def check_monitors(config: DictConfig, callbacks: Callbacks, model: Model, data:
     for name, monitor in monitored.items():
         if monitor.startswith("validation/") and "validation" not in data.splits:
             path = f"callbacks.{name}.monitor={monitor}"
-            raise ConfigError(f"{path}: there is no validation split: dataset.validation_size=10000")
+            size = max(1, len(data.splits["train"]) // 6)  # of MNIST, the usual 10,000
+            raise ConfigError(f"{path}: there is no validation split: dataset.validation_size={size}")
     if not monitored or any(is_from_user(callback) for callback in foreign.values()):
         return  # a user's callback may log a metric that another callback monitors
     known = [*COUNTS, *evaluate.names(model, data)] if evaluate else []
@@ -258,7 +259,8 @@ def _check_monitor(path: str, monitor: str, mode: str | None) -> None:
     if split == "test":
         raise ConfigError(
             f"{path}.monitor={monitor}: if the test split were used to choose, its {name} would no longer be that of "
-            f"unseen images. Use dataset.validation_size=10000 {path}.monitor=validation/{name}"
+            f"unseen images. Use {path}.monitor=validation/{name}, and dataset.validation_size=<images> if the "
+            "data has no validation split of its own"
         )
     wanted = _mode(monitor)
     if wanted and mode not in (None, wanted):

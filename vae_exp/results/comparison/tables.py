@@ -7,7 +7,7 @@ from vae_exp.errors import ConfigError, nearest_first
 from vae_exp.results.comparison.differences import Difference
 from vae_exp.results.comparison.rows import Comparison, Row, sign
 from vae_exp.results.metrics import STANDARD_ERROR, standard_error
-from vae_exp.results.numbers import rounded, shown
+from vae_exp.results.numbers import shown
 from vae_exp.results.tables import markdown_table
 
 NOTE = (
@@ -217,9 +217,7 @@ def _number(row: Row, metric: str) -> str:
     counts = {run.results.get(metric) for run in row.runs}
     if len(counts) == 1 and isinstance(count := counts.pop(), int):
         return f"{count:,}"
-    if len(row.runs) > 1:
-        return shown(*mean)
-    return rounded(mean[0], standard_error(row.runs[0].results, metric))
+    return row.runs.shown(metric)
 
 
 def _signed(one: Difference) -> str:

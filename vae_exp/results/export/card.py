@@ -8,7 +8,8 @@ from typing import Any
 from vae_exp.config.stored import printable
 from vae_exp.results.export.data import RunImages
 from vae_exp.results.export.functions import Function
-from vae_exp.results.metrics import SPLITS, by_measure
+from vae_exp.results.metrics import SPLITS, by_measure, standard_error, with_error
+from vae_exp.results.report.run import errors_note
 from vae_exp.results.run import Run
 
 PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
@@ -137,12 +138,15 @@ class Card:
         rows = {name: splits for name, splits in grouped.items() if "" not in splits}
         splits = [split for split in SPLITS if any(split in names for names in rows.values())]
         values = [
-            (name, *(_number(self.metrics[names[split]]) if split in names else "" for split in splits))
+            (name, *(_metric(self.metrics, names[split]) if split in names else "" for split in splits))
             for name, names in rows.items()
         ]
         bounds = self.run.metrics.get("bounds")
         note = f"`bound` is a lower bound on {bounds}. " if bounds else ""
-        return _table(("metric", *splits), values) + f"\n\n{note}Bounds, nll and kl are in nats per image."
+        return (
+            _table(("metric", *splits), values)
+            + f"\n\n{note}Bounds, nll and kl are in nats per image. {errors_note(self.metrics)}".rstrip()
+        )
 
     def _data(self) -> str:
         choice = f"Dataset `{self.run.metrics.get('dataset')}`, images {tuple(self.run.model.shape)} (C, H, W)."
@@ -181,7 +185,10 @@ def _batch(shape: tuple[int, ...]) -> str:
     return f"({', '.join(['batch', *map(str, shape)])}{',' if not shape else ''})"
 
 
-def _number(value: Any) -> str:
+def _metric(metrics: Mapping[str, Any], name: str) -> str:
+    value = metrics[name]
+    if standard_error(metrics, name) is not None:
+        return str(with_error(metrics, name))
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
