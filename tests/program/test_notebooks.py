@@ -19,11 +19,27 @@ def code_of(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+INTERRUPTED = """
+import os, signal
+import pytorch_lightning as pl
+import vae_exp
+
+class Interrupt(pl.Callback):
+    def on_train_batch_end(self, *_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+words = ["logger=none", "callbacks.figures=null", "callbacks.evaluate.images=10", "network.hidden_sizes=[5]"]
+run = vae_exp.train("samples=200", "trainer.steps_per_execution=1", *words, callbacks=[Interrupt()])
+[run.metrics[key] for key in ("status", "samples")]
+"""
+
+
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     """All notebooks, one after another in one kernel that forgets each: importing torch takes seconds."""
     notebooks = {name: read(name) for name in NAMES}
     whole = nbformat.v4.new_notebook(metadata=notebooks[NAMES[0]].metadata)
+    notebooks["interrupted"] = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(INTERRUPTED)])
     for notebook in notebooks.values():
         whole.cells += [*notebook.cells, nbformat.v4.new_code_cell("%reset -f")]
     with pytest.MonkeyPatch.context() as patch:
@@ -51,3 +67,12 @@ def test_a_notebook_runs_from_top_to_bottom_and_shows_what_is_stored(executed, n
     for bar in bars:
         seen, _, budget = bar.partition(" samples")[0].partition("/")
         assert seen == budget
+
+
+def test_an_interrupted_notebook_gets_the_run_so_far(executed):
+    (cell,) = code_of(executed["interrupted"])
+    printed = "".join(output.get("text", "") for output in cell.outputs)
+    assert "Interrupted after 100 of 200 samples; all is saved. Go on with:" in printed
+    assert [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"] == [
+        "['interrupted', 100]"
+    ]

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
+from rich.console import Console
 
 from vae_exp.api.interruption import Interruption, what_happened
 from vae_exp.api.objects import choices_of, objects_of
@@ -55,12 +56,14 @@ def train(
         directory: The run directory. The default is that of the command, in `outputs/`.
 
     Returns:
-        The run with its trained model. `run.resume("samples=…")` continues it.
+        The run with its trained model. `run.resume("samples=…")` continues it. If a notebook's kernel is interrupted,
+        the run so far, with the status `interrupted`.
 
     Raises:
         UserError: What the command refuses with one message; an error of `vae_exp.errors`.
-        KeyboardInterrupt: Ctrl-C, or a notebook's interrupt. The run so far is saved, and is the `result` of the error
-            (`vae_exp.api.interruption.Interruption`). The message says how to continue it.
+        KeyboardInterrupt: Ctrl-C outside a notebook, where it must end loops of the program too. The run so far is
+            saved, and is the `result` of the error (`vae_exp.api.interruption.Interruption`). The message says how to
+            continue it.
     """
     objects = objects_of(data, network, likelihood, callbacks)
     job = _Job(objects)
@@ -71,8 +74,12 @@ def train(
                 hydra.run("config", job, [*choices_of(objects, words), *overrides_of(words), "hydra.mode=RUN"])
             if job.error is not None:
                 raise job.error
-    except Interrupted as interruption:
-        raise _interruption(interruption, job, objects) from interruption
+    except Interrupted as interrupted:
+        interruption = _interruption(interrupted, job, objects)
+        if not (Console().is_jupyter and isinstance(interruption.result, Run)):
+            raise interruption from interrupted
+        print(interruption)
+        return interruption.result
     return load_resumable(job.path, "last", job.trust, objects)
 
 
