@@ -25,6 +25,9 @@ from vae_exp.training.engine.schedule import Schedule
 from vae_exp.training.engine.update import Step, Update
 from vae_exp.training.settings import TrainerSettings
 
+BATCHES_PER_READ = 10
+"""Batches that are read at once if updates are not captured. Their images stay in the processor's cache."""
+
 
 class Engine:
     """Computes the updates of a run, in the way that the trainer's settings and the device allow.
@@ -82,6 +85,8 @@ class Engine:
         self._captured: Captured | None = None
         if serve is not None and not reason and settings.engine in ("auto", "captured"):
             self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
+        # a schedule and an E step prepare each update
+        self._serve = serve if shard.size == 1 and e_step is None and not schedule.changes else None
         self._product = _products(loss, batch_size, settings)
 
     def update(self, batch: TrainingBatch) -> Tensor | None:
@@ -102,14 +107,19 @@ class Engine:
         return losses
 
     def blocks(self, batches: Execution) -> Iterator[tuple[int, Tensor]]:
-        """Update on as many whole blocks as there are, if updates are captured.
+        """Update on as many whole blocks of batches as there are, if a block can be read at once.
 
         Yields:
-            The number of images of a block of K batches, and the losses of its updates, (K, 1 + terms).
+            The number of images of K updates, and their losses, (K, 1 + terms): of a whole block if updates are
+            captured, otherwise of one update.
         """
         if self._captured is not None:
             for block in batches.blocks(UPDATES_PER_GRAPH):
                 yield block.numel(), self._captured(block)
+        elif self._serve is not None:
+            for block in batches.blocks(BATCHES_PER_READ):
+                for x, y, counts in self._serve(block):
+                    yield len(x), self._update(x, y, counts, len(x))[None]
 
     @property
     def updates_per_execution(self) -> int:
