@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 Overrides = list[str]
 """The overrides of a job."""
 
+BY_NUMBER = "${hydra.job.num}"
+"""The default of `hydra.sweep.subdir`."""
+
 Runs = dict[RunDirectory, Overrides]
 Failures = dict[RunDirectory, BaseException]
 
@@ -50,6 +53,8 @@ class JobSweeper(Sweeper):
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         self.params = params
+        self._groups: set[str] = set()
+        self._composed: set[tuple[str, ...]] = set()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Build the launcher."""
@@ -108,11 +113,24 @@ class JobSweeper(Sweeper):
         )
 
     def _subdirectory(self, number: int, overrides: Overrides) -> str:
-        """Compose a job's config and return its folder. So errors in a config appear before the first job starts."""
+        """Compose a job's config and return its folder. So errors in a config appear before the first job starts.
+
+        If the folder is the job's number, one of the jobs that choose the same parts is enough: in composition, other
+        values of the same keys cause no other errors.
+        """
+        if self._subdir() == BY_NUMBER and self._chosen(overrides) in self._composed:
+            return str(number)
         config = self.loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.hydra.job.num = number
+        self._groups.update(group.partition("@")[0] for group in config.hydra.runtime.choices)
+        self._composed.add(self._chosen(overrides))
         return str(config.hydra.sweep.subdir)
+
+    def _chosen(self, overrides: Overrides) -> tuple[str, ...]:
+        """Return the choices of parts, and the keys of all other overrides."""
+        parsed = map(parse, overrides)
+        return tuple(one.text if one.key_or_group in self._groups else one.signed_key for one in parsed)
 
     def _subdir(self) -> str:
         """Return the text of `hydra.sweep.subdir`, not resolved."""

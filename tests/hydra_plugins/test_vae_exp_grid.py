@@ -54,6 +54,14 @@ class TestJobs:
         assert "belongs to another sweep: it has 4 jobs, not 5" in outcome.err
 
 
+def test_a_part_that_does_not_exist_is_refused_before_the_first_job(run, tmp_path):
+    """Also where it is the choice of a later job only."""
+    outcome = run("-m", "seed=0,1", "network=mlp,cnv", "hydra.sweep.dir=sweep", "samples=100", *QUICK)
+    assert outcome.status == 1
+    assert "network=cnv" in outcome.err
+    assert not (tmp_path / "sweep").exists()
+
+
 @pytest.mark.parametrize("sweeper", ["grid", "optuna"])
 def test_a_sweep_over_nothing_is_no_sweep(run, tmp_path, sweeper):
     words = ["seed=range(0)", f"hydra/sweeper={sweeper}", "dataset.validation_size=50", "hydra.sweep.dir=sweep"]

@@ -100,7 +100,8 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
 def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     words = ["-m", "seed=0,-1", *SMALL]  # the second is no seed
-    for launcher, *keys in (["basic"], ["joblib", "hydra.launcher.n_jobs=2"], ["submitit_local"]):
+    one_process = ["hydra.launcher.n_jobs=2", "hydra.launcher.batch_size=2"]  # each process would import torch
+    for launcher, *keys in (["basic"], ["joblib", *one_process], ["submitit_local"]):
         outcome = run(*words, f"hydra/launcher={launcher}", *keys, f"hydra.sweep.dir={launcher}")
         assert outcome.status == 1
         assert "1 of 2 jobs failed" in outcome.err

@@ -99,7 +99,7 @@ def test_few_labels_have_the_gradient_of_one_process_wherever_they_are(size, lab
 
 def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(run, tmp_path):
     """An autoencoder draws nothing, so by rounding the same; of the last batch one process has no image."""
-    words = ["architecture=ae", "samples=20001", "dataset.batch_size=50", "+trainer.gradient_clip_val=20"]
+    words = ["architecture=ae", "samples=10001", "dataset.batch_size=50", "+trainer.gradient_clip_val=20"]
     words += ["callbacks.evaluate.per_decade=20", "callbacks.evaluate.images=100"]
     # both processes import a part from the folder where the program was started, although the job has its own
     words += ["likelihood._target_=parts_beside_me.Mine", "hydra.job.chdir=true"]
@@ -136,7 +136,7 @@ def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(r
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     one, two = ended(run, whole, *words), json.loads((stopped / "results.json").read_text())
-    assert (two["samples"], two["step"], two["device"]) == (20001, one["step"], f"{one['device']} × 2")
+    assert (two["samples"], two["step"], two["device"]) == (10001, one["step"], f"{one['device']} × 2")
     assert two["test/nll"] == pytest.approx(one["test/nll"], rel=1e-4)
     torch.testing.assert_close(weights(stopped), weights(whole), rtol=1e-3, atol=1e-5)
 

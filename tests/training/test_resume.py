@@ -95,22 +95,23 @@ def test_a_larger_budget_goes_on_with_a_finished_run(run):
 
 
 @pytest.mark.usefixtures("few_digits")
-@pytest.mark.parametrize(("online", "steps", "stop"), [("false", 10, 5350), ("true", 45, 5250)])
+@pytest.mark.parametrize(("online", "steps", "stop"), [("false", 10, 2675), ("true", 20, 2650)])
 def test_monte_carlo_em_goes_on_in_the_middle_of_an_m_step(run, online, steps, stop):
     """With every image's latents, the step size and the evaluations of the batch that are left.
 
-    The first budget ends inside of a batch, of 400 images at once or of 100.
+    The first budget ends inside of a batch, of 200 images at once or of 100.
     """
     quick = ["objective=mcem", "architecture.latent_dim=2", "network.hidden_sizes=[20]", "callbacks.evaluate.images=5"]
     quick += [f"objective.online={online}", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.01"]
-    whole, stopped = run("samples=14000", *quick), run(f"samples={stop}", *quick)
+    quick += ["dataset.train_size=200"]
+    whole, stopped = run("samples=7000", *quick), run(f"samples={stop}", *quick)
     assert stopped.results["samples"] == stop
-    assert (whole.results["samples"], whole.results["step"]) == (14000, steps)
-    assert run(f"resume={stopped.directory}", "samples=14000").status == 0
+    assert (whole.results["samples"], whole.results["step"]) == (7000, steps)
+    assert run(f"resume={stopped.directory}", "samples=7000").status == 0
     assert numbers(stopped.directory)[-1] == numbers(whole.directory)[-1]
     ends = [torch.load(r.directory / "checkpoints" / "last.ckpt", weights_only=True) for r in (whole, stopped)]
     state, other = (end["state_dict"]["architecture.objective._extra_state"] for end in ends)
-    assert state["z"].shape == (1, 400, 2)
+    assert state["z"].shape == (1, 200, 2)
     assert torch.equal(state["z"], other["z"])
     assert torch.equal(state["step_size"], other["step_size"])
 
