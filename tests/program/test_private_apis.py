@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
 from torch.nn import functional as F
-from torch.profiler import profile
 from torch.utils.tensorboard import SummaryWriter
 
 from vae_exp.cli.config_dir import flags_first
@@ -23,7 +22,7 @@ from vae_exp.config.stored import LOADER, Damaged, parse_yaml
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.likelihood import unvalidated
 from vae_exp.likelihood.continuous_bernoulli import ContinuousBernoulliDensity
-from vae_exp.network.linear import AVAILABLE, Linear, by_onednn, fast_linear
+from vae_exp.network.linear import by_onednn
 from vae_exp.prior.normal import DiagonalNormal
 from vae_exp.training import loggers
 from vae_exp.training.checkpoint_io import check_states
@@ -40,6 +39,7 @@ USED = {
     "vae_exp/likelihood/base.py": {"_validate_args", "_validate_sample"},
     "vae_exp/network/linear.py": {"_linear_pointwise"},
     "vae_exp/training/engine/compiled.py": {"torch._inductor.runtime.cache_dir_utils.default_cache_dir"},
+    # tests/training/engine/test_compiled.py holds its use
     "vae_exp/training/engine/products.py": {"torch._inductor.custom_graph_pass.CustomGraphPass"},
 }
 """Private names of other libraries by the only file that uses them."""
@@ -92,30 +92,6 @@ def test_onednns_operator_takes_matrices_with_any_strides():
     x, weight, bias = torch.randn(7, 5).t(), torch.randn(7, 3).t(), torch.randn(3)
     for row in (bias, None):
         torch.testing.assert_close(by_onednn(x, weight, row), F.linear(x, weight, row))
-
-
-class OneLayer(torch.nn.Module):
-    """A model with one matrix product."""
-
-    def __init__(self, units):
-        super().__init__()
-        self.layer = Linear(784, units)
-
-    def forward(self, x, y, counts=None):
-        loss = self.layer(x.flatten(1)).square().mean()
-        return loss, {"nll": loss}
-
-
-@uses("torch/_inductor/custom_graph_pass.py: CustomGraphPass", "vae_exp/training/engine/products.py")
-@pytest.mark.skipif(not compiled.has_compiler(), reason="torch.compile needs a C++ compiler")
-@pytest.mark.skipif(not AVAILABLE, reason="this PyTorch has no oneDNN")
-def test_a_compiled_program_takes_its_large_products_from_onednn():
-    with fast_linear(True), unvalidated():  # torch.compile leaves the checks of distributions turned off
-        program = compiled.Compiled(OneLayer(120), required=True)
-        with profile() as record:
-            program(torch.rand(100, 1, 28, 28), torch.zeros(100))
-    operators = [event.key for event in record.key_averages() if event.key.startswith("vae_exp::")]
-    assert operators == ["vae_exp::product"]
 
 
 @uses("torch/_inductor/runtime/cache_dir_utils.py: default_cache_dir", "vae_exp/training/engine/compiled.py")
