@@ -76,7 +76,7 @@ class ProcessLauncher(Launcher):
 
 
 def _log_of(config: DictConfig) -> Path:
-    return Path(config.hydra.sweep.dir).absolute() / config.hydra.sweep.subdir / "vae_exp.log"
+    return Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir) / "vae_exp.log"
 
 
 def _job(result: JobReturn | RunError, config: DictConfig) -> JobReturn:

@@ -4,7 +4,9 @@
 
 Every job is `+experiment=mnist_vae` with one thread, without a logger and figures. For every launcher there are three
 sweeps per turn: one job alone; `--jobs` jobs at a time; twice as many short jobs, for their start. The table has the
-median over the turns.
+median over the turns. The first jobs start with the command, later ones with their process, or when their folder is
+written if the process has run a job before. Memory is proportional (PSS): all processes of the command together, the
+median over the time in which all jobs train.
 """
 
 import argparse
@@ -36,7 +38,9 @@ def timer(folder: str) -> Any:
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
             file = Path(folder) / f"{pl_module.seed}.json"
             if not file.exists():
-                file.write_text(json.dumps({"update": time.time(), "process": started(os.getpid())}))
+                file.write_text(
+                    json.dumps({"pid": os.getpid(), "update": time.time(), "process": started(os.getpid())})
+                )
 
     return Timer()
 
@@ -76,7 +80,7 @@ def proportional_memory(pids: list[int]) -> float:
 
 @dataclass
 class Sweep:
-    """What a sweep showed: per job its start in seconds and its updates per second; the memory of all of it, MB."""
+    """What a sweep showed: seconds to the first update and updates per second of each job; memory of all, MB."""
 
     starts: list[float] = field(default_factory=list)
     speeds: list[float] = field(default_factory=list)
@@ -98,21 +102,23 @@ def run(launcher: str, at_a_time: int, jobs: int, words: list[str]) -> Sweep:
             process = subprocess.Popen(
                 [sys.executable, *command], cwd=folder, env=environment, stdout=output, stderr=output
             )
-            sweep = Sweep()
+            sweep, memory, began = Sweep(), [0.0], time.time()
             while process.poll() is None:
-                if len(list(path.glob("*.json"))) >= at_a_time:
-                    sweep.memory = max(sweep.memory, proportional_memory(processes_below(process.pid)))
-                time.sleep(1.0)
+                running = len(list(path.glob("*.json"))) - len(list(path.glob("sweep/*/results.json")))
+                if running == at_a_time:  # all of them are training
+                    memory.append(proportional_memory(processes_below(process.pid)))
+                time.sleep(0.2)
+            sweep.memory = statistics.median(memory)
         if process.returncode:
             raise SystemExit((path / "output").read_text()[-3000:])
-        previous: set[float] = set()
+        pids: set[int] = set()
         for job in range(jobs):
             times = json.loads((path / f"{job}.json").read_text())
-            # a later job of the same process starts when its folder is written
-            again = any(abs(times["process"] - other) < 0.1 for other in previous)
-            start = (path / "sweep" / str(job) / ".hydra" / "config.yaml").stat().st_mtime
-            sweep.starts.append(times["update"] - (start if again else times["process"]))
-            previous.add(times["process"])
+            start = times["process"]
+            if times["pid"] in pids:  # an earlier job was in this process
+                start = (path / "sweep" / str(job) / ".hydra" / "config.yaml").stat().st_mtime
+            sweep.starts.append(times["update"] - (began if job < at_a_time else start))
+            pids.add(times["pid"])
             with (path / "sweep" / str(job) / "metrics.csv").open() as file:
                 *_, last = csv.DictReader(file)
             seconds = float(last["seconds"]) - float(last["evaluation_seconds"])

@@ -132,8 +132,8 @@ def run_forked(
                 number, call = waiting.pop(0)
                 connection, process = _start(call, threads)
                 running[connection] = _Running(number, process)
-            for connection in wait(list(running)):
-                assert isinstance(connection, Connection)
+            ready = wait(list(running))
+            for connection in [each for each in running if each in ready]:
                 done = running.pop(connection)
                 results[done.number] = _result(connection, done.process)
                 ended(done.number, results[done.number])
