@@ -9,17 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from pydantic import NonNegativeFloat, PositiveFloat
 
-from vae_exp.cli.sweep import failure
+from vae_exp.cli.launch import composed, ending, failed, run_elsewhere, shared_overrides
 from vae_exp.config.schema import check_node
-from vae_exp.errors import ConfigError, Interrupted, RunError, UserError, needs_extra
+from vae_exp.errors import ConfigError, RunError, needs_extra
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,10 @@ class RayLauncher(Launcher):
             _start(self.address, self.init)
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        configs = [self._composed(list(words), initial_job_idx + i) for i, words in enumerate(job_overrides)]
+        configs = [
+            composed(self.hydra_context, self.config, words, number)
+            for number, words in enumerate(job_overrides, initial_job_idx)
+        ]
         task = ray.remote(max_retries=0, **self.resources)(_run)
         shared = ray.put((self.hydra_context, self.task_function, Singleton.get_state(), str(Path.cwd())))
         threads = max(1, int(self.resources["num_cpus"]))
@@ -90,13 +92,6 @@ class RayLauncher(Launcher):
         finally:
             ray.shutdown()
             signal.signal(signal.SIGTERM, inherited)
-
-    def _composed(self, words: list[str], number: int) -> DictConfig:
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, words)
-        with open_dict(config):
-            config.hydra.job.id = str(number)
-            config.hydra.job.num = number
-        return config
 
 
 def _start(address: str | None, arguments: Mapping[str, Any]) -> None:
@@ -135,14 +130,13 @@ def _gathered(running: dict[Any, DictConfig]) -> list[JobReturn]:
 
     returns: dict[Any, JobReturn] = {}
     unfinished, began = list(running), time.monotonic()
-    words = [set(config.hydra.overrides.task) for config in running.values()]
-    shared = set.intersection(*words) if len(words) > 1 else set()
+    shared = shared_overrides(running.values())
     log.info("Jobs on Ray: %d", len(unfinished))
     try:
         while unfinished:
             (done,), unfinished = ray.wait(unfinished)
             returns[done] = _return_of(done, running[done])
-            line = _line(returns[done], running[done], shared)
+            line = ending(returns[done], running[done], shared)
             log.info("%s; %d left, after %.0f s", line, len(unfinished), time.monotonic() - began)
     except BaseException:
         log.info("Cancelling %d jobs; they save their state first", len(unfinished))
@@ -160,16 +154,8 @@ def _return_of(task: Any, config: DictConfig) -> JobReturn:
         job: JobReturn = ray.get(task)
     except ray.exceptions.RayError as error:
         cause = str(getattr(error, "cause", None) or error).splitlines()[0]  # the other lines are Ray's own logs
-        job = JobReturn(overrides=list(config.hydra.overrides.task), status=JobStatus.FAILED)
-        job.return_value = RunError(f"its process was killed or did not start ({type(error).__name__}: {cause})")
+        return failed(config, RunError(f"its process was killed or did not start ({type(error).__name__}: {cause})"))
     return job
-
-
-def _line(job: JobReturn, config: DictConfig, shared: set[str]) -> str:
-    words = " ".join(word for word in config.hydra.overrides.task if word not in shared)
-    failed = job.status != JobStatus.COMPLETED
-    ending = f"FAILED: {failure(job)}" if failed else f"completed: {job.return_value:.2f}"
-    return f"Job {config.hydra.sweep.subdir} ({words}) {ending}"
 
 
 def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig, threads: int) -> JobReturn:
@@ -181,20 +167,4 @@ def _run(shared: tuple[HydraContext, TaskFunction, Any, str], config: DictConfig
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(ray.get_runtime_context().get_accelerator_ids()["GPU"])
     Singleton.set_state(state)
-    setup_globals()
-    HydraConfig.instance().set_config(config)
-    try:
-        job = run_job(
-            hydra_context=hydra_context,
-            task_function=task_function,
-            config=config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-    except (Interrupted, KeyboardInterrupt) as interruption:
-        job = JobReturn(status=JobStatus.FAILED)
-        job.return_value = interruption
-    if job.status == JobStatus.FAILED and not isinstance(error := failure(job), UserError):
-        # another package's exception may not survive pickling on the way back
-        job.return_value = RunError(f"{type(error).__name__}: {error}")
-    return job
+    return run_elsewhere(hydra_context, task_function, config)

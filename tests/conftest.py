@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and wait
 TOGETHER = {
     # these share the process of tests/helpers/program.py, which takes seconds to start
     "tests/cli/test_main.py": "forked",
+    "tests/hydra_plugins/test_vae_exp_processes.py": "forked",
     "tests/program/test_own_project.py": "forked",
     "tests/training/test_distributed.py": "forked",
     "tests/training/test_resume.py": "forked",

@@ -2,6 +2,7 @@ import hashlib
 import lzma
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +21,12 @@ class TestMNIST:
         digest = hashlib.md5(splits.test.pixels.numpy().tobytes()).hexdigest()
         packed = lzma.decompress((FILES / "t10k-images-idx3-ubyte.xz").read_bytes())
         assert digest == hashlib.md5(packed[16:]).hexdigest()
+
+    def test_pixels_are_mapped_and_what_is_written_to_them_stays_here(self, tmp_path):
+        pixels = MNIST(str(tmp_path)).load().test.pixels
+        assert "t10k-images-idx3-ubyte" in Path("/proc/self/maps").read_text()
+        pixels += 1
+        assert not torch.equal(pixels, MNIST(str(tmp_path)).load().test.pixels)
 
     def test_many_jobs_may_unpack_at_once(self, tmp_path):
         with ThreadPoolExecutor(4) as pool:

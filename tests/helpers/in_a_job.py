@@ -36,3 +36,25 @@ def fault(marks: str, raises: int, kills: int) -> Any:
             raise OSError("the disk is full")
 
     return Fault()
+
+
+def surroundings() -> dict[str, Any]:
+    """Return what a forked process finds: threads, variables, and what it inherited."""
+    import torch
+
+    def threads_of(pid: int) -> int:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+    return {
+        "pid": os.getpid(),
+        "threads": torch.get_num_threads(),
+        "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
+        "own variable": os.environ.get("OWN_VARIABLE"),
+        "threads of the server": threads_of(os.getppid()),
+        "leads a session": os.getsid(0) == os.getpid(),
+    }
+
+
+def kill_myself() -> None:
+    """End this process as the kernel does if memory is short."""
+    os.kill(os.getpid(), signal.SIGKILL)

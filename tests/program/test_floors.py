@@ -35,6 +35,7 @@ WITHOUT_TORCH = [
     "vae_exp.results.tables",
     "hydra_plugins.vae_exp_grid",
     "hydra_plugins.vae_exp_optuna",
+    "hydra_plugins.vae_exp_processes",
     "hydra_plugins.vae_exp_ray",
 ]
 """Torch takes seconds to import, and `--help` and mistakes are answered at once."""

@@ -21,8 +21,8 @@ HYDRA_SETTINGS = {
     "hydra.sweeper": "metric n_jobs n_trials params sampler seed",
     # keys that run commands, open connections or name files are left out: the user has to type them again
     "hydra.launcher": "account array_parallelism constraint cpus_per_gpu cpus_per_task gpus_per_node gpus_per_task "
-    "gres max_num_timeout mem_gb mem_per_cpu mem_per_gpu n_jobs name nodes num_cpus_per_job num_gpus_per_job partition "
-    "qos signal_delay_s stderr_to_stdout tasks_per_node timeout_min",
+    "gres jobs max_num_timeout mem_gb mem_per_cpu mem_per_gpu n_jobs name nodes num_cpus_per_job num_gpus_per_job "
+    "partition qos signal_delay_s stderr_to_stdout tasks_per_node threads timeout_min",
     "hydra.launcher.init": "num_cpus num_gpus",
 }
 """Keys of Hydra's own config that a stored sweep may set."""

@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import torch
 from torchvision import datasets
 from torchvision.datasets.utils import check_md5
 
-from vae_exp.dataset.base import Info, Source, Splits
-from vae_exp.dataset.idx import load_idx
+from vae_exp.dataset.base import Images, Info, Source, Splits
 from vae_exp.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -52,19 +53,20 @@ class MNIST(Source):
         return Info((1, 28, 28), CLASSES, sizes={"train": 60_000, "test": 10_000})
 
     def load(self) -> Splits:
-        """Read both official splits.
+        """Map both official splits: their pixels are shared by all processes that use them, and read when needed.
 
         Raises:
             DataError: A packaged file is missing or damaged, or the cache cannot be written.
         """
-        if not _is_whole(self.root / PackagedMNIST.__name__ / "raw"):
+        raw = self.root / PackagedMNIST.__name__ / "raw"
+        if not _is_whole(raw):
             try:
                 unpack(self.root)
             except OSError as error:
                 raise DataError(
                     f"paths.cache={self.root}: MNIST cannot be unpacked there ({error}); choose another folder"
                 ) from error
-        return load_idx(PackagedMNIST, self.root, download=False)
+        return Splits(_mapped(raw, "train"), _mapped(raw, "t10k"))
 
 
 def unpack(root: Path, files: Path = FILES) -> None:
@@ -105,6 +107,13 @@ def _put_in_place(unpacked: Path, home: Path) -> None:
     except OSError:
         if not _is_whole(home / "raw"):  # if it is whole, another job was faster
             raise
+
+
+def _mapped(raw: Path, split: str) -> Images:
+    """Map the pixels of a split whose files are whole. What is written to the pixels would stay in this process."""
+    pixels = np.memmap(raw / f"{split}-images-idx3-ubyte", np.uint8, "c", offset=16)
+    labels = np.fromfile(raw / f"{split}-labels-idx1-ubyte", np.uint8, offset=8)
+    return Images(torch.from_numpy(pixels.reshape(-1, 1, 28, 28)), torch.from_numpy(labels).long())
 
 
 def _is_whole(raw: Path) -> bool:
