@@ -17,6 +17,7 @@ import numpy as np
 import omegaconf
 import pytest
 import torch
+from fast_config import remember
 from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hypothesis import settings
@@ -26,6 +27,7 @@ from wandb_server import Server
 from vae_exp.config.stored import LOADER
 from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
+from vae_exp.training import results
 
 os.environ.setdefault("WANDB_MODE", "offline")
 # if a shell runs the tests in the background, they ignore SIGINT, and so would every program that they start
@@ -34,6 +36,9 @@ settings.register_profile("untimed", deadline=None)  # a slow machine must not f
 settings.load_profile("untimed")
 TINY = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
 omegaconf._utils.get_yaml_loader = lambda: LOADER  # the same with libyaml: Hydra reads many files for every run
+remember()
+results._git_revision = cache(results._git_revision)  # git would look at every file of the checkout for every run
+results.version = cache(results.version)
 
 
 def pytest_collection_finish() -> None:

@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import fast_config
 import pytest
 import torch
+from hydra._internal import config_loader_impl
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
+from yamls import composed
 
 from vae_exp.cli.config_dir import flags_first
 from vae_exp.config.memory import readable_shortage
@@ -187,3 +191,14 @@ def test_nothing_else_is_private_to_another_library():
     private = re.compile(r"(^|\.)_(?!_)")
     found = {path: {name for name in names(tree) if private.search(name)} - ours for path, tree in trees.items()}
     assert {path: used for path, used in found.items() if used} == USED
+
+
+@pytest.mark.parametrize("words", [["architecture=m2", "seed=3"], ["+experiment=mnist_sdae"]], ids=str)
+def test_what_the_tests_remember_of_hydra_is_what_it_composes(words, monkeypatch):
+    """Also where another config with the same files was changed (tests/helpers/fast_config.py)."""
+    first = composed(*words)
+    first.samples = 1
+    again = composed(*words, "name=other")
+    monkeypatch.setattr(config_loader_impl, "create_defaults_list", fast_config.CREATE)
+    monkeypatch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", fast_config.COMPOSE)
+    assert again == composed(*words, "name=other") != first

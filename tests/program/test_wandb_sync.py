@@ -39,6 +39,7 @@ def python(wandb_server, tmp_path):
 def test_what_was_logged_offline_is_uploaded(run, python, wandb_server, tmp_path):
     sweep = tmp_path / "shelf"
     words = ["-m", *SMALL, "samples=1000", "name=books", "architecture.latent_dim=2,3", f"hydra.sweep.dir={sweep}"]
+    words += ["+callbacks.figures.images=20", "callbacks.figures.manifold_side=2"]
     for outcome in (run(*words), run(f"resume={sweep / '0'}", "samples=1500")):
         assert outcome.status == 0, outcome.err
     folders = sorted([*sweep.glob("*/wandb/offline-run-*"), *sweep.glob("wandb/offline-run-*")])

@@ -11,7 +11,12 @@ from wandb_file import read_wandb
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.training.loggers import wandb as wandb_logger
 
-QUICK = ["samples=1000", "callbacks.evaluate.decades=1", "trainer.log_every_n_steps=2"]
+QUICK = [
+    "samples=1000",
+    "network.hidden_sizes=[20]",
+    "callbacks.evaluate.decades=1",
+    "trainer.log_every_n_steps=2",
+]
 pytestmark = pytest.mark.usefixtures("few_digits")
 
 
@@ -50,7 +55,8 @@ def test_a_run_that_fails_says_so(run):
 
 
 def test_each_run_of_a_process_is_a_run_of_its_own_and_a_resumed_one_keeps_its_id(run):
-    first, second = run(*QUICK), run(*QUICK, "seed=1")
+    quick = [*QUICK, "callbacks.figures=null"]
+    first, second = run(*quick), run(*quick, "seed=1")
     again = run(f"resume={first.directory}", "samples=1500")
     assert again.status == 0, again.err
     ids = [[logged.run_id for logged in read_wandb(outcome.directory)] for outcome in (first, second)]
@@ -81,7 +87,7 @@ class _NoRun:
 
 
 def test_without_a_logger_nothing_of_it_is_written(run):
-    outcome = run(*QUICK, "logger=none")
+    outcome = run(*QUICK, "logger=none", "callbacks.figures=null")
     assert outcome.status == 0, outcome.err
     assert not (outcome.directory / "wandb").exists()
     assert (outcome.directory / "metrics.csv").exists()
@@ -148,6 +154,7 @@ def test_one_of_many_can_be_told_apart(run):
 def test_a_sweep_has_a_group_of_its_own_a_run_per_job_and_one_of_the_whole(run, tmp_path):
     sweep = tmp_path / "shelf"
     words = ["-m", *QUICK, "name=books", "architecture.latent_dim=2,3", f"hydra.sweep.dir={sweep}"]
+    words += ["+callbacks.figures.images=20", "callbacks.figures.manifold_side=2"]
     outcome = run(*words)
     assert outcome.status == 0, outcome.err
     jobs = [logged for job in ("0", "1") for logged in read_wandb(sweep / job)]
@@ -202,7 +209,7 @@ def test_the_variables_of_wandb_stand_where_the_config_says_nothing(run, monkeyp
     (tmp_path / "elsewhere").mkdir()
     for name, value in {**ENVIRONMENT, "WANDB_DIR": str(tmp_path / "elsewhere")}.items():
         monkeypatch.setenv(name, value)
-    quick = [*QUICK, "logger=wandb", "callbacks.figures=null", "samples=200", "network.hidden_sizes=[8]"]
+    quick = [*QUICK, "logger=wandb", "callbacks.figures=null", "samples=200"]
     first = run(*quick, "logger.name=other")
     assert first.status == 0, first.err
     monkeypatch.setenv("WANDB_RUN_ID", "another")

@@ -29,6 +29,7 @@ class Recorded:
 def captured(monkeypatch):
     """Let runs on the CPU take the captured path."""
     Recorded.made = 0
+    monkeypatch.setattr(choice, "UPDATES_PER_GRAPH", 10)
     monkeypatch.setattr(choice, "cuda_graph", Recorded)
     why_not = engine.why_not_captured
     monkeypatch.setattr(choice, "why_not_captured", lambda device, *parts: why_not(torch.device("cuda"), *parts))
@@ -67,9 +68,9 @@ def same(one, other):
 )
 def test_captured_updates_are_those_of_one_after_another(run, captured, choices):
     """To the last bit, with the optimizer's state and the generator."""
-    by_one = run("samples=1050", "trainer.engine=eager", *choices, *QUICK)
+    by_one = run("samples=215", "trainer.engine=eager", *choices, *QUICK)
     assert Recorded.made == 0
-    whole = run("samples=1050", "trainer.engine=captured", *choices, *QUICK)
+    whole = run("samples=215", "trainer.engine=captured", *choices, *QUICK)
     assert Recorded.made == 1
     assert whole.results["engine"] == "CUDA graph, eager"
     same(end(whole), end(by_one))
@@ -77,9 +78,9 @@ def test_captured_updates_are_those_of_one_after_another(run, captured, choices)
 
 def test_a_captured_run_goes_on_to_the_last_bit(run, captured):
     words = ["dataset.binarization=dynamic", "optimizer=adam", *QUICK, "callbacks.evaluate.decades=0.01"]
-    whole, part = run("samples=1050", *words), run("samples=520", *words)
+    whole, part = run("samples=315", *words), run("samples=120", *words)
     assert Recorded.made == 2
-    assert run(f"resume='{part.directory}'", "samples=1050", directory=part.directory).status == 0
+    assert run(f"resume='{part.directory}'", "samples=315", directory=part.directory).status == 0
     (_, weights, *_), (_, others, *_) = end(whole), end(part)
     assert all(torch.equal(weights[name], others[name]) for name in weights)
 
@@ -97,13 +98,13 @@ def test_a_graph_that_cannot_be_made_is_done_without_or_refused(run, captured, m
     def fail(function):
         raise RuntimeError("not permitted\nin so many words")
 
-    by_one = run("samples=1050", "trainer.engine=eager", *QUICK)
+    by_one = run("samples=215", "trainer.engine=eager", *QUICK)
     monkeypatch.setattr(choice, "cuda_graph", fail)
-    without = run("samples=1050", *QUICK)
+    without = run("samples=215", *QUICK)
     assert without.results["engine"] == "eager"
     assert "Training without a CUDA graph: not permitted" in without.out + without.err
     same(end(without), end(by_one))
-    asked = run("samples=1050", "trainer.engine=captured", *QUICK)
+    asked = run("samples=215", "trainer.engine=captured", *QUICK)
     assert asked.status == 1
     assert "trainer.engine=captured: not permitted" in asked.err
 

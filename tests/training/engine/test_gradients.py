@@ -96,10 +96,9 @@ def assert_same_gradient(found, expected):
         torch.testing.assert_close(found[name], value, rtol=2e-4, atol=1e-4 * float(value.abs().max()), msg=name)
 
 
-@pytest.mark.parametrize("fast", [False, True])
-def test_the_same_batch_has_the_same_gradient_but_for_rounding(model, batch, fast):
+def test_the_same_batch_has_the_same_gradient_but_for_rounding(model, batch):
     expected = gradient(gradients.Eager, model, batch, fast=False)
-    assert_same_gradient(gradient(gradients.Eager, model, batch, fast), expected)
+    assert_same_gradient(gradient(gradients.Eager, model, batch, fast=True), expected)
 
 
 @pytest.mark.parametrize("model", sorted(MODELS.keys() - {"vae", "deep tied ae"}), indirect=True)  # parts of others
