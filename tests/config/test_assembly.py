@@ -7,6 +7,7 @@ from vae_exp.dataset import Dataset, Images, Info, Source, Splits
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.likelihood.continuous_bernoulli import ContinuousBernoulli
+from vae_exp.likelihood.laplace import Laplace
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 
@@ -18,13 +19,17 @@ LIKELIHOODS = {
     "fixed": Gaussian("fixed"),
     "identity": Gaussian(mean="identity"),
     "fixed identity": Gaussian("fixed", mean="identity"),
+    "laplace": Laplace(),
+    "laplace fixed": Laplace("fixed"),
+    "laplace identity": Laplace(mean="identity"),
 }
+BOUNDED = {"bernoulli", "fixed", "fixed identity", "laplace fixed"}
 EXPLAINED = {
     ("levels", "none"): set(LIKELIHOODS),
     ("unit", "none"): set(LIKELIHOODS),
-    ("real", "none"): {"identity", "fixed identity"},
-    ("levels", "dynamic"): {"bernoulli", "fixed", "fixed identity"},
-    ("unit", "static"): {"bernoulli", "fixed", "fixed identity"},
+    ("real", "none"): {"identity", "fixed identity", "laplace identity"},
+    ("levels", "dynamic"): BOUNDED,
+    ("unit", "static"): BOUNDED,
 }
 
 
