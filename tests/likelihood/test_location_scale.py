@@ -3,8 +3,9 @@ import torch
 
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood.laplace import Laplace
+from vae_exp.likelihood.student import Student
 
-KINDS = [Laplace]
+KINDS = [Laplace, Student]
 SHAPE = (1, 3, 2)
 
 
