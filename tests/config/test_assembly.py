@@ -6,6 +6,7 @@ from vae_exp.config.assembly import check_pixels
 from vae_exp.dataset import Dataset, Images, Info, Source, Splits
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Bernoulli, Gaussian
+from vae_exp.likelihood.beta import Beta
 from vae_exp.likelihood.continuous_bernoulli import ContinuousBernoulli
 from vae_exp.likelihood.laplace import Laplace
 from vae_exp.network import MLP
@@ -22,6 +23,7 @@ LIKELIHOODS = {
     "laplace": Laplace(),
     "laplace fixed": Laplace("fixed"),
     "laplace identity": Laplace(mean="identity"),
+    "beta": Beta(),
 }
 BOUNDED = {"bernoulli", "fixed", "fixed identity", "laplace fixed"}
 EXPLAINED = {

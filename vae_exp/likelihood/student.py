@@ -13,7 +13,7 @@ from vae_exp.likelihood.location_scale import LocationScale, Width
 
 
 class StudentDensity(Distribution):
-    """Student's t with one ν, a number. PyTorch's has a tensor, for which `torch.export` finds no program.
+    """Student's t with one ν, a number. PyTorch's computes log Γ of ν for every pixel.
 
     Args:
         df: ν.
