@@ -6,7 +6,11 @@ from vae_exp.config.assembly import check_pixels
 from vae_exp.dataset import Dataset, Images, Info, Source, Splits
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Bernoulli, Gaussian
+from vae_exp.likelihood.beta import Beta
+from vae_exp.likelihood.categorical import Categorical
 from vae_exp.likelihood.continuous_bernoulli import ContinuousBernoulli
+from vae_exp.likelihood.laplace import Laplace
+from vae_exp.likelihood.logistic_mixture import LogisticMixture
 from vae_exp.network import MLP
 from vae_exp.objective import SGVBB
 
@@ -18,13 +22,21 @@ LIKELIHOODS = {
     "fixed": Gaussian("fixed"),
     "identity": Gaussian(mean="identity"),
     "fixed identity": Gaussian("fixed", mean="identity"),
+    "laplace": Laplace(),
+    "laplace fixed": Laplace("fixed"),
+    "laplace identity": Laplace(mean="identity"),
+    "beta": Beta(),
+    "logistics": LogisticMixture(),
+    "categorical": Categorical(),
 }
+DISCRETE = {"logistics", "categorical"}
+BOUNDED = {"bernoulli", "fixed", "fixed identity", "laplace fixed", *DISCRETE}
 EXPLAINED = {
     ("levels", "none"): set(LIKELIHOODS),
-    ("unit", "none"): set(LIKELIHOODS),
-    ("real", "none"): {"identity", "fixed identity"},
-    ("levels", "dynamic"): {"bernoulli", "fixed", "fixed identity"},
-    ("unit", "static"): {"bernoulli", "fixed", "fixed identity"},
+    ("unit", "none"): set(LIKELIHOODS) - DISCRETE,
+    ("real", "none"): {"identity", "fixed identity", "laplace identity"},
+    ("levels", "dynamic"): BOUNDED,
+    ("unit", "static"): BOUNDED,
 }
 
 
@@ -48,7 +60,7 @@ def test_a_likelihood_that_cannot_explain_the_pixels_is_refused(values, binariza
     if likelihood in EXPLAINED[values, binarization]:
         check_pixels(model, data)
         return
-    with pytest.raises(ConfigError, match=r"Allowed: .*(identity|fixed)"):
+    with pytest.raises(ConfigError, match=r"Allowed: .*(identity|fixed|likelihood=beta)"):
         check_pixels(model, data)
 
 

@@ -59,7 +59,7 @@ def test_the_folder_is_copied_trained_resumed_and_loaded(project, run, monkeypat
 
 
 def test_its_parts_are_swept_and_combined_with_ours(project, run):
-    words = ["network=layer_norm,mlp", "likelihood=laplace", "samples=100", "hydra.sweep.dir=sweep"]
+    words = ["network=layer_norm,mlp", "likelihood=learned_laplace", "samples=100", "hydra.sweep.dir=sweep"]
     swept = run("-m", *SHAPES, *QUICK, *words)
     assert swept.status == 0, swept.err
     combined = run(*SHAPES, *QUICK, "architecture=m2", "likelihood=bernoulli", "network.width=4", "samples=100")

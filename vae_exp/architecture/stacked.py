@@ -74,7 +74,10 @@ class Stacked(Autoencoder):
         if depth is not None and depth > len(sizes):
             raise ConfigError(f"architecture.depth={depth}: architecture.sizes={list(sizes)} has {len(sizes)} layers")
         if likelihood.parameters_per_pixel != 1:
-            raise ConfigError("likelihood: a stacked autoencoder has one feature per pixel (likelihood.variance=fixed)")
+            raise ConfigError(
+                "likelihood: a stacked autoencoder has one feature per pixel. Allowed: likelihood=bernoulli, "
+                "continuous_bernoulli, or a fixed width (likelihood.variance=fixed, likelihood.width=fixed)"
+            )
         self.shape = shape
         self.classes = 0
         self.likelihood = likelihood

@@ -232,18 +232,26 @@ def build_architecture(
     return architecture
 
 
+EXPLAINED = {"unit": "those in [0, 1]", "levels": "the 256 levels 0, 1/255, …, 1"}
+"""The pixels that a likelihood explains, by its `support`."""
+
+
 def check_pixels(architecture: Model, data: Dataset) -> None:
     """Check that the likelihood suits the pixels that it is trained on.
 
-    | pixels | Bernoulli, continuous Bernoulli | Gaussian, mean=sigmoid | Gaussian, mean=identity |
-    |---|---|---|---|
-    | levels, unit | yes | yes | yes |
-    | binarized | the Bernoulli only | variance=fixed only | variance=fixed only |
-    | real | no | no | yes |
+    | pixels | Bernoulli | continuous Bernoulli, Beta | Gaussian, Laplace, Student | with mean=identity | discrete |
+    |---|---|---|---|---|---|
+    | levels | yes | yes | yes | yes | yes |
+    | unit | yes | yes | yes | yes | no |
+    | binarized | yes | no | fixed width only | fixed width only | yes |
+    | real | no | no | no | yes | no |
+
+    The discrete ones, categorical and logistic mixture, give probabilities to 256 levels; 0 and 1 are two of them.
 
     Raises:
         ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them; or they
-            are real numbers, and the likelihood explains only those in [0, 1].
+            are real numbers, and the likelihood explains only those in [0, 1]; or they are any numbers in [0, 1], and
+            it explains only 256 levels.
     """
     if not isinstance(architecture, Autoencoder):
         return
@@ -252,13 +260,20 @@ def check_pixels(architecture: Model, data: Dataset) -> None:
         raise ConfigError(
             f"dataset.binarization={data.binarization}: pixels are 0 or 1, and the density of this "
             f"{type(likelihood).__name__} grows without bound on them. Allowed: "
-            "dataset.binarization=none, likelihood=bernoulli, or likelihood.variance=fixed"
+            "dataset.binarization=none, likelihood=bernoulli, or a fixed width: likelihood=gaussian "
+            "likelihood.variance=fixed, likelihood=laplace likelihood.width=fixed"
         )
     if data.info.values == "real" and likelihood.support != "real":
         raise ConfigError(
             f"likelihood: the values of this dataset are real numbers, and this {type(likelihood).__name__} explains "
-            "only those in [0, 1]. Allowed: likelihood=gaussian likelihood.mean=identity, or values in [0, 1] "
-            "(dataset.source.standardise=true makes them real)"
+            f"only {EXPLAINED[likelihood.support]}. Allowed: likelihood=gaussian likelihood.mean=identity, or values "
+            "in [0, 1] (dataset.source.standardise=true makes them real)"
+        )
+    if data.info.values == "unit" and not data.binarized and likelihood.support == "levels":
+        raise ConfigError(
+            f"likelihood: the values of this dataset are any numbers in [0, 1], and this {type(likelihood).__name__} "
+            f"explains only {EXPLAINED['levels']}. Allowed: likelihood=beta, gaussian or another density, or a fixed "
+            "number of levels: integers from 0 to 255"
         )
 
 

@@ -58,7 +58,8 @@ def evaluate(
 
     Returns:
         Each term, and the likelihood's diagnostics at draws from q(z|x). With a prior, `bound`; with
-        `marginal_likelihood`, `log_likelihood`. `bits_per_dim` if the bound is on a density of pixels with 256 levels.
+        `marginal_likelihood`, `log_likelihood`. `bits_per_dim` if pixels have 256 levels and the bound
+        is on their density or probability.
         `active_units` of the first 10,000 images if the model has a prior and an encoder. For a classifier, `error`,
         the share of labelled images for which the most probable class is not the label; `labelled`, the number of
         labelled images; and `labelled_of_rarest_class`, their number in the class with the fewest. Behind them
@@ -106,8 +107,9 @@ def evaluate(
         means |= {"labelled": labelled, "labelled_of_rarest_class": int(per_class.min())}
     if isinstance(architecture, Generative):
         means = {"bound": -(means["nll"] + means["kl"]), **means}
-        if architecture.likelihood.density and batches.levels == 256:
-            means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape)
+        likelihood = architecture.likelihood
+        if (likelihood.density or likelihood.support == "levels") and batches.levels == 256:
+            means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape, likelihood.density)
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
     joined = {name: torch.cat(values) for name, values in per_image.items()}

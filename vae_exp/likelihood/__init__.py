@@ -2,7 +2,8 @@
 
 from vae_exp.likelihood.base import Likelihood, check_support, is_validated, true_gradient, unvalidated
 from vae_exp.likelihood.bernoulli import Bernoulli, GreyBernoulli
-from vae_exp.likelihood.gaussian import Gaussian, PulledUp
+from vae_exp.likelihood.floor import PulledUp
+from vae_exp.likelihood.gaussian import Gaussian
 
 __all__ = [
     "Bernoulli",

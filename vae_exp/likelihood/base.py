@@ -19,7 +19,8 @@ class Likelihood(nn.Module, ABC):
         parameters_per_pixel: How many feature maps the decoder gives per image channel.
         density: Whether pixels are continuous. Then p(x|z) is a density, otherwise a probability.
         binary: Whether pixels are 0 or 1. A grey pixel then stands for the probability of 1.
-        support: The pixels that it can explain: `unit`, those in [0, 1], or `real`, all numbers.
+        support: The pixels that it can explain: `levels`, the 256 numbers 0, 1/255, …, 1, to which it then gives
+            probabilities; `unit`, those in [0, 1]; or `real`, all numbers.
         unbounded: Whether log p(x|z) has no upper limit if pixels take few values. This is so for a density of
             continuous pixels with a learned width.
     """
@@ -27,7 +28,7 @@ class Likelihood(nn.Module, ABC):
     parameters_per_pixel: int
     density: bool = False
     binary: bool = False
-    support: Literal["unit", "real"] = "unit"
+    support: Literal["levels", "unit", "real"] = "unit"
     unbounded: bool = False
 
     @abstractmethod

@@ -2,69 +2,21 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import PositiveFloat
-from torch import Size, Tensor, distributions, nn
-from torch.distributions import Distribution, Independent, constraints
+from torch import Tensor, distributions, nn
+from torch.distributions import Distribution, Independent
 
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood.base import Likelihood
-
-ROUNDING = 1e-5
-"""The relative rounding error of a σ that is computed from its logarithm in float32."""
+from vae_exp.likelihood.floor import ROUNDING, PulledUp
 
 MEAN_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "identity": lambda features: features,
 }
-
-
-class PulledUp(Distribution):
-    """A normal per pixel for training, whose gradient raises a σ below the floor if a larger σ would raise log p.
-
-    Below the floor, log p(x) = log N(x; μ, max(σ, floor)²) does not depend on σ. Its true gradient is zero there, so a
-    σ that fell below the floor would never rise again. Here log σ² instead has the gradient that it has at the floor,
-    ½(r² − 1) with r = (x − μ)/floor, if that is positive, however far below the floor σ is. This replaces the gradient
-    of log p, so it works whether log p is maximised or −log p minimised. The value of log p is that of the normal.
-
-    Args:
-        normal: The normal with max(σ, floor).
-        log_variance: log σ² without the floor; broadcasts to the pixels.
-        below: Whether σ is below the floor; of the shape of `log_variance`.
-    """
-
-    arg_constraints: ClassVar[dict[str, Any]] = {}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, normal: distributions.Normal, log_variance: Tensor, below: Tensor) -> None:
-        self.normal, self.log_variance, self.below = normal, log_variance, below
-        super().__init__(normal.batch_shape)
-
-    @property
-    def mean(self) -> Tensor:
-        """μ."""
-        return self.normal.mean
-
-    @property
-    def variance(self) -> Tensor:
-        """max(σ, floor)²."""
-        return self.normal.variance
-
-    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """Draw x, (*sample_shape, …), differentiable in μ and σ."""
-        return self.normal.rsample(Size(sample_shape))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Compute log p of the normal, with the gradient that the class describes."""
-        squared = ((value - self.normal.mean) / self.normal.stddev).square()
-        slope = (0.5 * (squared - 1)).detach()
-        gradient = slope.sum_to_size(self.log_variance.shape) * (self.log_variance.numel() / slope.numel())
-        zero = self.log_variance - self.log_variance.detach()
-        log_prob: Tensor = self.normal.log_prob(value) + torch.where(self.below, gradient.clamp(min=0) * zero, 0.0)
-        return log_prob
 
 
 class Gaussian(Likelihood):
@@ -112,8 +64,13 @@ class Gaussian(Likelihood):
         log_variance = maps[1] if len(maps) == 2 else self.log_variance
         std = torch.exp(0.5 * log_variance)
         p = distributions.Normal(self.mean(maps[0]), std.clamp(min=self.min_std))
-        pulled = self.training and self.unbounded
-        return Independent(PulledUp(p, log_variance, std < self.min_std) if pulled else p, 3)
+        if not (self.training and self.unbounded):
+            return Independent(p, 3)
+
+        def slope(x: Tensor) -> Tensor:
+            return 0.5 * (((x - p.mean) / p.stddev).square() - 1)
+
+        return Independent(PulledUp(p, log_variance, std < self.min_std, slope), 3)
 
     def diagnostics(self, p: Distribution) -> dict[str, float]:
         """Compute `share_at_min_std`, the share of pixels whose σ is at its floor, up to rounding."""

@@ -84,7 +84,8 @@ def _transposed(encoder: Encoder | None, sizes: Sequence[int]) -> list[nn.Module
     if [linear.weight.shape for linear in linears] != list(pairwise(sizes)):
         raise ConfigError(
             "network.tied=true: the likelihood needs more than one feature per pixel, but the encoder's transposed "
-            "weights give only one. Choose likelihood=bernoulli, or likelihood.variance=shared or fixed"
+            "weights give only one. Choose likelihood=bernoulli, or likelihood.variance=shared or fixed "
+            "(likelihood.width of a Laplace or Student)"
         )
     return [TransposedLinear(linear) for linear in linears]  # type: ignore[arg-type]
 

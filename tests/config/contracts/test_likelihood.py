@@ -63,7 +63,7 @@ class Talkative(GoodLikelihood):
     ("part", "message"),
     [
         (Uncounted, r"Uncounted\.parameters_per_pixel must be a whole number, 1 or more, and is None"),
-        (Unsupported, r"Unsupported\.support must be unit or real, and is positive"),
+        (Unsupported, r"Unsupported\.support must be levels, unit or real, and is positive"),
         (ByPixel, r"ByPixel\(features \(2, 1, 28, 28\)\) must have the batch_shape \(2,\), and has \(2, 1, 28, 28\)"),
         (Centred, r"Centred\(features \(2, 1, 28, 28\)\) must have the event_shape \(1, 28, 28\), and has \(784,\)"),
         (OneBatch, r"RuntimeError: shape '\[3, 1, 28, 28\]' is invalid"),

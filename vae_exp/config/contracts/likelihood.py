@@ -38,7 +38,7 @@ def _check_attributes(likelihood: Likelihood, name: str, key: str) -> None:
     is_count = isinstance(maps, int) and not isinstance(maps, bool) and maps >= 1
     require(is_count, key, f"{name}.parameters_per_pixel must be a whole number, 1 or more, and is {maps}")
     supports = get_args(get_type_hints(Likelihood)["support"])
-    allowed = " or ".join(supports)
+    allowed = ", ".join(supports[:-1]) + f" or {supports[-1]}"
     support = likelihood.support
     require(support in supports, key, f"{name}.support must be {allowed}, and is {support}")
 
@@ -68,4 +68,6 @@ def pixels(likelihood: Likelihood, images: int, shape: Shape) -> Tensor:
         return torch.randn(images, *shape)
     grey = torch.rand(images, *shape)
     x = torch.where(torch.rand_like(grey) < 0.5, grey.round(), grey)
+    if likelihood.support == "levels":
+        return (255 * x).round() / 255
     return x.round() if likelihood.binary else x
