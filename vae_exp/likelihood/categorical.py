@@ -40,7 +40,8 @@ class CategoricalLevels(Distribution):
         k = index(value).expand(torch.broadcast_shapes(value.shape, self.batch_shape)).unsqueeze(-4)
         log_total = self.logits.logsumexp(-4)
         chosen = self.logits.expand(*k.shape[:-4], *self.logits.shape[-4:]).gather(-4, k).squeeze(-4)
-        return chosen - log_total
+        log_prob: Tensor = chosen - log_total
+        return log_prob
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draw x, (*sample_shape, …)."""
