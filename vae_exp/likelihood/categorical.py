@@ -47,7 +47,8 @@ class CategoricalLevels(Distribution):
         """Draw x, (*sample_shape, …)."""
         with torch.no_grad():
             drawn = torch.distributions.Categorical(logits=self.logits.movedim(-4, -1)).sample(Size(sample_shape))
-            return drawn.to(self.logits.dtype) / (LEVELS - 1)
+            x: Tensor = drawn.to(self.logits.dtype) / (LEVELS - 1)
+            return x
 
 
 class Categorical(Likelihood):
