@@ -45,7 +45,9 @@ class CategoricalLevels(Distribution):
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draw x, (*sample_shape, …)."""
         with torch.no_grad():
-            drawn = torch.distributions.Categorical(logits=self.logits.movedim(-4, -1)).sample(Size(sample_shape))
+            drawn: Tensor = torch.distributions.Categorical(logits=self.logits.movedim(-4, -1)).sample(
+                Size(sample_shape)
+            )
             return drawn.to(self.logits.dtype) / (LEVELS - 1)
 
 
