@@ -60,8 +60,8 @@ def test_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(run
     monkeypatch.delenv("OMP_NUM_THREADS")  # the launcher sets it for the jobs
     marks = tmp_path / "marks"
     marks.mkdir()
-    shutil.copy(HELPERS / "in_a_job.py", tmp_path / "parts_beside_me.py")  # the jobs find it in the current folder
-    fault = f"+callbacks.fault={{_target_:parts_beside_me.fault,marks:'{marks}',raises:0,kills:1}}"
+    shutil.copy(HELPERS / "in_a_job.py", tmp_path / "parts_of_jobs.py")  # the jobs find it in the current folder
+    fault = f"+callbacks.fault={{_target_:parts_of_jobs.fault,marks:'{marks}',raises:0,kills:1}}"
     outcome = run(*TWO, "seed=range(3)", *SMALL, fault, "hydra.sweep.dir=sweep")
     assert outcome.status == 1
     seen = [json.loads((marks / f"{seed}.json").read_text()) for seed in range(3)]
@@ -83,7 +83,7 @@ def test_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(run
     assert "2 of 3 jobs failed" in outcome.err
     completed = (tmp_path / "sweep" / "2" / "results.json").read_bytes()
 
-    resumed = run("-m", "sweep.resume=sweep", "trust=parts_beside_me")
+    resumed = run("-m", "sweep.resume=sweep", "trust=parts_of_jobs")
     assert resumed.status == 0, resumed.err
     assert "1 of 3 jobs are completed; left: 0, 1" in resumed.out
     assert "2 at a time" in resumed.out

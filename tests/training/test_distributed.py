@@ -102,8 +102,8 @@ def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(r
     words = ["architecture=ae", "samples=10001", "dataset.batch_size=50", "+trainer.gradient_clip_val=20"]
     words += ["callbacks.evaluate.per_decade=20", "callbacks.evaluate.images=100"]
     # both processes import a part from the folder where the program was started, although the job has its own
-    words += ["likelihood._target_=parts_beside_me.Mine", "hydra.job.chdir=true"]
-    (tmp_path / "parts_beside_me.py").write_text(OWN_PART)
+    words += ["likelihood._target_=own_part_beside_me.Mine", "hydra.job.chdir=true"]
+    (tmp_path / "own_part_beside_me.py").write_text(OWN_PART)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
 
     def started(*words):
@@ -125,14 +125,14 @@ def test_two_processes_learn_what_one_does_also_interrupted_and_where_one_dies(r
     with pytest.raises(ProcessLookupError):
         os.kill(other, 0)
 
-    process = started("vae_exp", f"resume={stopped}", "trust=parts_beside_me")
+    process = started("vae_exp", f"resume={stopped}", "trust=own_part_beside_me")
     os.kill(others(process)[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "trainer=ddp: process 2 of 2 ended with status -9" in errors
     assert json.loads((stopped / "results.json").read_text())["status"] == "failed"
 
-    process = command_line("vae_exp", f"resume={stopped}", "trust=parts_beside_me", cwd=tmp_path)
+    process = command_line("vae_exp", f"resume={stopped}", "trust=own_part_beside_me", cwd=tmp_path)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     one, two = ended(run, whole, *words), json.loads((stopped / "results.json").read_text())
