@@ -52,5 +52,5 @@ def test_help_and_messages_know_the_config_folder(run, config_dir):
     assert "likelihood.flor: no such key. Did you mean likelihood.floor?" in typo.err
     shown = run("--help", "--config-dir=my confs", "likelihood=mine")
     assert shown.status == 0, shown.err
-    assert "logistic_mixture  mine  student" in shown.out
+    assert "logistic_mixture  student  mine" in shown.out
     assert "floor: 0.1" in shown.out
