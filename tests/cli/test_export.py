@@ -22,7 +22,7 @@ X = np.random.default_rng(0).random((3, 1, 28, 28), dtype="float32")
 
 
 def test_another_program_computes_the_codes_and_the_images_of_the_loaded_model(run, command):
-    """Of a conditional one, which takes the labels too."""
+    """The model is conditional, so the program gives it the labels too."""
     words = ["architecture=cvae", "architecture.latent_dim=2", "network.hidden_sizes=[9]", "network.init_std=0.1"]
     path = run(
         "samples=200", *words, "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"

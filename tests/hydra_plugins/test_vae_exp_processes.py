@@ -12,41 +12,18 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 from in_a_job import kill_myself, surroundings
 from program import command_line
+from small_sweep import SMALL, numbers
 from tables import table
 
 from vae_exp.errors import RunError
 from vae_exp.training.forked import Call, cores, run_forked, threads_per_process
 
 HELPERS = Path(__file__).parents[1] / "helpers"
-SMALL = [
-    "architecture.latent_dim=2",
-    "network.hidden_sizes=[8]",
-    "samples=300",
-    "dataset.train_size=300",
-    "callbacks.evaluate.images=50",
-    "callbacks.evaluate.decades=0.3",
-    "callbacks.figures=null",
-    "logger=none",
-]
 ENDLESS = [*SMALL, "samples=100000000", "trainer.compile=false"]
 PROCESSES = ["-m", "hydra/launcher=processes"]
 TWO = [*PROCESSES, "hydra.launcher.jobs=2", "hydra.launcher.threads=1"]
-CLOCK = ("seconds", "evaluation_seconds", "steps_per_second", "train_seconds", "directory")
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def numbers(directory):
-    return [{k: v for k, v in row.items() if k not in CLOCK} for row in table(directory)]
 
 
 def wait_for(found, seconds=60.0):

@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import torch
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from program import command_line
+from small_sweep import SMALL, numbers
 from tables import table
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
@@ -21,16 +21,6 @@ needs_joblib = pytest.mark.skipif(find_spec("joblib") is None, reason="the extra
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="the extra slurm is not installed")
 
 HELPERS = Path(__file__).parents[1] / "helpers"
-SMALL = [
-    "architecture.latent_dim=2",
-    "network.hidden_sizes=[8]",
-    "samples=300",
-    "dataset.train_size=300",
-    "callbacks.evaluate.images=50",
-    "callbacks.evaluate.decades=0.3",
-    "callbacks.figures=null",
-    "logger=none",
-]
 ON_RAY = ["hydra/launcher=ray", "+hydra.launcher.init.num_cpus=2"]
 HALF_A_GPU = [
     "+hydra.launcher.init.num_gpus=2",
@@ -38,19 +28,6 @@ HALF_A_GPU = [
     "hydra.launcher.num_cpus_per_job=0.5",
 ]
 ALONE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HELPERS)}
-CLOCK = ("steps_per_second", "train_seconds", "directory")
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def numbers(directory):
-    return [{k: v for k, v in row.items() if k not in CLOCK} for row in table(directory)]
 
 
 @needs_ray
