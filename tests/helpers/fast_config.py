@@ -3,13 +3,14 @@
 Only for the configs of this package: the files of a test may change. What raises an error is not remembered.
 """
 
-from copy import deepcopy
+import pickle
 from functools import lru_cache
 from typing import Any
 
 import omegaconf
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
 
 from vae_exp.config.paths import CONFIG_DIR
@@ -17,8 +18,10 @@ from vae_exp.config.paths import CONFIG_DIR
 OURS = ("structured://", "pkg://hydra", f"file://{CONFIG_DIR}")
 CREATE = config_loader_impl.create_defaults_list
 COMPOSE = ConfigLoaderImpl._compose_config_from_defaults_list
+LOAD = ConfigRepository.load_config
 LISTS: dict[Any, DefaultsList] = {}
-CONFIGS: dict[Any, Any] = {}
+CONFIGS: dict[Any, bytes] = {}
+FILES: dict[Any, bytes] = {}
 
 
 def remember() -> None:
@@ -28,6 +31,7 @@ def remember() -> None:
         module.parse = parse
     config_loader_impl.create_defaults_list = _create
     ConfigLoaderImpl._compose_config_from_defaults_list = _compose
+    ConfigRepository.load_config = _load
 
 
 def _is_ours(repo: Any) -> bool:
@@ -49,9 +53,18 @@ def _create(repo: Any, config_name: Any, overrides_list: Any, prepend_hydra: boo
 
 
 def _compose(loader: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> Any:
-    key = tuple((each.config_path, each.package, each.is_self, each.parent) for each in defaults)
     if not _is_ours(repo):
         return COMPOSE(loader, defaults, repo)
+    key = tuple((each.config_path, each.package, each.is_self, each.parent) for each in defaults)
     if key not in CONFIGS:
-        CONFIGS[key] = COMPOSE(loader, defaults, repo)
-    return deepcopy(CONFIGS[key])
+        CONFIGS[key] = pickle.dumps(COMPOSE(loader, defaults, repo))
+    return pickle.loads(CONFIGS[key])
+
+
+def _load(repo: ConfigRepository, config_path: str) -> Any:
+    if not _is_ours(repo):
+        return LOAD(repo, config_path)
+    key = (config_path, *(source.full_path() for source in repo.get_sources()))
+    if key not in FILES:
+        FILES[key] = pickle.dumps(LOAD(repo, config_path))
+    return pickle.loads(FILES[key])
