@@ -38,7 +38,8 @@ class Discriminator(nn.Module):
         """Compute −log D(code), (B,) in nats: what the encoder lowers. No derivative reaches this network."""
         constants = {name: parameter.detach() for name, parameter in self.named_parameters()}
         logits: Tensor = functional_call(self, constants, (codes,))
-        return softplus(-logits)
+        loss: Tensor = softplus(-logits)
+        return loss
 
     def accuracy(self, draws: Tensor, codes: Tensor) -> Tensor:
         """Compute the share of the pair (draw, code) that D recognises, (B,): 0, ½ or 1; ½ on average if they agree."""
