@@ -108,8 +108,9 @@ def evaluate(
     if isinstance(architecture, Generative):
         means = {"bound": -(means["nll"] + means["kl"]), **means}
         likelihood = architecture.likelihood
-        if (likelihood.density or likelihood.support == "levels") and batches.levels == 256:
-            means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape, likelihood.density)
+        if (likelihood.density or likelihood.support == "levels") and batches.step is not None:
+            step = batches.step if likelihood.density else None
+            means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape, step)
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
     joined = {name: torch.cat(values) for name, values in per_image.items()}
