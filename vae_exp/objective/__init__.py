@@ -1,11 +1,21 @@
 """How variational models are trained: estimators of the bound, Monte Carlo EM. Imports from `prior` and below."""
 
-from vae_exp.objective.base import ChangesDecoder, Decode, Encode, HasClosedKL, HasEStep, Objective, Terms
+from vae_exp.objective.base import (
+    ChangesDecoder,
+    Decode,
+    HasClosedKL,
+    HasEStep,
+    IgnoresPrior,
+    NeedsDensity,
+    Objective,
+    Terms,
+)
 from vae_exp.objective.full_vb import FullVB
 from vae_exp.objective.iwae import IWAE
 from vae_exp.objective.mcem import MCEM
 from vae_exp.objective.sgvb import SGVBA, SGVBB
 from vae_exp.objective.wake_sleep import WakeSleep
+from vae_exp.prior.base import Encode
 from vae_exp.prior.normal import Normals
 
 __all__ = [
@@ -19,6 +29,8 @@ __all__ = [
     "FullVB",
     "HasClosedKL",
     "HasEStep",
+    "IgnoresPrior",
+    "NeedsDensity",
     "Normals",
     "Objective",
     "Terms",
