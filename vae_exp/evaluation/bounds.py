@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent
 
 from vae_exp.architecture import Autoencoder, Classifies, Generative, HasJoint, Model
 from vae_exp.dataset.batches import EvaluationBatches
@@ -16,7 +15,7 @@ from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.evaluation.standard_errors import standard_error
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
-from vae_exp.prior.normal import kl_per_latent
+from vae_exp.prior.normal import DiagonalNormal, is_normal, kl_per_latent
 
 TERMS_OF_LABELLED_IMAGES = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
@@ -32,7 +31,7 @@ class Evaluation:
     Attributes:
         means: Means over the images by name, and counts.
         kl_per_latent: The mean KL of every latent over the first 10,000 images, (latent_dim,) in nats, if the model has
-            an encoder and a normal prior; otherwise empty.
+            an encoder, and the prior and the posterior are normals with independent latents; otherwise empty.
     """
 
     means: dict[str, float]
@@ -93,8 +92,9 @@ def evaluate(
             if isinstance(architecture, Generative) and encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
                 q = architecture.posterior(x, visible_labels(architecture, y))
                 codes.append(q.mean)
-                if isinstance(architecture.prior, Independent):
-                    costs.append(kl_per_latent(q, architecture.prior))
+                p = architecture.prior
+                if isinstance(q, DiagonalNormal) and is_normal(p):
+                    costs.append(kl_per_latent(q, p))
         diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
     labels = batches.images.labels

@@ -25,6 +25,8 @@ PAPER: dict[str, Any] = {
     "dataset.validation_size": 0,
     "network": "mlp",
     "network.activation": "tanh",
+    "posterior": "diagonal",
+    "prior": "standard",
 }
 MNIST = {"dataset": "mnist", "likelihood": "bernoulli"}
 FREY_FACE = {"dataset": "frey_face", "likelihood": "gaussian", "likelihood.variance": "learned"}

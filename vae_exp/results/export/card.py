@@ -12,7 +12,19 @@ from vae_exp.results.metrics import SPLITS, by_measure, standard_error, with_err
 from vae_exp.results.report.run import errors_note
 from vae_exp.results.run import Run
 
-PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
+PARTS = (
+    "dataset",
+    "architecture",
+    "head",
+    "likelihood",
+    "network",
+    "objective",
+    "prior",
+    "posterior",
+    "optimizer",
+    "latent_dim",
+    "seed",
+)
 MARK = "Exported by vae_exp"
 """Every model card contains this."""
 
