@@ -251,6 +251,10 @@ class HasJoint(Generative):
     def joint(self) -> Joint:
         """p(x, z), or p(x, z|y), for samplers."""
 
+    @abstractmethod
+    def terms_of_bound(self, x: Tensor, y: Tensor | None, q: Reparameterised) -> Terms:
+        """Compute the `nll` and `kl` of `evaluate_terms`, each (B,), for q(z|x) that `posterior` has computed."""
+
 
 class HasJacobian(ABC):
     """A model that knows the Jacobian of its code in closed form."""

@@ -195,7 +195,11 @@ class VAE(HasJoint):
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """Compute `nll` and `kl` of the bound, each (B,)."""
-        return self.objective.bound(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
+        return self.terms_of_bound(x, y, self._posterior(x, y))
+
+    def terms_of_bound(self, x: Tensor, y: Tensor | None, q: Reparameterised) -> Terms:
+        """Compute `nll` and `kl` of the bound, each (B,), for this q(z|x)."""
+        return self.objective.bound(x, lambda _: q, self.prior, lambda z: self._decode(z, y))
 
     def filters(self) -> Tensor:
         """Return the encoder's first layer as images (N, C, h, w).
