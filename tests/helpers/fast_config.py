@@ -6,14 +6,16 @@ Only for the configs of this package: the files of a test may change. What raise
 import copy
 import pickle
 from collections import defaultdict
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import omegaconf
+import yaml
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
+from lightning_fabric.utilities import registry
 from omegaconf import DictConfig, ListConfig, nodes
 from omegaconf.base import Metadata, Node
 
@@ -34,6 +36,13 @@ CONFIGS: dict[Any, bytes] = {}
 FILES: dict[Any, bytes] = {}
 
 
+class Dumper(yaml.CSafeDumper):
+    """OmegaConf's with libyaml: the program writes several configs for every run."""
+
+
+Dumper.add_representer(str, omegaconf._utils.OmegaConfDumper.str_representer)
+
+
 def remember() -> None:
     """Replace the functions, in this process."""
     parse = lru_cache(1000)(omegaconf.base.parse)  # a parse tree is only read
@@ -42,6 +51,8 @@ def remember() -> None:
     config_loader_impl.create_defaults_list = _create
     ConfigLoaderImpl._compose_config_from_defaults_list = _compose
     ConfigRepository.load_config = _load
+    omegaconf.omegaconf.get_omega_conf_dumper = lambda: Dumper
+    registry.entry_points = cache(registry.entry_points)  # Lightning reads those of all packages for every run
     for kind in COPIED:
         kind.__deepcopy__ = _copy
     Metadata.__deepcopy__ = _copy_metadata

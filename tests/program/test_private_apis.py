@@ -17,6 +17,7 @@ import torch
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.base import Metadata
 from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
 from torch.nn import functional as F
@@ -232,3 +233,11 @@ def test_the_tests_copy_a_config_as_omegaconf_does(monkeypatch):
     ours.network.hidden_sizes[0] = 3
     assert [*nodes_of(config)] == [*nodes_of(theirs)]
     assert OmegaConf.is_readonly(ours) == OmegaConf.is_readonly(config)
+
+
+@pytest.mark.parametrize("words", [["architecture=m2"], ["+experiment=mnist_sdae", "name='ü: → #1'"]], ids=str)
+def test_the_tests_write_a_config_as_omegaconf_does(words, monkeypatch):
+    config = composed(*words)
+    ours = OmegaConf.to_yaml(config)
+    monkeypatch.setattr("omegaconf.omegaconf.get_omega_conf_dumper", get_omega_conf_dumper)
+    assert ours == OmegaConf.to_yaml(config)
