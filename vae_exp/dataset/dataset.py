@@ -129,6 +129,19 @@ class Dataset:
         some = self.splits[split].select(slice(images))
         return EvaluationBatches(some, self.binarize, batch_size, self.levels, self.log_jacobian)
 
+    def spread(self, count: int) -> Tensor:
+        """Return training images (count, C, H, W) at positions with equal distances.
+
+        Raises:
+            ConfigError: There are fewer training images.
+        """
+        images = self.splits["train"]
+        if count > len(images):
+            raise ConfigError(f"{count:,} different training images are needed, and there are {len(images):,}")
+        index = torch.arange(count, device=images.labels.device) * len(images) // count
+        ((x, _),) = EvaluationBatches(images.select(index), self.binarize, count, self.levels)
+        return x
+
     @property
     def log_jacobian(self) -> float:
         """What log p(x) of the pixels in their original units is above log p of the standardised ones, nats per image.

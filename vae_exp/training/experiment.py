@@ -17,6 +17,7 @@ from vae_exp.config.formats import FORMAT
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.batches import Execution, TrainingStream
 from vae_exp.dataset.shard import WHOLE_BATCH, Shard
+from vae_exp.prior.base import StartsFromImages
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training import generators
 from vae_exp.training.clock import Clock
@@ -125,6 +126,9 @@ class Experiment(pl.LightningModule):
         counts = self.data.counts
         if (e_step := self.architecture.e_step) is not None:
             e_step.begin(counts.images)
+        for part in self.architecture.modules():
+            if isinstance(part, StartsFromImages) and part.wanted_images:
+                part.begin(self.data.spread(part.wanted_images))
         stream = self.train_dataloader()
         loss, optimizer = WeightedLoss(self.architecture, self.architecture.weights(counts)), self.trainer.optimizers[0]
         scheduler = next((config.scheduler for config in self.trainer.lr_scheduler_configs), None)
