@@ -130,14 +130,8 @@ class Dataset:
         return EvaluationBatches(some, self.binarize, batch_size, self.levels, self.log_jacobian)
 
     def spread(self, count: int) -> Tensor:
-        """Return training images (count, C, H, W) at positions with equal distances.
-
-        Raises:
-            ConfigError: There are fewer training images.
-        """
+        """Return training images (count, C, H, W) at equal distances; `count` is at most their number."""
         images = self.splits["train"]
-        if count > len(images):
-            raise ConfigError(f"{count:,} different training images are needed, and there are {len(images):,}")
         index = torch.arange(count, device=images.labels.device) * len(images) // count
         ((x, _),) = EvaluationBatches(images.select(index), self.binarize, count, self.levels)
         return x

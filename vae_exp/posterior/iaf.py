@@ -3,12 +3,12 @@
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
-from zuko.flows import MaskedAutoregressiveTransform
 
 from vae_exp.posterior.autoregressive import AutoregressiveStep
 from vae_exp.posterior.base import PosteriorFamily
 from vae_exp.posterior.pushforward import Pushforward
 from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.zuko_layers import MaskedAutoregressiveTransform
 
 
 class IAF(PosteriorFamily):

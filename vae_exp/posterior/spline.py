@@ -5,13 +5,12 @@ from functools import partial
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
-from zuko.flows import MaskedAutoregressiveTransform
-from zuko.transforms import MonotonicRQSTransform
 
 from vae_exp.posterior.autoregressive import CouplingStep
 from vae_exp.posterior.base import HasDensity, PosteriorFamily
 from vae_exp.posterior.pushforward import InvertibleStep, Pushforward
 from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.zuko_layers import MaskedAutoregressiveTransform, MonotonicRQSTransform
 
 
 class ScaledStep(InvertibleStep):

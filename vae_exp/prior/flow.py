@@ -7,15 +7,15 @@ import torch
 from pydantic import PositiveInt
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
-from zuko import flows
 
 from vae_exp.likelihood import check_support
 from vae_exp.network import Shape as ImageShape
 from vae_exp.prior.base import Encode, Prior, Shape
 from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.zuko_layers import MAF, NSF, RealNVP
 
 Kind = Literal["maf", "nsf", "realnvp"]
-KINDS = {"maf": flows.MAF, "nsf": flows.NSF, "realnvp": flows.RealNVP}
+KINDS = {"maf": MAF, "nsf": NSF, "realnvp": RealNVP}
 
 
 class Flow(Prior):
