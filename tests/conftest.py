@@ -1,5 +1,6 @@
 """How the tests are distributed to workers. The fixtures are in helpers/shared_fixtures.py."""
 
+import gc
 import os
 from collections import Counter
 from typing import Any
@@ -58,6 +59,7 @@ def scope(nodeid: str) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Load the fixtures, but not in the process that only distributes: they import torch, which takes seconds."""
     if config.option.dist == "no" or hasattr(config, "workerinput"):
+        gc.disable()  # until all is collected: shared_fixtures.py
         config.pluginmanager.import_plugin("shared_fixtures")
 
 

@@ -43,8 +43,8 @@ results.version = cache(results.version)
 
 def pytest_collection_finish() -> None:
     """Exclude the many objects that exist now, such as torch's, from garbage collection, which is slow with them."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

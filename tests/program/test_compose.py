@@ -50,7 +50,7 @@ def composed(*overrides: str):
 
 
 def test_the_groups_are_known():
-    groups = "dataset architecture architecture/corruption head likelihood network objective optimizer"
+    groups = "dataset architecture architecture/corruption head likelihood network objective optimizer posterior prior"
     assert {
         *groups.split(),
         "scheduler",

@@ -38,10 +38,9 @@ class Discriminator(nn.Module):
         """Compute −log D(code), (B,) in nats: what the encoder lowers. No derivative reaches this network."""
         constants = {name: parameter.detach() for name, parameter in self.named_parameters()}
         logits: Tensor = functional_call(self, constants, (codes,))
-        loss: Tensor = softplus(-logits)
-        return loss
+        return softplus(-logits)
 
     def accuracy(self, draws: Tensor, codes: Tensor) -> Tensor:
         """Compute the share of the pair (draw, code) that D recognises, (B,): 0, ½ or 1; ½ on average if they agree."""
-        right = (self(draws.detach()) > 0).to(codes) + (self(codes.detach()) < 0).to(codes)
-        return (0.5 * right).detach()
+        share: Tensor = 0.5 * (self(draws.detach()) > 0).to(codes) + 0.5 * (self(codes.detach()) < 0).to(codes)
+        return share.detach()
