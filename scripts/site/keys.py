@@ -62,9 +62,14 @@ API = {
     "objective": ["vae_exp.objective"],
     "prior_and_posterior": ["vae_exp.prior", "vae_exp.posterior"],
     "training": ["vae_exp.optimizer", "vae_exp.scheduler", "vae_exp.training.settings", "vae_exp.training.evaluation"],
-    "evaluation": ["vae_exp.evaluation"],
+    "evaluation": [
+        "vae_exp.evaluation.bounds",
+        "vae_exp.evaluation.marginal_likelihood",
+        "vae_exp.evaluation.information",
+        "vae_exp.evaluation.representation",
+    ],
 }
-"""The pages of the Python API, and what is on each. Of a folder it is every module, that of the abstract classes first."""
+"""The pages of the Python API, and what is on each. Of a folder it is every module, abstract classes first."""
 
 COMMANDS = ("evaluate", "sample", "encode", "export", "report", "compare", "list")
 
