@@ -33,11 +33,12 @@ def touch(
         UserError: A run cannot be loaded, its model has no decoder or cannot be computed in a page, or the file cannot
             be written.
     """
+    from vae_exp.results.load import load_run
     from vae_exp.results.report import try_report
     from vae_exp.results.touch import write_touch
 
     path = Path(output) if output else Path(run) / f"model{'_best' * (checkpoint == 'best')}.html"
-    page = write_touch(Path(run), checkpoint, trust, path)
+    page = write_touch(Path(run), lambda each: load_run(each, checkpoint, trust), path)
     if path.parent.resolve() == Path(run).resolve():
         try_report(run)
     return page

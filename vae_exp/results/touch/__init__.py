@@ -4,13 +4,12 @@ The page has the weights, and computes encoder and decoder in the browser. It ne
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from vae_exp.config.trust import Packages
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.files import write_atomically
 from vae_exp.results.jobs import Job, groups, holds_a_run, job_directories, read_jobs, varied_keys
-from vae_exp.results.load import load_run
 from vae_exp.results.run import Run
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.touch.content import content_of
@@ -23,15 +22,18 @@ MOST_MODELS = 6
 """The models of a sweep that stand beside each other."""
 
 
-def write_touch(path: Path, checkpoint: str, trust: Packages, output: Path) -> Path:
+Load = Callable[[Path], Run]
+"""Loads a run from its directory."""
+
+
+def write_touch(path: Path, load: Load, output: Path) -> Path:
     """Write the page of a run or of a sweep.
 
     A sweep's page has a model for every setting, that of the first completed job: seeds do not stand beside each other.
 
     Args:
         path: The directory of a run or a sweep.
-        checkpoint: `last` or `best`.
-        trust: Packages whose parts the runs may use.
+        load: Loads each run, with the checkpoint that is wanted.
         output: The file.
 
     Returns:
@@ -44,7 +46,7 @@ def write_touch(path: Path, checkpoint: str, trust: Packages, output: Path) -> P
     if output.is_dir():
         raise ConfigError(f"output={output}: is a folder; the name of a file is needed")
     is_sweep = not holds_a_run(path) and bool(job_directories(path))
-    runs = _runs_of_sweep(path, checkpoint, trust) if is_sweep else {"": load_run(path, checkpoint, trust)}
+    runs = _runs_of_sweep(path, load) if is_sweep else {"": load(path)}
     first = next(iter(runs.values()))
     examples = Examples.of(first)
     for name, run in runs.items():
@@ -63,7 +65,15 @@ def write_touch(path: Path, checkpoint: str, trust: Packages, output: Path) -> P
     return output
 
 
-def _runs_of_sweep(path: Path, checkpoint: str, trust: Packages) -> dict[str, Run]:
+def try_touch(path: Path, load: Load) -> None:
+    """Write the page of a run into its directory. Log a warning instead of raising an error."""
+    try:
+        write_touch(path, load, RunDirectory(path).model_page)
+    except Exception as error:
+        log.warning("The page of the model of %s could not be written: %s", path, error)
+
+
+def _runs_of_sweep(path: Path, load: Load) -> dict[str, Run]:
     """Load the first completed job of each setting, by what distinguishes it from the others."""
     jobs = read_jobs(path)
     chosen = [group[0] for group in groups(jobs).values()]
@@ -72,7 +82,7 @@ def _runs_of_sweep(path: Path, checkpoint: str, trust: Packages) -> dict[str, Ru
     if len(chosen) > MOST_MODELS:
         log.warning("The page has the first %d of the sweep's %d settings", MOST_MODELS, len(chosen))
     keys = [key for key in varied_keys(jobs) if key != "seed"]
-    return {_name(job, keys): load_run(job.path, checkpoint, trust) for job in chosen[:MOST_MODELS]}
+    return {_name(job, keys): load(job.path) for job in chosen[:MOST_MODELS]}
 
 
 def _name(job: Job, keys: list[str]) -> str:

@@ -29,7 +29,7 @@ class Model {
     this.order = Array.from({ length: this.latents }, (_, i) => i);
     if (this.latents > 2) this.order.sort((one, other) => this.importance[other] - this.importance[one]);
     this.z = new Float32Array(this.latents);
-    this.reach = Math.max(3, 1.1 * this.farthest()); // of a slider
+    this.reach = this.farthest() || 1;
   }
   variances() {
     return Array.from({ length: this.latents }, (_, k) => {

@@ -175,8 +175,9 @@ def _normalised(program: Program, node: Node, source: Any, groups: int, eps: Any
 
 def _batch_norm(program: Program, node: Node) -> None:
     """Translate the normalisation by stored means and variances."""
-    source, *stored, _, eps = node.args
-    shape = program.shape(source)  # type: ignore[arg-type]
+    arguments: Any = node.args
+    source, *stored, _, eps = arguments
+    shape = program.shape(source)
     weight, bias, mean, variance = (None if one is None else program.constant_of(one) for one in stored)
     assert mean is not None
     assert variance is not None

@@ -11,7 +11,7 @@ from vae_exp.results.report.page import as_json
 
 FOLDER = Path(__file__).parent
 
-SCRIPTS = ("kernel", "engine", "convolution", "model", "widgets", "plane", "sketch", "sections", "main")
+SCRIPTS = ("kernel", "engine", "convolution", "model", "widgets", "plane", "sketch", "sections", "walk", "main")
 """The scripts in the order in which they use each other."""
 
 

@@ -42,8 +42,7 @@ const TILES = 15;
 class Plane {
   /** `change(z)` is called when the point is moved, `look(z)` with a code under a mouse that is not pressed, or null. */
   constructor(change, look) {
-    this.change = change;
-    this.look = look;
+    Object.assign(this, { change, look, looked: null, walk: null });
     this.canvas = html("canvas", {
       class: "plane", tabindex: 0, role: "application", "aria-roledescription": "plane",
       "aria-describedby": "plane-help",
@@ -58,15 +57,18 @@ class Plane {
   use(model, across, up) {
     Object.assign(this, { model, across, up });
     this.canvas.setAttribute("aria-label", `Codes: ${across.name} to the right, ${up.name} upwards`);
+    this.drawBack();
     this.resize();
+    refresh();
   }
   resize() {
     const ratio = devicePixelRatio || 1;
     const size = Math.round(this.canvas.clientWidth * ratio);
+    if (size === this.size) return;
     for (const canvas of [this.canvas, this.back]) [canvas.width, canvas.height] = [size, size];
     Object.assign(this, { size, ratio });
     this.drawBack();
-    refresh();
+    this.draw(); // at once: the new size has emptied the canvas
   }
 
   /* ---- where codes lie on the canvas ---- */
@@ -188,7 +190,8 @@ class Plane {
         context.drawImage(small.node, i * WIDTH, j * HEIGHT);
       };
   }
-  draw(looked, walk) {
+  draw(looked = this.looked, walk = this.walk) {
+    Object.assign(this, { looked, walk });
     if (!this.model || !this.size) return;
     const context = this.canvas.getContext("2d");
     const { ratio, size } = this;

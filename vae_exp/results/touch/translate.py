@@ -44,7 +44,8 @@ def _exported(function: Function) -> ExportedProgram:
             program = torch.export.export(function.module, example, strict=False)
         except Exception:  # as in `formats.traced`: the strict way takes longer and follows more of Python
             program = torch.export.export(function.module, example, strict=True)
-        return program.run_decompositions()
+        decomposed: ExportedProgram = program.run_decompositions()
+        return decomposed
 
 
 def _read_inputs(program: Program, function: Function, exported: ExportedProgram) -> None:
