@@ -79,7 +79,7 @@ class M2(Generative, Classifies):
         if objective.terms != ("nll", "kl"):
             raise ConfigError(
                 f"objective: architecture=m2 weighs the bounds of all classes, which {type(objective).__name__} does "
-                "not estimate. Allowed: sgvb_b, sgvb_a"
+                "not estimate. Allowed: sgvb_b, sgvb_a, stl"
             )
         self.shape = shape
         self.latent_dim = latent_dim

@@ -156,11 +156,11 @@ class VAE(HasJoint):
             return self._decode(z, y)
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
-        """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and 1 for the other terms.
+        """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and the objective's for the others.
 
         With free bits, `kl_free_bits` has the weight β, and `kl` is only logged.
         """
-        special = {"kl": 0.0, "kl_weights": 1 / counts.images, self._weighted_kl: self.beta}
+        special = {"kl": 0.0, "kl_weights": 1 / counts.images, self._weighted_kl: self.beta, **self.objective.weights}
         return {term: special.get(term, 1.0) for term in dict.fromkeys((*self.objective.terms, self._weighted_kl))}
 
     def corrupt(self, x: Tensor) -> Tensor:

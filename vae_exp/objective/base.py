@@ -1,7 +1,7 @@
 """Interface of the training objectives: estimators of the bound L = E_q[log p(x|z)] − KL(q‖p) and its alternatives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -28,6 +28,11 @@ class Objective(nn.Module, ABC):
     """
 
     terms: ClassVar[tuple[str, ...]]
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Return the weights in the loss of the terms that do not have the weight 1. The model weighs `kl`."""
+        return {}
 
     @abstractmethod
     def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
