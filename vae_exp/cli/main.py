@@ -1,4 +1,4 @@
-"""The one program: `vae_exp [train]`, `evaluate`, `sample`, `encode`, `export`, `touch`, `report`, `compare`, `list`."""
+"""The one program: `vae_exp [train]` and the other commands."""
 
 import sys
 from collections.abc import Callable

@@ -102,7 +102,7 @@ def _scheduler(node: DictConfig, data: Dataset, architecture: Model, optimizer: 
 
 
 def trust_of(config: DictConfig) -> Trust:
-    """Return what the config of a run that the run reads may name: trusted packages, and the targets that this config names."""
+    """Return what the stored config of a run may name: trusted packages, and the targets that this config names."""
     return Trust(trusted_packages(config.get("trust")), targets_in(OmegaConf.to_container(config, resolve=True)))
 
 

@@ -52,7 +52,7 @@ def write_onnx(functions: list[Function], model: Model, folder: Path, metadata: 
         file = folder / f"{function.name}.onnx"
         program = traced(function)
         external = sum(tensor.nbytes for tensor in program.state_dict.values()) > LARGEST_FILE
-        with quiet(), translated(function):
+        with quiet(), translating(function):
             translated = torch.onnx.export(
                 program,
                 input_names=list(function.inputs),
@@ -164,7 +164,7 @@ def traced(function: Function) -> ExportedProgram:
         try:
             program = _trace(function, strict=False)
         except Exception:  # the strict way takes longer and also follows `len(x)`; torch raises many exceptions
-            with translated(function):
+            with translating(function):
                 program = _trace(function, strict=True)
     _drop_unused_weights(program)
     return program
@@ -188,7 +188,7 @@ def _drop_unused_weights(program: ExportedProgram) -> None:
 
 
 @contextmanager
-def translated(function: Function) -> Iterator[None]:
+def translating(function: Function) -> Iterator[None]:
     """Turn the exceptions of an exporter into one message."""
     try:
         yield

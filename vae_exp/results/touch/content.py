@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Independent
 
-from vae_exp.architecture import Autoencoder, Generative, Model
+from vae_exp.architecture import Autoencoder, HasPrior, Model
 from vae_exp.dataset import Images
 from vae_exp.errors import ConfigError
 from vae_exp.evaluation.codes import Codes, encode_images
@@ -34,6 +35,9 @@ MOST_NUMBERS = 100_000
 
 MOST_AXES = 20
 """The principal axes of the codes that have a slider."""
+
+DRAWS = 500
+"""Draws from a prior that is not a standard normal: the page chooses among them."""
 
 CHECKED = 4
 """The images whose reconstruction by PyTorch is in the page, which compares its own with them."""
@@ -74,7 +78,6 @@ def content_of(run: Run, name: str, examples: Examples) -> dict[str, Any]:
         "latents": model.latent_dim,
         "classes": model.classes,
         "needsLabels": model.needs_labels,
-        "generative": isinstance(model, Generative),
         "precision": "float32" if error is None else "float16",
         "roundingError": error,
         "functions": functions,
@@ -134,9 +137,11 @@ def _latents(model: Model, codes: Codes) -> dict[str, Any]:
     """Return the codes, their principal axes, and how much each latent carries: its KL in nats, or its variance."""
     code = codes.code.cpu().float()
     axes = principal_components(code, min(MOST_AXES, code.shape[1], len(code)))
-    kl = None
-    if isinstance(model, Generative) and codes.log_variance is not None:
-        kl = kl_per_latent(DiagonalNormal(codes.code, codes.log_variance), model.prior).mean(0).tolist()
+    kl, prior, normal = None, model.prior if isinstance(model, HasPrior) else None, False
+    if isinstance(prior, Independent):
+        normal = True
+        if codes.log_variance is not None:
+            kl = kl_per_latent(DiagonalNormal(codes.code, codes.log_variance), prior).mean(0).tolist()
     return {
         "codes": {
             "count": len(code),
@@ -145,6 +150,8 @@ def _latents(model: Model, codes: Codes) -> dict[str, Any]:
             "labels": codes.label.tolist(),
         },
         "kl": kl,
+        "normal": normal,
+        "draws": None if prior is None or normal else numbers_as_text(prior.sample((DRAWS,)).cpu().float()),
         "axes": {
             "mean": axes.mean.tolist(),
             "directions": axes.components.T.tolist(),

@@ -28,6 +28,7 @@ class Model {
     this.importance = data.kl ?? this.variances();
     this.order = Array.from({ length: this.latents }, (_, i) => i);
     if (this.latents > 2) this.order.sort((one, other) => this.importance[other] - this.importance[one]);
+    this.drawn = data.draws ? numbersOf(data.draws) : null;
     this.z = new Float32Array(this.latents);
     this.reach = this.farthest() || 1;
   }
@@ -65,13 +66,17 @@ class Model {
   /** A draw from the prior, or from a normal with the principal axes of the codes. */
   sample() {
     const { mean, directions, spread } = this.axes;
-    if (this.generative) return Float32Array.from({ length: this.latents }, normal);
+    if (this.normal) return Float32Array.from({ length: this.latents }, normal);
+    if (this.drawn) {
+      const i = Math.floor((Math.random() * this.drawn.length) / this.latents);
+      return this.drawn.slice(i * this.latents, (i + 1) * this.latents);
+    }
     const z = Float32Array.from(mean);
     directions.forEach((direction, k) => addTo(z, direction, spread[k] * normal()));
     return z;
   }
   get middle() {
-    return Float32Array.from(this.generative ? Array(this.latents).fill(0) : this.axes.mean);
+    return Float32Array.from(this.normal ? Array(this.latents).fill(0) : this.axes.mean);
   }
   /** The largest difference of a pixel from PyTorch with the weights as they were trained. */
   difference() {

@@ -225,7 +225,7 @@ def _rows(program: Program, node: Node) -> None:
     table, indices = node.args
     assert isinstance(table, Node)
     index: Any = indices if isinstance(indices, Node) else indices[0]  # type: ignore[index]
-    if isinstance(indices, list) and len(indices) != 1 or index is None or math.prod(program.shape(index)) != 1:
+    if (isinstance(indices, list) and len(indices) != 1) or index is None or math.prod(program.shape(index)) != 1:
         raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
     places = [program.place(table), program.place(index)]
     program.set(node, program.step("row", places, program.shape(node)))
@@ -257,10 +257,28 @@ def _reshaped(program: Program, node: Any, sizes: tuple[int, ...]) -> int:
 
 SAME = ("view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "clone", "_to_copy", "alias", "detach", "expand")
 MOVED = ("permute", "transpose", "slice", "select", "split_with_sizes", "split", "flip", "repeat", "pixel_shuffle")
-ALONE = (
-    "abs ceil cos erf exp expm1 floor log log1p logical_not neg reciprocal relu round rsqrt sigmoid sign "
-    "sin sqrt tanh"
-).split()
+ALONE = [
+    "abs",
+    "ceil",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "logical_not",
+    "neg",
+    "reciprocal",
+    "relu",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "tanh",
+]
 PAIRS = {"sub": "subtract", "mul": "multiply", "div": "divide", "maximum": "maximum", "minimum": "minimum"}
 COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "atan2")
 

@@ -8,8 +8,8 @@ class Axis {
     const share = (part) => places[Math.round(part * (places.length - 1))];
     const [low, high] = [share(0.004), share(0.996)];
     const margin = 0.12 * (high - low) || 1;
-    this.low = Math.min(low - margin, model.generative ? -3 : Infinity);
-    this.high = Math.max(high + margin, model.generative ? 3 : -Infinity);
+    this.low = Math.min(low - margin, model.normal ? -3 : Infinity);
+    this.high = Math.max(high + margin, model.normal ? 3 : -Infinity);
   }
   /** Where a code lies on the axis. */
   of(z) {
@@ -136,7 +136,7 @@ class Plane {
     line([this.x(0), 0], [this.x(0), size]);
     line([0, this.y(0)], [size, this.y(0)]);
     if (this.showsTiles) return;
-    if (this.model.generative)
+    if (this.model.normal)
       for (const radius of [1, 2]) {
         context.beginPath();
         const [width, height] = [this.x(radius) - this.x(0), this.y(0) - this.y(radius)];

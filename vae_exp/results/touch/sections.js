@@ -91,7 +91,7 @@ function explorer() {
   const tools = html("div", { class: "tools" }, button("Random", () => glideTo(active().sample())), button("Middle", () => glideTo(active().middle)));
   const bars = sliders();
   const styles = labels();
-  const circles = active().generative ? " The circles are one and two standard deviations of the prior." : "";
+  const circles = active().normal ? " The circles are one and two standard deviations of the prior." : "";
   const help = `Hover to look, press or drag to move the point. Keys: the arrows, with Shift for larger steps.${circles}`;
   const sides = html("div", { class: "panel side" }, html("div", { class: "tools" }, kinds.node), bars.node);
   const node = html("section", { id: "explore", "aria-label": "The latent space" },

@@ -9,7 +9,7 @@ from torch.fx import Node
 
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import unvalidated
-from vae_exp.results.export.formats import quiet, translated
+from vae_exp.results.export.formats import quiet, translating
 from vae_exp.results.export.functions import Function
 from vae_exp.results.touch.operations import RULES
 from vae_exp.results.touch.program import Program, Value
@@ -39,7 +39,7 @@ def program_of(function: Function, outputs: Sequence[str]) -> Program:
 
 def _exported(function: Function) -> ExportedProgram:
     example = tuple(value[:1] for value in function.inputs.values())
-    with torch.no_grad(), unvalidated(), quiet(), translated(function):
+    with torch.no_grad(), unvalidated(), quiet(), translating(function):
         try:
             program = torch.export.export(function.module, example, strict=False)
         except Exception:  # as in `formats.traced`: the strict way takes longer and follows more of Python

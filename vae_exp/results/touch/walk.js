@@ -4,6 +4,7 @@ function walk() {
   const STEPS = 9;
   const ends = ["from", "to"].map((name, i) => {
     const image = picture("");
+    image.node.setAttribute("aria-hidden", "true");
     const pick = button(image.node, () => setEnd(i), { class: "end" });
     return { image, pick, name, node: html("figure", {}, pick, html("figcaption", {}, name)) };
   });
