@@ -96,6 +96,51 @@ function pairs(combine) {
   };
   return { prepare };
 }
+
+/* A call for every number takes as long as a product with weights. The most frequent operations are loops of their own. */
+
+const loop = (run) => ({ prepare: ([{ data }], to) => () => run(data, to.data, to.size) });
+const relu = loop((x, y, n) => {
+  for (let i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : 0;
+});
+const sigmoid = loop((x, y, n) => {
+  for (let i = 0; i < n; i++) y[i] = 1 / (1 + Math.exp(-x[i]));
+});
+const tanh = loop((x, y, n) => {
+  for (let i = 0; i < n; i++) y[i] = Math.tanh(x[i]);
+});
+/** a + b or a·b, where b has as many numbers as a, or one for every block of a, such as a channel. */
+function blocks(whole, block, otherwise) {
+  const prepare = (from, to, settings) => {
+    const [a, b] = from[0].size < to.size ? [from[1], from[0]] : from;
+    if (a.size !== to.size || (settings.alpha ?? 1) !== 1) return otherwise.prepare(from, to, settings);
+    if (b.size === to.size) return () => whole(a.data, b.data, to.data, to.size);
+    const ones = b.shape.length - b.shape.findLastIndex((size) => size > 1) - 1;
+    const length = b.size === 1 ? to.size : sizeOf(to.shape.slice(to.shape.length - ones));
+    const index = broadcast(b, to).filter((_, i) => i % length === 0);
+    return () => index.forEach((at, i) => block(a.data, b.data[at], to.data, i * length, (i + 1) * length));
+  };
+  return { prepare };
+}
+const add = blocks(
+  (a, b, y, n) => {
+    for (let i = 0; i < n; i++) y[i] = a[i] + b[i];
+  },
+  (a, b, y, start, end) => {
+    for (let i = start; i < end; i++) y[i] = a[i] + b;
+  },
+  pairs((a, b) => a + b),
+);
+const multiply = blocks(
+  (a, b, y, n) => {
+    for (let i = 0; i < n; i++) y[i] = a[i] * b[i];
+  },
+  (a, b, y, start, end) => {
+    for (let i = start; i < end; i++) y[i] = a[i] * b;
+  },
+  pairs((a, b) => a * b),
+);
+
 const where = {
   prepare: (from, to) => {
     const [when, then, otherwise] = from.map((one) => ({ data: one.data, index: broadcast(one, to) }));

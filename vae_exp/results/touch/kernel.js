@@ -6,7 +6,7 @@ const I32 = 0x7f;
 const V128 = 0x7b;
 const get = (local) => [0x20, ...unsigned(local)];
 const set = (local) => [0x21, ...unsigned(local)];
-const add = [0x6a];
+const sum32 = [0x6a];
 const number = (value) => [0x41, value & 0x7f]; // -64 to 63
 const simd = (code, ...rest) => [0xfd, ...unsigned(code), ...rest];
 const load = (offset) => simd(0x00, 2, ...unsigned(offset));
@@ -38,9 +38,9 @@ function block(rows, vectors) {
   const part = (v) => first + rows * vectors + v; // of B
   const factor = first + (rows + 1) * vectors;
   const each = (count, make) => Array.from({ length: count }, (_, i) => make(i)).flat();
-  const step = (local, size) => [...get(local), ...size, ...add, ...set(local)];
+  const step = (local, size) => [...get(local), ...size, ...sum32, ...set(local)];
   const code = [
-    ...each(rows - 1, (r) => [...get(row(r)), ...get(lda), ...add, ...set(row(r + 1))]),
+    ...each(rows - 1, (r) => [...get(row(r)), ...get(lda), ...sum32, ...set(row(r + 1))]),
     ...LOOP,
     ...each(vectors, (v) => [...get(b), ...load(16 * v), ...set(part(v))]),
     ...each(rows, (r) => [
@@ -49,7 +49,7 @@ function block(rows, vectors) {
       ...step(row(r), number(4)),
     ]),
     ...step(b, get(ldb)),
-    ...[...get(k), ...number(-1), ...add, 0x22, k], // tee: the condition of the jump
+    ...[...get(k), ...number(-1), ...sum32, 0x22, k], // tee: the condition of the jump
     ...[0x0d, 0],
     0x0b,
     ...each(rows, (r) => [...each(vectors, (v) => [...get(c), ...get(sum(r, v)), ...store(16 * v)]), ...step(c, get(ldc))]),
