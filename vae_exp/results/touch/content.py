@@ -118,18 +118,17 @@ def _round_weights(run: Run, examples: Examples, codes: Codes, expected: Tensor)
         The largest change of the brightness of a pixel, over the reconstructions of the examples; None if it is too
         large, and the weights are as they were.
     """
-    before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
-    rounded = {
-        name: weight.half().to(weight.dtype) if weight.ndim > 1 and weight.is_floating_point() else weight
-        for name, weight in before.items()
-    }
-    run.model.load_state_dict(rounded)
+    matrices = [parameter for parameter in run.model.parameters() if parameter.ndim > 1]
+    before = [parameter.clone() for parameter in matrices]
+    for parameter in matrices:
+        parameter.copy_(parameter.half())
     after = _encoded(run, examples) if run.model.amortized else codes
     change = examples.brightness(_decoded(run, replace(after, predicted=codes.predicted)))
     error = (change.clamp(0, 1) - examples.brightness(expected).clamp(0, 1)).abs().max().item()
     if error <= TOLERANCE:
         return error
-    run.model.load_state_dict(before)
+    for parameter, weight in zip(matrices, before, strict=True):
+        parameter.copy_(weight)
     return None
 
 

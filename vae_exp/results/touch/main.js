@@ -128,6 +128,7 @@ function describe() {
   );
 }
 
+document.body.classList.toggle("several", several);
 readColours();
 state.ends = [first, other].map((example) => ({ example, ...active().encodeExample(example) }));
 if (active().latents > 2 && !active().kl) state.kind = 1; // latents of an autoencoder have no order of their own

@@ -83,6 +83,7 @@ function explorer() {
   const kinds = choice("Axes", ["Latents", "Principal axes"], 0, (i) => chooseAxes(i));
   const backs = choice("Plane", ["Test images", "Decoded images"], 0, (i) => {
     plane.showsTiles = i === 1;
+    circles.hidden = plane.showsTiles || !active().normal;
     plane.drawBack();
     use();
     refresh();
@@ -91,13 +92,13 @@ function explorer() {
   const tools = html("div", { class: "tools" }, button("Random", () => glideTo(active().sample())), button("Middle", () => glideTo(active().middle)));
   const bars = sliders();
   const styles = labels();
-  const circles = active().normal ? " The circles are one and two standard deviations of the prior." : "";
-  const help = `Hover to look, press or drag to move the point. Keys: the arrows, with Shift for larger steps.${circles}`;
+  const circles = html("span", {}, " The circles are one and two standard deviations of the prior.");
+  const help = "Hover to look, press or drag to move the point. Keys: the arrows, with Shift for larger steps.";
   const sides = html("div", { class: "panel side" }, html("div", { class: "tools" }, kinds.node), bars.node);
   const node = html("section", { id: "explore", "aria-label": "The latent space" },
     html("div", { class: "panel hero" }, html("h2", {}, "Decoded"), image.node, place, tools),
     html("div", { class: "panel" }, html("h2", {}, "Latent space"), html("div", { class: "tools" }, backs.node, selects),
-      plane.canvas, html("p", { class: "hint", id: "plane-help" }, help)),
+      plane.canvas, html("p", { class: "hint", id: "plane-help" }, help, circles)),
     sides,
     styles?.node,
   );
@@ -113,6 +114,7 @@ function explorer() {
       plane.showsTiles = false;
       backs.choose(0);
     }
+    circles.hidden = plane.showsTiles || !active().normal;
     kinds.choose(state.kind);
     const option = (axis, i) => html("option", { value: String(i) }, axis.name);
     for (const [select, i] of [[across, 0], [up, 1]]) {
