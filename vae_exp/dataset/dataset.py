@@ -140,7 +140,7 @@ class Dataset:
         """Return training images (count, C, H, W) at equal distances; `count` is at most their number."""
         images = self.splits["train"]
         index = torch.arange(count, device=images.labels.device) * len(images) // count
-        ((x, _),) = EvaluationBatches(images.select(index), self.binarize, count, self.levels)
+        ((x, _),) = EvaluationBatches(images.select(index), self.binarize, count)
         return x
 
     @property
