@@ -181,19 +181,38 @@ class Autoencoder(Model):
         """Return the encoder's first layer as images (N, C, h, w)."""
 
 
-class Generative(Autoencoder):
-    """An autoencoder with a prior. `evaluate_terms` has the `nll` and `kl` of the bound.
+class HasPrior(Autoencoder):
+    """An autoencoder with a distribution of codes, p(z), from which images can be drawn."""
+
+    @property
+    @abstractmethod
+    def prior(self) -> Distribution:
+        """p(z) with event (latent_dim,)."""
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Compute the means of p(x|z) at n latents z ~ p(z), as images (n, C, H, W).
+
+        Args:
+            n: Number of images.
+            y: Labels (n,), if the model is conditioned on them. By default they are drawn uniformly.
+
+        Raises:
+            InputError: n is not a whole number, or the labels have another shape or type.
+        """
+        z = self.prior.sample((whole("n", n),))
+        if self.classes and y is None:
+            y = torch.randint(self.classes, (n,), device=z.device)
+        return self.decode(z, y).mean
+
+
+class Generative(HasPrior):
+    """An autoencoder with a prior and a bound: `evaluate_terms` has its `nll` and `kl`.
 
     Attributes:
         bounds: The quantity that `bound` is a lower bound of.
     """
 
     bounds: str = "log p(x)"
-
-    @property
-    @abstractmethod
-    def prior(self) -> Distribution:
-        """p(z) with event (latent_dim,)."""
 
     @abstractmethod
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Reparameterised:
@@ -223,21 +242,6 @@ class Generative(Autoencoder):
             self.train(training)
         return -(terms["nll"] + terms["kl"])
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Compute the means of p(x|z) at n latents z ~ p(z), as images (n, C, H, W).
-
-        Args:
-            n: Number of images.
-            y: Labels (n,), if the model is conditioned on them. By default they are drawn uniformly.
-
-        Raises:
-            InputError: n is not a whole number, or the labels have another shape or type.
-        """
-        z = self.prior.sample((whole("n", n),))
-        if self.classes and y is None:
-            y = torch.randint(self.classes, (n,), device=z.device)
-        return self.decode(z, y).mean
-
 
 class HasJoint(Generative):
     """A generative model whose p(x, z) can be evaluated at any z, so that log p(x) can be estimated."""
@@ -246,6 +250,10 @@ class HasJoint(Generative):
     @abstractmethod
     def joint(self) -> Joint:
         """p(x, z), or p(x, z|y), for samplers."""
+
+    @abstractmethod
+    def terms_of_bound(self, x: Tensor, y: Tensor | None, q: Reparameterised) -> Terms:
+        """Compute the `nll` and `kl` of `evaluate_terms`, each (B,), for q(z|x) that `posterior` has computed."""
 
 
 class HasJacobian(ABC):

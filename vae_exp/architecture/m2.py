@@ -85,7 +85,7 @@ class M2(Generative, Classifies):
         if objective.terms != ("nll", "kl"):
             raise ConfigError(
                 f"objective: architecture=m2 weighs the bounds of all classes, which {type(objective).__name__} does "
-                "not estimate. Allowed: sgvb_b, sgvb_a"
+                "not estimate. Allowed: sgvb_b, sgvb_a, stl"
             )
         self.p_z, self.q_z = prior(latent_dim, shape), posterior(latent_dim)
         check_latents(self.p_z, self.q_z, objective, conditional=True)

@@ -171,11 +171,11 @@ class VAE(HasJoint):
             return self._decode(z, y)
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
-        """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and 1 for the other terms.
+        """Return β for `kl`, 1/N for `kl_weights`, which is a cost per data set, and the objective's for the others.
 
         With free bits, `kl_free_bits` has the weight β, and `kl` is only logged.
         """
-        special = {"kl": 0.0, "kl_weights": 1 / counts.images, self._weighted_kl: self.beta}
+        special = {"kl": 0.0, "kl_weights": 1 / counts.images, self._weighted_kl: self.beta, **self.objective.weights}
         return {term: special.get(term, 1.0) for term in dict.fromkeys((*self.objective.terms, self._weighted_kl))}
 
     def corrupt(self, x: Tensor) -> Tensor:
@@ -195,7 +195,11 @@ class VAE(HasJoint):
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """Compute `nll` and `kl` of the bound, each (B,)."""
-        return self.objective.bound(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
+        return self.terms_of_bound(x, y, self._posterior(x, y))
+
+    def terms_of_bound(self, x: Tensor, y: Tensor | None, q: Reparameterised) -> Terms:
+        """Compute `nll` and `kl` of the bound, each (B,), for this q(z|x)."""
+        return self.objective.bound(x, lambda _: q, self.prior, lambda z: self._decode(z, y))
 
     def filters(self) -> Tensor:
         """Return the encoder's first layer as images (N, C, h, w).

@@ -46,14 +46,14 @@ def sample(
     """
     import torch
 
-    from vae_exp.architecture import Generative
+    from vae_exp.architecture import HasPrior
     from vae_exp.figures.images import brightness, samples
     from vae_exp.figures.rows import is_row, strips
     from vae_exp.results.load import load_run
 
     loaded = load_run(run, checkpoint, trust)
     model = loaded.model
-    if not isinstance(model, Generative):
+    if not isinstance(model, HasPrior):
         raise ConfigError(f"run={run}: {type(model).__name__} has no prior: there is nothing to sample from")
     if label is not None and label >= model.classes:
         raise ConfigError(

@@ -56,6 +56,7 @@ class Root:
     optimizer: Node
     trainer: Node
     callbacks: Nodes
+    touch: bool = False
     trust: str | list[str] | None = None
     logger: Nodes | None = None  # several loggers, or one
     objective: Node | None = None
@@ -229,10 +230,11 @@ def build_architecture(
     if config.get("head") is not None:
         labels = {"shape": data.info.shape, "classes": data.info.classes}
         architecture = build_part(config.head, "head", Model, encoder=architecture, **labels)
-    if data.dynamic and architecture.serving.repeats > 1:
+    if data.drawn and architecture.serving.repeats > 1:
+        key = "dataset.dequantise=true" if data.dequantise else "dataset.binarization=dynamic"
         raise ConfigError(
-            "dataset.binarization=dynamic: draws an image anew each time, and this objective looks at it several times "
-            "before the next one. Allowed: none, threshold, static"
+            f"{key}: draws an image anew each time, and this objective looks at it several times before the next one. "
+            "Allowed: dataset.dequantise=false, and dataset.binarization=none, threshold or static"
         )
     if data.labels is not None:
         _check_few_labels(architecture, data)
@@ -290,13 +292,18 @@ def check_pixels(architecture: Model, data: Dataset) -> None:
     The discrete ones, categorical and logistic mixture, give probabilities to 256 levels; 0 and 1 are two of them.
 
     Raises:
-        ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them; or they
-            are real numbers, and the likelihood explains only those in [0, 1]; or they are any numbers in [0, 1], and
-            it explains only 256 levels.
+        ConfigError: The pixels are dequantised, and the likelihood is no density; they are binary, and it is a density
+            that grows without bound on them; or they are real numbers, and it explains only those in [0, 1]; or they
+            are any numbers in [0, 1], and it explains only 256 levels.
     """
     if not isinstance(architecture, Autoencoder):
         return
     likelihood = architecture.likelihood
+    if data.dequantise and not likelihood.density:
+        raise ConfigError(
+            f"dataset.dequantise=true: is for densities, and this {type(likelihood).__name__} gives probabilities. "
+            "Allowed: dataset.dequantise=false, or likelihood=gaussian, beta or another density"
+        )
     if data.binarized and likelihood.unbounded:
         raise ConfigError(
             f"dataset.binarization={data.binarization}: pixels are 0 or 1, and the density of this "

@@ -5,7 +5,7 @@ from functools import cache, partial
 
 import torch
 
-from vae_exp.architecture import Autoencoder, Generative, Model
+from vae_exp.architecture import Autoencoder, HasPrior, Model
 from vae_exp.dataset.batches import Batch
 from vae_exp.dataset.standardisation import Standardisation
 from vae_exp.figures.figure import Figure
@@ -83,7 +83,7 @@ def _images(model: Model, batch: Batch, bright: Brightness, title: str, names: S
     drawn: Drawings = {}
     if isinstance(model, Autoencoder):
         drawn["reconstructions"] = partial(_reconstructions, model, (x[:20], y[:20]), bright, title)
-    if isinstance(model, Generative):
+    if isinstance(model, HasPrior):
         drawn["samples"] = partial(_samples, model, bright, title, names)
         if model.classes:
             drawn["analogies"] = partial(_analogies, model, (x[:10], y[:10]), bright, title, names)
@@ -99,12 +99,12 @@ def _rows(model: Model, batch: Batch, title: str) -> Drawings:
     if isinstance(model, Autoencoder):
         shown = f"test rows and their reconstructions · {title}"
         drawn["reconstructions"] = lambda: strips(_reconstructed(model, (x[:40], y[:40])), x, shown)
-    if isinstance(model, Generative):
+    if isinstance(model, HasPrior):
         drawn["samples"] = partial(_sampled_rows, model, x, title)
     return drawn
 
 
-def _sampled_rows(model: Generative, x: torch.Tensor, title: str) -> Figure:
+def _sampled_rows(model: HasPrior, x: torch.Tensor, title: str) -> Figure:
     labels = (torch.arange(40, device=x.device) * model.classes // 40) if model.classes else None
     return strips({"test rows": x[:40], "samples": model.sample(40, labels)}, x, f"samples from the prior · {title}")
 
@@ -123,7 +123,7 @@ def _reconstructed(model: Autoencoder, batch: Batch) -> dict[str, torch.Tensor]:
     return rows
 
 
-def _samples(model: Generative, bright: Brightness, title: str, names: Sequence[str]) -> Figure:
+def _samples(model: HasPrior, bright: Brightness, title: str, names: Sequence[str]) -> Figure:
     if not model.classes:
         return samples(bright(model.sample(100)), f"samples from the prior · {title}")
     labels = torch.arange(model.classes).repeat_interleave(10).to(next(model.parameters()).device)
@@ -131,7 +131,7 @@ def _samples(model: Generative, bright: Brightness, title: str, names: Sequence[
     return samples(images, f"samples from the prior, a row per class · {title}", row_names=names)
 
 
-def _analogies(model: Generative, batch: Batch, bright: Brightness, title: str, names: Sequence[str]) -> Figure:
+def _analogies(model: HasPrior, batch: Batch, bright: Brightness, title: str, names: Sequence[str]) -> Figure:
     x, y = batch
     z = model.encode(x, y)
     labels = torch.arange(model.classes, device=z.device).repeat(len(z))
@@ -140,7 +140,7 @@ def _analogies(model: Generative, batch: Batch, bright: Brightness, title: str, 
     return analogies(bright(x), bright(images), shown, names)
 
 
-def _grid_of_prior(model: Generative, side: int) -> torch.Tensor:
+def _grid_of_prior(model: HasPrior, side: int) -> torch.Tensor:
     """Return latents (side, side, 2) with equal steps of prior probability along each axis."""
     if is_normal(model.prior):
         return gaussian_grid(side)
@@ -155,7 +155,7 @@ def _manifold(
         z = linear_grid(side)
     else:
         name = "decoder manifold"
-        z = _grid_of_prior(model, side) if isinstance(model, Generative) else quantile_grid(codes, side)
+        z = _grid_of_prior(model, side) if isinstance(model, HasPrior) else quantile_grid(codes, side)
     flat = z.to(codes).flatten(0, 1)
     panels = {}
     for label in range(model.classes) if model.classes else [-1]:

@@ -1,7 +1,7 @@
 """Interface of the training objectives: estimators of the bound L = E_q[log p(x|z)] − KL(q‖p) and its alternatives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -26,6 +26,11 @@ class Objective(nn.Module, ABC):
     """
 
     terms: ClassVar[tuple[str, ...]]
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Return the weights in the loss of the terms that do not have the weight 1. The model weighs `kl`."""
+        return {}
 
     @abstractmethod
     def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
@@ -91,6 +96,10 @@ class IgnoresPrior(ABC):  # noqa: B024 (says what a loss lacks, and needs no met
 
 class NeedsDensity(ABC):  # noqa: B024 (says what a loss needs, and needs no method for it)
     """An objective that needs log q(z|x) at latents that are not draws from q(z|x)."""
+
+
+class NeedsDiagonal(ABC):  # noqa: B024 (says what a loss needs, and needs no method for it)
+    """An objective that needs a normal q(z|x) with independent latents."""
 
 
 class ChangesDecoder(ABC):

@@ -58,6 +58,10 @@ class DiagonalNormal(Reparameterised):
         """σ², (…, D)."""
         return self.log_variance.exp()
 
+    def detach(self) -> "DiagonalNormal":
+        """Return the same distribution with constants as parameters: its density has a derivative in z alone."""
+        return DiagonalNormal(self.loc.detach(), self.log_variance.detach())
+
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw z = μ + σε, (*sample_shape, …, D), differentiable in μ and log σ²."""
         return self._draw(sample_shape)[0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vae_exp.architecture import Autoencoder, Generative, Model
+from vae_exp.architecture import Autoencoder, HasPrior, Model
 from vae_exp.architecture.inputs import floats, integers
 from vae_exp.config.assembly import build_data
 from vae_exp.config.objects import NO_OBJECTS, Objects
@@ -157,7 +157,7 @@ class Run:
             InputError: n or the labels are not allowed.
         """
         model = self.model
-        if not isinstance(model, Generative):
+        if not isinstance(model, HasPrior):
             raise ConfigError(f"run={self.path}: {type(model).__name__} has no prior: there is nothing to sample from")
         with _own_random(seed):
             return self._original(model.sample(n, labels))

@@ -28,9 +28,13 @@ IRRELEVANT = (
     "name",
     "paths",
     "resume",
+    "touch",
     "trust",
 )
 """Keys that do not affect the results, and folders of the machine."""
+
+LATER_SETTINGS = {"dataset.dequantise": False}
+"""Keys that runs of earlier versions do not have, with the values that they stand for."""
 
 Settings = dict[str, str]
 """Key → value, written as on the command line."""
@@ -51,7 +55,8 @@ def settings_of(path: Path, results: Mapping[str, Any], overrides: Mapping[str, 
     recorded = choices_in_current_format(results if "dataset" in results else _choices(config.with_name("hydra.yaml")))
     choices = {group: str(recorded[group]) for group in GROUPS if recorded.get(group) is not None}
     choices |= {group: "none" for group in GROUPS if group in values and values[group] is None}  # head=none
-    return choices | {key: written(value) for key, value in flat_values(values).items() if key not in choices}
+    flat = LATER_SETTINGS | flat_values(values)
+    return choices | {key: written(value) for key, value in flat.items() if key not in choices}
 
 
 def written(value: Any) -> str:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_exp.architecture import Autoencoder, Classifies, Generative, Model
+from vae_exp.architecture import Autoencoder, Classifies, Generative, HasPrior, Model
 from vae_exp.config.contracts.tensors import check_floats, check_terms, check_trainable
 from vae_exp.dataset.serving import Counts
 from vae_exp.foreign import reported, require
@@ -38,8 +38,10 @@ def check_model(model: Model, x: Tensor, y: Tensor, key: str) -> None:
         _check_evaluation(model, x, y, name, key)
         if isinstance(model, Autoencoder):
             _check_code(model, x, y, name, key)
+        if isinstance(model, HasPrior):
+            _check_prior(model, name, key)
         if isinstance(model, Generative):
-            _check_prior(model, x, y, name, key)
+            _check_bound(model, x, y, name, key)
 
 
 def _check_attributes(model: Model, name: str, key: str) -> None:
@@ -86,10 +88,14 @@ def _check_code(model: Autoencoder, x: Tensor, y: Tensor, name: str, key: str) -
     check_floats(model.corrupt(x), x.shape, key, f"{name}.corrupt(x)")
 
 
-def _check_prior(model: Generative, x: Tensor, y: Tensor, name: str, key: str) -> None:
+def _check_prior(model: HasPrior, name: str, key: str) -> None:
     event = tuple(model.prior.event_shape)
     wanted = (model.latent_dim,)
     require(event == wanted, key, f"{name}.prior must have the event_shape {wanted}, and has {event}")
-    check_floats(model.posterior(x, y).mean, (len(x), *wanted), key, f"the mean of {name}.posterior(x, y)")
-    check_floats(model.bound(x, y), (len(x),), key, f"{name}.bound(x, y)")
     check_floats(model.sample(2), (2, *model.shape), key, f"{name}.sample(2)")
+
+
+def _check_bound(model: Generative, x: Tensor, y: Tensor, name: str, key: str) -> None:
+    mean = model.posterior(x, y).mean
+    check_floats(mean, (len(x), model.latent_dim), key, f"the mean of {name}.posterior(x, y)")
+    check_floats(model.bound(x, y), (len(x),), key, f"{name}.bound(x, y)")
