@@ -37,9 +37,9 @@ PEERS = Path(__file__).with_name("benchmark_peers.py")
 class Worker:
     """A process that trains a number of updates at each `turn`."""
 
-    def __init__(self, peer: str, case: str, device: str, overrides: list[str]) -> None:
+    def __init__(self, peer: str, case: str, device: str, overrides: list[str], script: Path) -> None:
         self.directory = tempfile.TemporaryDirectory()
-        command = [sys.executable, str(PEERS), peer, case, device, *overrides]
+        command = [sys.executable, str(script), peer, case, device, *overrides]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "offline", "VAE_EXP_DATA": str(DATA)}
         self.log = (Path(self.directory.name) / "log").open("w+")
         self.process = subprocess.Popen(
@@ -89,9 +89,11 @@ class Measured:
     growth: float
 
 
-def take_turns(specs: dict[str, tuple[str, str, list[str]]], turns: int, device: str) -> dict[str, Measured]:
-    """Start a worker for each (peer, case, overrides), let the workers take turns, and return their results."""
-    workers = {name: Worker(peer, case, device, overrides) for name, (peer, case, overrides) in specs.items()}
+def take_turns(
+    specs: dict[str, tuple[str, str, list[str]]], turns: int, device: str, script: Path = PEERS
+) -> dict[str, Measured]:
+    """Start a worker of the script for each (peer, case, overrides), let the workers take turns; return the results."""
+    workers = {name: Worker(peer, case, device, overrides, script) for name, (peer, case, overrides) in specs.items()}
     results: dict[str, list[dict]] = {name: [] for name in workers}
     for _ in range(turns):
         for name, worker in workers.items():

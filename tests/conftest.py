@@ -1,5 +1,6 @@
 """How the tests are distributed to workers. The fixtures are in helpers/shared_fixtures.py."""
 
+import gc
 import os
 from collections import Counter
 from typing import Any
@@ -9,12 +10,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
 TOGETHER = {
-    "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
-    # one worker loads the compiler
-    "tests/network/test_linear.py": "compiled",
-    "tests/training/engine/test_gradients.py": "compiled",
-    "tests/training/engine/test_compiled.py": "compiled",
-    "tests/program/test_private_apis.py": "compiled",
     # these share the process of tests/helpers/program.py, which takes seconds to start
     "tests/cli/test_main.py": "forked",
     "tests/hydra_plugins/test_vae_exp_processes.py": "forked",
@@ -22,6 +17,12 @@ TOGETHER = {
     "tests/training/test_distributed.py": "forked",
     "tests/training/test_resume.py": "forked",
     "tests/training/test_stages.py": "forked",
+    "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
+    # one worker loads the compiler
+    "tests/network/test_linear.py": "compiled",
+    "tests/training/engine/test_gradients.py": "compiled",
+    "tests/training/engine/test_compiled.py": "compiled",
+    "tests/program/test_private_apis.py": "compiled",
     "tests/program/test_wandb_sync.py": "W&B",
     "tests/scripts/test_wandb_workspace.py": "W&B",
     "tests/program/test_notebooks.py": "notebooks",
@@ -60,6 +61,7 @@ def scope(nodeid: str) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Load the fixtures, but not in the process that only distributes: they import torch, which takes seconds."""
     if config.option.dist == "no" or hasattr(config, "workerinput"):
+        gc.disable()  # until all is collected: shared_fixtures.py
         config.pluginmanager.import_plugin("shared_fixtures")
 
 

@@ -6,7 +6,13 @@ import yaml
 
 import vae_exp
 from vae_exp.cli import report
-from vae_exp.config.formats import FORMAT, RENAMED_TARGETS, in_current_format, renamed_override
+from vae_exp.config.formats import (
+    FORMAT,
+    RENAMED_TARGETS,
+    choices_in_current_format,
+    in_current_format,
+    renamed_override,
+)
 from vae_exp.config.trust import packaged_targets
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training.checkpoint_io import AtomicCheckpointIO
@@ -40,13 +46,16 @@ def make_old(directory):
 
     def change(checkpoint):
         del checkpoint[STATE]["format"]
-        checkpoint[STATE]["config"] = in_format_1(checkpoint[STATE]["config"])
+        config = yaml.safe_load(in_format_1(checkpoint[STATE]["config"]))
+        del config["prior"], config["posterior"]  # the groups came later
+        checkpoint[STATE]["config"] = yaml.safe_dump(config)
         loop = checkpoint["callbacks"].pop("vae_exp.Loop")  # its parts were callbacks with states of their own
         checkpoint["callbacks"]["Evaluate"] = {"evaluation_seconds": loop["evaluation_seconds"]}
         checkpoint["callbacks"]["Checkpoint"] = {"best": loop["best"]}
 
     file = directory / ".hydra" / "config.yaml"
-    file.write_text(in_format_1(file.read_text()))
+    config = yaml.safe_load(in_format_1(file.read_text()))
+    file.write_text(yaml.safe_dump({key: value for key, value in config.items() if key not in ("prior", "posterior")}))
     assert "vae_exp.trainer.Trainer" in file.read_text()
     for checkpoint in (directory / "checkpoints").glob("*.ckpt"):
         rewrite_checkpoint(checkpoint, change)
@@ -65,6 +74,22 @@ def test_only_targets_are_renamed():
     assert in_current_format(node) == {"logger": {"a": new}, "name": old, "list": [new]}
     assert renamed_override(f"+logger.a._target_={old}") == f"+logger.a._target_={RENAMED_TARGETS[old]}"
     assert renamed_override(f"name={old}") == f"name={old}"
+
+
+def test_a_variational_model_from_before_the_groups_has_the_standard_prior_and_the_diagonal_posterior():
+    vae, objective = {"_target_": "vae_exp.architecture.VAE"}, {"_target_": "vae_exp.objective.IWAE"}
+    old = {"architecture": vae, "objective": objective}
+    new = in_current_format(old)
+    assert new["prior"] == {"_target_": "vae_exp.prior.standard.StandardNormal"}
+    assert new["posterior"] == {"_target_": "vae_exp.posterior.diagonal.Diagonal"}
+    assert in_current_format(new | {"prior": {"_target_": "x"}})["prior"] == {"_target_": "x"}
+    assert "prior" not in in_current_format({"architecture": {"_target_": "vae_exp.architecture.AE"}})
+    chosen = {"architecture": "cvae", "objective": "iwae", "seed": 1}
+    assert choices_in_current_format(chosen) == chosen | {"prior": "standard", "posterior": "diagonal"}
+    assert choices_in_current_format({"architecture": "ae", "objective": None}) == {
+        "architecture": "ae",
+        "objective": None,
+    }
 
 
 def best_of(outcome):

@@ -71,4 +71,4 @@ def test_arrays_and_idx_files_are_the_same_numbers(tmp_path):
     for split in ("train", "validation", "test"):
         assert torch.equal(ours.splits[split].pixels, theirs.splits[split].pixels)
         assert torch.equal(ours.splits[split].labels, theirs.splits[split].labels)
-    assert (ours.info.shape, ours.info.values, ours.levels) == (theirs.info.shape, theirs.info.values, theirs.levels)
+    assert (ours.info.shape, ours.info.values, ours.step) == (theirs.info.shape, theirs.info.values, theirs.step)

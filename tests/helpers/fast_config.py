@@ -3,15 +3,21 @@
 Only for the configs of this package: the files of a test may change. What raises an error is not remembered.
 """
 
+import copy
 import pickle
-from functools import lru_cache
+from collections import defaultdict
+from functools import cache, lru_cache
 from typing import Any
 
 import omegaconf
+import yaml
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.defaults_list import DefaultsList, Overrides
+from lightning_fabric.utilities import registry
+from omegaconf import DictConfig, ListConfig, nodes
+from omegaconf.base import Metadata, Node
 
 from vae_exp.config.paths import CONFIG_DIR
 
@@ -19,9 +25,22 @@ OURS = ("structured://", "pkg://hydra", f"file://{CONFIG_DIR}")
 CREATE = config_loader_impl.create_defaults_list
 COMPOSE = ConfigLoaderImpl._compose_config_from_defaults_list
 LOAD = ConfigRepository.load_config
+COPIED = (
+    *(DictConfig, ListConfig),
+    *(nodes.AnyNode, nodes.StringNode, nodes.IntegerNode, nodes.FloatNode, nodes.BooleanNode),
+)
+"""Classes of nodes that are copied in our way: by their attributes, not by their constructors."""
+COPIES: dict[type[Node], Any] = {kind: kind.__deepcopy__ for kind in COPIED}
 LISTS: dict[Any, DefaultsList] = {}
 CONFIGS: dict[Any, bytes] = {}
 FILES: dict[Any, bytes] = {}
+
+
+class Dumper(yaml.CSafeDumper):
+    """OmegaConf's with libyaml: the program writes several configs for every run."""
+
+
+Dumper.add_representer(str, omegaconf._utils.OmegaConfDumper.str_representer)
 
 
 def remember() -> None:
@@ -32,6 +51,11 @@ def remember() -> None:
     config_loader_impl.create_defaults_list = _create
     ConfigLoaderImpl._compose_config_from_defaults_list = _compose
     ConfigRepository.load_config = _load
+    omegaconf.omegaconf.get_omega_conf_dumper = lambda: Dumper
+    registry.entry_points = cache(registry.entry_points)  # Lightning reads those of all packages for every run
+    for kind in COPIED:
+        kind.__deepcopy__ = _copy
+    Metadata.__deepcopy__ = _copy_metadata
 
 
 def _is_ours(repo: Any) -> bool:
@@ -62,9 +86,40 @@ def _compose(loader: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> Any:
 
 
 def _load(repo: ConfigRepository, config_path: str) -> Any:
-    if not _is_ours(repo):
+    """Tests take launchers away from Hydra, and a file that is not there must not be remembered as missing."""
+    if not _is_ours(repo) or config_path.startswith("hydra/launcher"):
         return LOAD(repo, config_path)
     key = (config_path, *(source.full_path() for source in repo.get_sources()))
     if key not in FILES:
         FILES[key] = pickle.dumps(LOAD(repo, config_path))
     return pickle.loads(FILES[key])
+
+
+def _copy(node: Any, memo: dict[int, Any]) -> Any:
+    """Copy a node of a config with everything below it. Half of the time of a composition goes into copies."""
+    copied = object.__new__(type(node))
+    state = copied.__dict__
+    state.update(node.__dict__, _metadata=_copy_metadata(node._metadata, memo), _flags_cache=None)
+    content = state.get("_content")
+    if isinstance(content, dict):
+        state["_content"] = {key: _copy_below(copied, child, memo) for key, child in content.items()}
+    elif isinstance(content, list):
+        state["_content"] = [_copy_below(copied, child, memo) for child in content]
+    return copied
+
+
+def _copy_below(parent: Any, child: Any, memo: dict[int, Any]) -> Any:
+    copied = copy.deepcopy(child, memo)
+    copied.__dict__["_parent"] = parent
+    return copied
+
+
+def _copy_metadata(metadata: Metadata, memo: dict[int, Any]) -> Metadata:
+    copied = object.__new__(type(metadata))
+    cache = metadata.resolver_cache
+    copied.__dict__.update(
+        metadata.__dict__,
+        flags=dict(metadata.flags or {}),
+        resolver_cache=copy.deepcopy(cache, memo) if cache else defaultdict(dict),
+    )
+    return copied

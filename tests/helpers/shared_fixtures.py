@@ -30,6 +30,7 @@ from vae_exp.dataset.mnist import MNIST
 from vae_exp.training import results
 
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_X_SAVE_REQUIREMENTS", "false")  # W&B would read the metadata of all packages for every run
 # if a shell runs the tests in the background, they ignore SIGINT, and so would every program that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)  # a slow machine must not fail a test
@@ -43,8 +44,8 @@ results.version = cache(results.version)
 
 def pytest_collection_finish() -> None:
     """Exclude the many objects that exist now, such as torch's, from garbage collection, which is slow with them."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,6 @@ def vae(likelihood, objective=None):
     return VAE(SHAPE, 0, MLP([]), likelihood, objective or SGVBB(), latent_dim=1)
 
 
-def batches(pixels, size=100, levels=256):
+def batches(pixels, size=100, step=1 / 255):
     images = Images(pixels, torch.full((len(pixels),), -1))
-    return EvaluationBatches(images, lambda pixels: pixels.double() / 255, size, levels)
+    return EvaluationBatches(images, lambda pixels: pixels.double() / 255, size, step)

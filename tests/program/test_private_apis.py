@@ -1,6 +1,7 @@
 """What other libraries keep private and this one uses: a test per use, which fails first if an upgrade moves it."""
 
 import ast
+import copy
 import json
 import os
 import re
@@ -15,6 +16,9 @@ import pytest
 import torch
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
+from omegaconf.base import Metadata
 from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
@@ -202,3 +206,38 @@ def test_what_the_tests_remember_of_hydra_is_what_it_composes(words, monkeypatch
     monkeypatch.setattr(config_loader_impl, "create_defaults_list", fast_config.CREATE)
     monkeypatch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", fast_config.COMPOSE)
     assert again == composed(*words, "name=other") != first
+
+
+def nodes_of(node):
+    """Everything that a config holds, with what OmegaConf notes about each value."""
+    state = node.__dict__
+    yield type(node), state["_metadata"], {name for name in state if name != "_flags_cache"}
+    content = state["_content"] if "_content" in state else state["_val"]
+    if not isinstance(content, dict | list):
+        yield content
+        return
+    for key, child in content.items() if isinstance(content, dict) else enumerate(content):
+        assert child._parent is node
+        yield key
+        yield from nodes_of(child)
+
+
+def test_the_tests_copy_a_config_as_omegaconf_does(monkeypatch):
+    config = composed("architecture=m2", "seed=3")
+    ours = copy.deepcopy(config)
+    for kind, method in fast_config.COPIES.items():
+        monkeypatch.setattr(kind, "__deepcopy__", method)
+    monkeypatch.delattr(Metadata, "__deepcopy__")
+    theirs = copy.deepcopy(config)
+    assert [*nodes_of(ours)] == [*nodes_of(theirs)] == [*nodes_of(config)]
+    ours.network.hidden_sizes[0] = 3
+    assert [*nodes_of(config)] == [*nodes_of(theirs)]
+    assert OmegaConf.is_readonly(ours) == OmegaConf.is_readonly(config)
+
+
+@pytest.mark.parametrize("words", [["architecture=m2"], ["+experiment=mnist_sdae", "name='ü: → #1'"]], ids=str)
+def test_the_tests_write_a_config_as_omegaconf_does(words, monkeypatch):
+    config = composed(*words)
+    ours = OmegaConf.to_yaml(config)
+    monkeypatch.setattr("omegaconf.omegaconf.get_omega_conf_dumper", get_omega_conf_dumper)
+    assert ours == OmegaConf.to_yaml(config)

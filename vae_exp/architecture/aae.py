@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import HasPrior
@@ -16,7 +15,9 @@ from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.discriminator import Discriminator
 from vae_exp.network.linear import join_context
-from vae_exp.objective import Normals, Terms
+from vae_exp.objective import Terms
+from vae_exp.prior.base import BuildPrior, NeedsEncoder, Prior, Reparameterised
+from vae_exp.prior.standard import StandardNormal
 
 
 class AAE(HasPrior):
@@ -42,13 +43,11 @@ class AAE(HasPrior):
         weight: Weight of `adversarial` in the loss.
         discriminator_sizes: Units of each hidden layer of the discriminator.
         conditional: Whether the decoder is given the label.
+        prior: Builds p(z), by default N(0, I). It is imposed: its parameters stay as they are.
 
     Raises:
-        ConfigError: A conditional model has no labels.
+        ConfigError: A conditional model has no labels, or the prior is made of q(z|x).
     """
-
-    prior_mean: Tensor
-    prior_std: Tensor
 
     def __init__(
         self,
@@ -60,6 +59,7 @@ class AAE(HasPrior):
         weight: NonNegativeFloat = 10.0,
         discriminator_sizes: list[PositiveInt] = [500, 500],  # noqa: B006 (never changed)
         conditional: bool = False,
+        prior: BuildPrior = StandardNormal,
     ) -> None:
         super().__init__()
         if conditional and not classes:
@@ -77,13 +77,13 @@ class AAE(HasPrior):
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
         self.discriminator = Discriminator(latent_dim, discriminator_sizes)
-        self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
-        self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
+        self.p_z = imposed(prior(latent_dim, shape))
 
     @property
-    def prior(self) -> Normals:
-        """p(z) = N(0, I), event (latent_dim,)."""
-        return Independent(Normal(self.prior_mean, self.prior_std), 1)
+    def prior(self) -> Distribution:
+        """p(z), event (latent_dim,)."""
+        p: Distribution = self.p_z(no_encoder)
+        return p
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Compute f(x), (B, latent_dim)."""
@@ -129,11 +129,30 @@ class AAE(HasPrior):
     def _context(self, y: Tensor | None, batch: int) -> Tensor:
         """Return the labels as one-hot vectors, (B, classes), or (B, 0) if the model is not conditional."""
         if not self.classes:
-            return self.prior_mean.new_zeros(batch, 0)
+            return self._parameter.new_zeros(batch, 0)
         if y is None:
             raise UserError("a supervised AAE decodes with the labels y (B,)")
         check_labels(y, range(self.classes))
-        return one_hot(y, self.classes).to(self.prior_mean.dtype)
+        return one_hot(y, self.classes).to(self._parameter.dtype)
+
+
+def imposed(prior: Prior) -> Prior:
+    """Return a prior whose parameters are not trained.
+
+    Raises:
+        ConfigError: It is made of q(z|x), which an adversarial autoencoder does not have.
+    """
+    if isinstance(prior, NeedsEncoder):
+        raise ConfigError(
+            f"prior: this {type(prior).__name__} is made of q(z|x), and the code of an adversarial autoencoder is not "
+            "random. Allowed: standard, mixture, flow"
+        )
+    return prior.requires_grad_(False)
+
+
+def no_encoder(x: Tensor) -> Reparameterised:
+    """Stand in for q(z|x), for priors that do not use it."""
+    raise NotImplementedError
 
 
 def adversarial_terms(discriminator: Discriminator, draws: Tensor, codes: Tensor, prefix: str = "") -> Terms:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 from torch.nn.functional import one_hot
 
-from vae_exp.architecture.aae import adversarial_terms
+from vae_exp.architecture.aae import adversarial_terms, imposed, no_encoder
 from vae_exp.architecture.base import Classifies, HasPrior
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.dataset.serving import Counts, Serving
@@ -17,7 +17,9 @@ from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.discriminator import Discriminator
 from vae_exp.network.linear import join_context
-from vae_exp.objective import Normals, Terms
+from vae_exp.objective import Terms
+from vae_exp.prior.base import BuildPrior
+from vae_exp.prior.standard import StandardNormal
 
 
 class SemiSupervisedAAE(HasPrior, Classifies):
@@ -41,13 +43,12 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         discriminator_sizes: Units of each hidden layer of both discriminators.
         alpha: Weight of the classification, as a multiple of N.
         labelled_per_batch: Number of images of a batch that have a label, if not all images have one.
+        prior: Builds p(z), by default N(0, I). It is imposed: its parameters stay as they are.
 
     Raises:
-        ConfigError: The data has no labels.
+        ConfigError: The data has no labels, or the prior is made of q(z|x).
     """
 
-    prior_mean: Tensor
-    prior_std: Tensor
     every_label: Tensor
 
     def __init__(
@@ -61,6 +62,7 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         discriminator_sizes: list[PositiveInt] = [500, 500],  # noqa: B006 (never changed)
         alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
+        prior: BuildPrior = StandardNormal,
     ) -> None:
         super().__init__()
         if not classes:
@@ -80,14 +82,14 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         self.decoder = network.decoder(latent_dim + classes, features)
         self.discriminator = Discriminator(latent_dim, discriminator_sizes)
         self.class_discriminator = Discriminator(classes, discriminator_sizes)
-        self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
-        self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
+        self.p_z = imposed(prior(latent_dim, shape))
         self.register_buffer("every_label", torch.eye(classes), persistent=False)
 
     @property
-    def prior(self) -> Normals:
-        """p(z) = N(0, I), event (latent_dim,)."""
-        return Independent(Normal(self.prior_mean, self.prior_std), 1)
+    def prior(self) -> Distribution:
+        """p(z), event (latent_dim,)."""
+        p: Distribution = self.p_z(no_encoder)
+        return p
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
         """Return the weights of the terms; 0 for the accuracies, which are only logged."""

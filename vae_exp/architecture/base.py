@@ -17,7 +17,7 @@ from vae_exp.network import Shape
 from vae_exp.objective import Terms
 from vae_exp.objective.annealing import Annealing
 from vae_exp.posterior.hmc import Joint
-from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.base import Reparameterised
 
 
 class EStep(ABC):
@@ -127,6 +127,8 @@ class Autoencoder(Model):
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Compute the code of each image, (B, latent_dim). If the code is random, this is its mean.
 
+        With a flow as the posterior it is the flow at the mean of its base (`Reparameterised.mean`).
+
         Args:
             x: Images (B, C, H, W) in [0, 1], floats of any precision; also a NumPy array.
             y: Labels (B,), integers, for a model that takes them.
@@ -213,7 +215,7 @@ class Generative(HasPrior):
     bounds: str = "log p(x)"
 
     @abstractmethod
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Reparameterised:
         """Compute q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
 
         Raises:
@@ -248,6 +250,10 @@ class HasJoint(Generative):
     @abstractmethod
     def joint(self) -> Joint:
         """p(x, z), or p(x, z|y), for samplers."""
+
+    @abstractmethod
+    def terms_of_bound(self, x: Tensor, y: Tensor | None, q: Reparameterised) -> Terms:
+        """Compute the `nll` and `kl` of `evaluate_terms`, each (B,), for q(z|x) that `posterior` has computed."""
 
 
 class HasJacobian(ABC):

@@ -15,8 +15,12 @@ from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Gaussian, Likelihood
 from vae_exp.network import MLP, Network, Shape
-from vae_exp.objective import Normals, Objective, Terms
+from vae_exp.objective import Objective, Terms
+from vae_exp.posterior.base import BuildPosterior
+from vae_exp.posterior.diagonal import Diagonal
+from vae_exp.prior.base import BuildPrior, Reparameterised
 from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.standard import StandardNormal
 
 
 class M1M2(Generative, Classifies):
@@ -37,6 +41,8 @@ class M1M2(Generative, Classifies):
         features: Size of z₁, M1's latent_dim.
         alpha: As in M2.
         labelled_per_batch: As in M2.
+        prior: Builds p(z₂). M1 has a prior only while it is trained as a VAE; here p(z₁|y, z₂) is in its place.
+        posterior: Builds the families of q(z₁|x) and q(z₂|z₁, y). M1 has to be trained with the same choice.
 
     Raises:
         ConfigError: As in M2, and for networks other than an MLP.
@@ -55,14 +61,27 @@ class M1M2(Generative, Classifies):
         features: PositiveInt = 50,
         alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
+        prior: BuildPrior = StandardNormal,
+        posterior: BuildPosterior = Diagonal,
     ) -> None:
         super().__init__()
         if not isinstance(network, MLP):
             raise ConfigError("network: architecture=m1_m2 has latents for images: only network=mlp goes with them")
-        self.m1 = VAE(shape, 0, network, likelihood, objective, features).requires_grad_(False)
+        self.m1 = VAE(shape, 0, network, likelihood, objective, features, posterior=posterior).requires_grad_(False)
         of_latents = (features, 1, 1)
         normal = Gaussian(mean="identity")
-        self.m2 = M2(of_latents, classes, network, normal, objective, latent_dim, alpha, labelled_per_batch)
+        self.m2 = M2(
+            of_latents,
+            classes,
+            network,
+            normal,
+            objective,
+            latent_dim,
+            alpha,
+            labelled_per_batch,
+            prior,
+            posterior,
+        )
         self.shape = shape
         self.latent_dim = latent_dim
         self.classes = classes
@@ -70,8 +89,8 @@ class M1M2(Generative, Classifies):
         self.serving = self.m2.serving
 
     @property
-    def prior(self) -> Normals:
-        """p(z₂) = N(0, I), event (latent_dim,)."""
+    def prior(self) -> Distribution:
+        """p(z₂), event (latent_dim,)."""
         return self.m2.prior
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
@@ -90,7 +109,7 @@ class M1M2(Generative, Classifies):
         """Return the labels (B,), with the most probable one of q(y|z₁) if a label is unknown."""
         return self.m2.fill_labels(self._features(x), y)
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Reparameterised:
         """Compute q(z₂|z₁, y) at the mean of q(z₁|x), batch (B,), event (latent_dim,). Unknown labels are predicted.
 
         Raises:
@@ -125,10 +144,12 @@ class M1M2(Generative, Classifies):
         """Compute `nll` and `kl` of the bound on log p(x), and `classification`, at draws z₁ ~ q(z₁|x); each (B,)."""
         with torch.no_grad():
             q = self.m1._posterior(x)
-            z = q.sample()
+            z, log_q = q.rsample_and_log_prob()
         terms = self.m2.evaluate_terms(z.unflatten(-1, self.m2.shape), y)
         nll = -self.m1._decode(z[None]).log_prob(x)[0]
-        return terms | {"nll": nll, "kl": terms["nll"] + terms["kl"] - q.entropy()}
+        # E_q[log q(z₁|x)] in closed form, or at the draw
+        negative_entropy = -q.entropy() if isinstance(q, DiagonalNormal) else log_q
+        return terms | {"nll": nll, "kl": terms["nll"] + terms["kl"] + negative_entropy}
 
     def filters(self) -> Tensor:
         """Return the first layer of M1 as images (N, C, h, w)."""

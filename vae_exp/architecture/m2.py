@@ -6,26 +6,30 @@ from collections.abc import Callable, Mapping
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Classifies, Generative
 from vae_exp.architecture.inputs import check_labels
+from vae_exp.architecture.latents import check_latents
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.linear import join_context
-from vae_exp.objective import Normals, Objective, Terms
+from vae_exp.objective import Objective, Terms
 from vae_exp.posterior.amortized import AmortizedPosterior
-from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.posterior.base import BuildPosterior
+from vae_exp.posterior.diagonal import Diagonal
+from vae_exp.prior.base import BuildPrior, Reparameterised
+from vae_exp.prior.standard import StandardNormal
 
 Estimate = Callable[..., Terms]
 """The terms of an objective, or of its bound."""
 
 
 class M2(Generative, Classifies):
-    """p(y) uniform, p(z) = N(0, I), p(x|y, z); q(y|x) a classifier, q(z|x, y) (Kingma et al. 2014, arXiv 1406.5298).
+    """p(y) uniform, p(z), p(x|y, z); q(y|x) a classifier, q(z|x, y) (Kingma et al. 2014, arXiv 1406.5298).
 
     With L(x, y) = E_q(z|x,y)[log p(x|y, z)] + log p(y) − KL(q(z|x, y)‖p(z)), a bound on log p(x, y) (eq. 6; there −L),
 
@@ -50,13 +54,13 @@ class M2(Generative, Classifies):
         labelled_per_batch: Number of images of a batch that have a label, if not all images have one. Most batches
             would have none if images were drawn uniformly. The weights of the images correct for the difference
             (`dataset.batches.importance`).
+        prior: Builds p(z), by default N(0, I).
+        posterior: Builds the family of q(z|x, y), by default normals with independent latents.
 
     Raises:
-        ConfigError: The data has no labels, or the objective does not estimate the bound.
+        ConfigError: The data has no labels, the objective does not estimate the bound, or the prior needs q(z|x).
     """
 
-    prior_mean: Tensor
-    prior_std: Tensor
     every_label: Tensor
 
     def __init__(
@@ -69,6 +73,8 @@ class M2(Generative, Classifies):
         latent_dim: PositiveInt = 50,
         alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
+        prior: BuildPrior = StandardNormal,
+        posterior: BuildPosterior = Diagonal,
     ) -> None:
         super().__init__()
         if not classes:
@@ -81,6 +87,8 @@ class M2(Generative, Classifies):
                 f"objective: architecture=m2 weighs the bounds of all classes, which {type(objective).__name__} does "
                 "not estimate. Allowed: sgvb_b, sgvb_a, stl"
             )
+        self.p_z, self.q_z = prior(latent_dim, shape), posterior(latent_dim)
+        check_latents(self.p_z, self.q_z, objective, conditional=True)
         self.shape = shape
         self.latent_dim = latent_dim
         self.classes = classes
@@ -89,18 +97,17 @@ class M2(Generative, Classifies):
         self.alpha = alpha
         self.serving = Serving(labelled=labelled_per_batch)
         self.classifier = network.encoder(shape, 0, classes)
-        self.encoder = network.encoder(shape, classes, AmortizedPosterior.parameters_per_latent * latent_dim)
-        self._q = AmortizedPosterior(self.encoder)
+        self.encoder = network.encoder(shape, classes, self.q_z.features)
+        self._q = AmortizedPosterior(self.encoder, self.q_z)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + classes, features)
-        self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
-        self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
         self.register_buffer("every_label", torch.eye(classes), persistent=False)
 
     @property
-    def prior(self) -> Normals:
-        """p(z) = N(0, I), event (latent_dim,)."""
-        return Independent(Normal(self.prior_mean, self.prior_std), 1)
+    def prior(self) -> Distribution:
+        """p(z), event (latent_dim,)."""
+        p: Distribution = self.p_z(self._posterior)
+        return p
 
     def weights(self, counts: Counts) -> Mapping[str, float]:
         """Return 1 for the terms of the bound, and α/N_l = alpha·N/N_l for the classification of a labelled image."""
@@ -124,7 +131,7 @@ class M2(Generative, Classifies):
         guess = self._classify(x).argmax(1)
         return guess if y is None else torch.where(y >= 0, y, guess)
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Reparameterised:
         """Compute q(z|x, y), batch (B,), event (latent_dim,). Unknown labels are predicted.
 
         Raises:
@@ -196,10 +203,10 @@ class M2(Generative, Classifies):
         nll, kl = (terms[name].unflatten(0, (self.classes, len(x))).T for name in ("nll", "kl"))
         return nll, kl
 
-    def _posterior(self, x: Tensor, y: Tensor | None) -> DiagonalNormal:
+    def _posterior(self, x: Tensor, y: Tensor | None = None) -> Reparameterised:
         return self._posterior_given(x, self.every_label[self.fill_labels(x, y)])
 
-    def _posterior_given(self, x: Tensor, c: Tensor) -> DiagonalNormal:
+    def _posterior_given(self, x: Tensor, c: Tensor) -> Reparameterised:
         """Compute q(z|x, y) for labels as one-hot vectors c, (B, classes) or (K·B, classes)."""
         return self._q(x, c)
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import EStep, HasJoint
 from vae_exp.architecture.inputs import check_labels
+from vae_exp.architecture.latents import check_latents
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood, true_gradient
@@ -17,17 +18,20 @@ from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
 from vae_exp.network.linear import join_context
 from vae_exp.network.precision import full_precision
-from vae_exp.objective import ChangesDecoder, HasClosedKL, HasEStep, Normals, Objective, Terms
+from vae_exp.objective import ChangesDecoder, HasClosedKL, HasEStep, Objective, Terms
 from vae_exp.objective.annealing import annealed_weight
 from vae_exp.objective.free_bits import kl_with_free_bits
 from vae_exp.posterior.amortized import AmortizedPosterior
-from vae_exp.posterior.base import Posterior
+from vae_exp.posterior.base import BuildPosterior, Posterior
+from vae_exp.posterior.diagonal import Diagonal
 from vae_exp.posterior.hmc import HMCPosterior, Joint
-from vae_exp.prior.normal import DiagonalNormal, kl_per_latent
+from vae_exp.prior.base import BuildPrior, Factorised, Reparameterised
+from vae_exp.prior.normal import DiagonalNormal, is_normal, kl_per_latent
+from vae_exp.prior.standard import StandardNormal
 
 
 class VAE(HasJoint):
-    """p(z) = N(0, I), q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9).
+    """p(z), q(z|x) and p(x|z); by default p(z) = N(0, I), q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9).
 
     If the objective has an E step, there is no encoder, and q(z|x) is found by Hamiltonian Monte Carlo
     (`HMCPosterior`). The code and the bound follow from q(z|x) as they do with an encoder.
@@ -47,13 +51,15 @@ class VAE(HasJoint):
         free_bits: λ, the nats per latent that cost nothing in the loss (`kl_with_free_bits`). The reported bound and
             the term `kl` do not depend on it.
         conditional: Whether the encoder and the decoder are given the label.
+        prior: Builds p(z).
+        posterior: Builds the family of q(z|x).
 
     Raises:
-        ConfigError: A conditional model has no labels, or there is no KL term that β weighs or that has free bits.
+        ConfigError: A conditional model has no labels, there is no KL term that β weighs or that has free bits, or the
+            objective cannot use this prior or posterior.
     """
 
-    prior_mean: Tensor
-    prior_std: Tensor
+    no_label: Tensor
 
     def __init__(
         self,
@@ -66,6 +72,8 @@ class VAE(HasJoint):
         beta: NonNegativeFloat | dict[str, float] = 1.0,
         free_bits: NonNegativeFloat = 0.0,
         conditional: bool = False,
+        prior: BuildPrior = StandardNormal,
+        posterior: BuildPosterior = Diagonal,
     ) -> None:
         super().__init__()
         if conditional and not classes:
@@ -80,6 +88,13 @@ class VAE(HasJoint):
             raise ConfigError(
                 f"architecture.free_bits={free_bits:g}: needs the KL of every latent in closed form, which {name} does "
                 "not use. Allowed: objective=sgvb_b, full_vb"
+            )
+        self.p_z, self.q_z = prior(latent_dim, shape), posterior(latent_dim)
+        check_latents(self.p_z, self.q_z, objective, conditional)
+        if free_bits and not (isinstance(self.p_z, Factorised) and isinstance(self.q_z, Factorised)):
+            raise ConfigError(
+                f"architecture.free_bits={free_bits:g}: needs the KL of every latent in closed form, which only "
+                "prior=standard with posterior=diagonal has"
             )
         self.shape = shape
         self.latent_dim = latent_dim
@@ -97,22 +112,22 @@ class VAE(HasJoint):
             self.serving = objective.serving
             self.e_step = PreciseEStep(self, objective)
         else:
-            self.encoder = network.encoder(shape, self.classes, AmortizedPosterior.parameters_per_latent * latent_dim)
-            self._q = AmortizedPosterior(self.encoder)
+            self.encoder = network.encoder(shape, self.classes, self.q_z.features)
+            self._q = AmortizedPosterior(self.encoder, self.q_z)
         self.amortized = self._q.amortized
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
         self.decoder = network.decoder(latent_dim + self.classes, features)
         if isinstance(objective, ChangesDecoder):
             objective.adopt(self.decoder)
-        self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
-        self.register_buffer("prior_std", torch.ones(latent_dim), persistent=False)
+        self.register_buffer("no_label", torch.zeros(0), persistent=False)
 
     @property
-    def prior(self) -> Normals:
-        """p(z) = N(0, I), event (latent_dim,)."""
-        return Independent(Normal(self.prior_mean, self.prior_std), 1)
+    def prior(self) -> Distribution:
+        """p(z), event (latent_dim,)."""
+        p: Distribution = self.p_z(self._posterior)
+        return p
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Reparameterised:
         """Compute q(z|x), or q(z|x, y): batch (B,), event (latent_dim,).
 
         Raises:
@@ -120,11 +135,11 @@ class VAE(HasJoint):
         """
         return self._posterior(*self._batch(x, y))
 
-    def _posterior(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+    def _posterior(self, x: Tensor, y: Tensor | None = None) -> Reparameterised:
         return self._q(x, self._context(y, x.shape[0]))
 
     def _encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Compute the mean of q(z|x), (B, latent_dim)."""
+        """Compute the code, (B, latent_dim): the mean of q(z|x), or what `Reparameterised.mean` says."""
         return self._posterior(x, y).mean
 
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
@@ -172,13 +187,19 @@ class VAE(HasJoint):
         if not self.free_bits:
             terms: Terms = self.objective(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
             return terms
-        q = self._posterior(x, y)
-        terms = self.objective(x, lambda _: q, self.prior, lambda z: self._decode(z, y))
-        return terms | {self._weighted_kl: kl_with_free_bits(kl_per_latent(q, self.prior), self.free_bits)}
+        q, p = self._posterior(x, y), self.prior
+        assert isinstance(q, DiagonalNormal)
+        assert is_normal(p)
+        terms = self.objective(x, lambda _: q, p, lambda z: self._decode(z, y))
+        return terms | {self._weighted_kl: kl_with_free_bits(kl_per_latent(q, p), self.free_bits)}
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """Compute `nll` and `kl` of the bound, each (B,)."""
-        return self.objective.bound(x, lambda x: self._posterior(x, y), self.prior, lambda z: self._decode(z, y))
+        return self.terms_of_bound(x, y, self._posterior(x, y))
+
+    def terms_of_bound(self, x: Tensor, y: Tensor | None, q: Reparameterised) -> Terms:
+        """Compute `nll` and `kl` of the bound, each (B,), for this q(z|x)."""
+        return self.objective.bound(x, lambda _: q, self.prior, lambda z: self._decode(z, y))
 
     def filters(self) -> Tensor:
         """Return the encoder's first layer as images (N, C, h, w).
@@ -191,11 +212,11 @@ class VAE(HasJoint):
     def _context(self, y: Tensor | None, batch: int) -> Tensor:
         """Return the labels as one-hot vectors, (B, classes), or (B, 0) if the model is not conditional."""
         if not self.classes:
-            return self.prior_mean.new_zeros(batch, 0)
+            return self.no_label.expand(batch, 0)
         if y is None:
             raise UserError("a conditional VAE needs the labels y (B,)")
         check_labels(y, range(self.classes))
-        return one_hot(y, self.classes).to(self.prior_mean.dtype)
+        return one_hot(y, self.classes).to(self.no_label.dtype)
 
 
 class PreciseEStep(EStep):

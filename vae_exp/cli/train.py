@@ -22,6 +22,7 @@ from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.relative import make_absolute
 from vae_exp.errors import UserError
 from vae_exp.results.run_directory import RunDirectory
+from vae_exp.training.lasting_import import lasting_import
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ def train_job(config: DictConfig, objects: Objects = NO_OBJECTS) -> float:
     if in_sweep and directory.holds_a_run():  # the sweep is resumed, or the scheduler restarted the job
         config.resume = str(directory.path)
     with lasting_output(), interruptible(directory):  # a launcher's process has its own streams and signals
-        # importing torch takes seconds, so import it only when there is something to train
-        from vae_exp.training.run import train
+        with lasting_import():  # it takes seconds, so only when there is something to train
+            from vae_exp.training.run import train
 
         try:
             return train(config, directory.path, job, objects)

@@ -1,6 +1,6 @@
 """Check a composed config and build the parts of a run from it. Pass on values that one part needs from another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -23,8 +23,10 @@ from vae_exp.dataset.base import Recorded
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.foreign import OURS, failure, is_foreign_name
 from vae_exp.likelihood import Likelihood
-from vae_exp.network import Network
+from vae_exp.network import Network, Shape
 from vae_exp.objective import Objective
+from vae_exp.posterior.base import PosteriorFamily
+from vae_exp.prior.base import Prior
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,17 @@ class Root:
     trust: str | list[str] | None = None
     logger: Nodes | None = None  # several loggers, or one
     objective: Node | None = None
+    prior: Node | None = None
+    posterior: Node | None = None
     scheduler: Node | None = None
     head: Node | None = None
 
 
 # arguments that the program passes itself, so the config cannot set them
 SET_BY_PROGRAM = {
-    "architecture": {"shape", "classes", "network", "likelihood", "objective"},
+    "architecture": {"shape", "classes", "network", "likelihood", "objective", "prior", "posterior"},
+    "prior": {"latent_dim", "shape"},
+    "posterior": {"latent_dim"},
     "head": {"shape", "classes", "encoder"},
     "optimizer": {"params"},
     "scheduler": {"optimizer", "batch_size"},
@@ -195,8 +201,8 @@ def build_architecture(
     Args:
         config: The config of a run.
         data: The dataset. Its images need not be loaded.
-        checked: Is called with the network, the likelihood and the objective, and with the key of each. It returns the
-            part, or what is to be used in its place.
+        checked: Is called with the network, the likelihood, the objective, the prior and the posterior, and with the
+            key of each. It returns the part, or what is to be used in its place.
         objects: Built parts; `network` and `likelihood` may be among them.
 
     Raises:
@@ -219,18 +225,54 @@ def build_architecture(
     if variational:
         derived["objective"] = checked(build_part(config.objective, "objective", Objective), "objective")
     arguments = {name: part for name, part in derived.items() if name in accepted}
+    arguments |= _latents(config, accepted, checked)
     architecture: Model = build_part(config.architecture, "architecture", Model, **arguments)
     if config.get("head") is not None:
         labels = {"shape": data.info.shape, "classes": data.info.classes}
         architecture = build_part(config.head, "head", Model, encoder=architecture, **labels)
-    if data.dynamic and architecture.serving.repeats > 1:
+    if data.drawn and architecture.serving.repeats > 1:
+        key = "dataset.dequantise=true" if data.dequantise else "dataset.binarization=dynamic"
         raise ConfigError(
-            "dataset.binarization=dynamic: draws an image anew each time, and this objective looks at it several times "
-            "before the next one. Allowed: none, threshold, static"
+            f"{key}: draws an image anew each time, and this objective looks at it several times before the next one. "
+            "Allowed: dataset.dequantise=false, and dataset.binarization=none, threshold or static"
         )
     if data.labels is not None:
         _check_few_labels(architecture, data)
     return architecture
+
+
+def _latents(config: DictConfig, accepted: Collection[str], checked: Callable[[Any, str], Any]) -> dict[str, Any]:
+    """Return the functions that build the prior and the posterior. The architecture calls them with its sizes.
+
+    A part that is not in the config, such as one of a run of an earlier version, is the default of the architecture.
+
+    Args:
+        config: The config of a run.
+        accepted: The names of the arguments of the architecture.
+        checked: As in `build_architecture`.
+
+    Raises:
+        ConfigError: There is a prior or a posterior, and the architecture takes none.
+    """
+    builders: dict[str, Any] = {}
+    if config.get("prior") is not None:
+
+        def prior(latent_dim: int, shape: Shape) -> Any:
+            return checked(build_part(config.prior, "prior", Prior, latent_dim=latent_dim, shape=shape), "prior")
+
+        builders["prior"] = prior
+    if config.get("posterior") is not None:
+
+        def posterior(latent_dim: int) -> Any:
+            return checked(
+                build_part(config.posterior, "posterior", PosteriorFamily, latent_dim=latent_dim), "posterior"
+            )
+
+        builders["posterior"] = posterior
+    for group in builders:
+        if group not in accepted:
+            raise ConfigError(f"{group}: this architecture has no random code, so there is no {group}; leave it out")
+    return builders
 
 
 EXPLAINED = {"unit": "those in [0, 1]", "levels": "the 256 levels 0, 1/255, …, 1"}
@@ -250,13 +292,18 @@ def check_pixels(architecture: Model, data: Dataset) -> None:
     The discrete ones, categorical and logistic mixture, give probabilities to 256 levels; 0 and 1 are two of them.
 
     Raises:
-        ConfigError: The pixels are binary, and the likelihood is a density that grows without bound on them; or they
-            are real numbers, and the likelihood explains only those in [0, 1]; or they are any numbers in [0, 1], and
-            it explains only 256 levels.
+        ConfigError: The pixels are dequantised, and the likelihood is no density; they are binary, and it is a density
+            that grows without bound on them; or they are real numbers, and it explains only those in [0, 1]; or they
+            are any numbers in [0, 1], and it explains only 256 levels.
     """
     if not isinstance(architecture, Autoencoder):
         return
     likelihood = architecture.likelihood
+    if data.dequantise and not likelihood.density:
+        raise ConfigError(
+            f"dataset.dequantise=true: is for densities, and this {type(likelihood).__name__} gives probabilities. "
+            "Allowed: dataset.dequantise=false, or likelihood=gaussian, beta or another density"
+        )
     if data.binarized and likelihood.unbounded:
         raise ConfigError(
             f"dataset.binarization={data.binarization}: pixels are 0 or 1, and the density of this "

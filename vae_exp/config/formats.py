@@ -4,6 +4,8 @@ Version 0.1 writes format 1, in which some parts have other names, and in which 
 `architecture.supervised=true` is a classifier. Format 2 uses the current names, and classifiers have a `head`.
 """
 
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from vae_exp.config.overrides import parse_possible
@@ -35,6 +37,19 @@ HEADS = {True: "head=classifier", False: "head=none"}
 
 CLASSIFIER = {"_target_": "vae_exp.architecture.Classifier"}
 
+WITH_LATENTS = {
+    "vae_exp.architecture.VAE": ("vae", "cvae"),
+    "vae_exp.architecture.M2": ("m2",),
+    "vae_exp.architecture.M1M2": ("m1_m2",),
+}
+"""The architectures with a prior and a posterior, and the choices that build them."""
+
+FIRST_LATENTS = {
+    "prior": ("standard", {"_target_": "vae_exp.prior.standard.StandardNormal"}),
+    "posterior": ("diagonal", {"_target_": "vae_exp.posterior.diagonal.Diagonal"}),
+}
+"""The choices of these architectures, and their nodes, from before the groups `prior` and `posterior` were added."""
+
 
 def in_current_format(values: Any) -> Any:
     """Translate plain values of any format, such as a stored config, to the current format."""
@@ -51,7 +66,20 @@ def in_current_format(values: Any) -> Any:
     architecture = translated.get("architecture")
     if isinstance(architecture, dict) and SUPERVISED in architecture:
         translated["head"] = CLASSIFIER if architecture.pop(SUPERVISED) is True else None
+    if isinstance(architecture, dict) and architecture.get("_target_") in WITH_LATENTS and "objective" in translated:
+        translated = {group: dict(node) for group, (_, node) in FIRST_LATENTS.items()} | translated
     return translated
+
+
+def choices_in_current_format(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the choices of `prior` and `posterior` to recorded choices, such as those in results, from before them.
+
+    Values under other keys are returned as they are.
+    """
+    with_latents = set(chain(*WITH_LATENTS.values()))
+    has_latents = choices.get("architecture") in with_latents and choices.get("objective") is not None
+    first = {group: choice for group, (choice, _) in FIRST_LATENTS.items()} if has_latents else {}
+    return first | dict(choices)
 
 
 def renamed_override(text: str) -> str:

@@ -20,7 +20,7 @@ from vae_exp.likelihood import unvalidated
 VALUES_PER_WEIGHT = 3
 """Values stored per weight: the weight, its gradient, and at least one value of the optimizer's state."""
 
-KEYS_OF_WEIGHTS = ("architecture.", "network.")
+KEYS_OF_WEIGHTS = ("architecture.", "network.", "prior.", "posterior.")
 KEYS_OF_BATCH = (*KEYS_OF_WEIGHTS, "objective.", "dataset.batch_size")
 MEMORY_ADVICE = "Smaller values of dataset.batch_size, objective.samples, architecture or network need less"
 

@@ -31,6 +31,8 @@ ONE_PART = (
     "network",
     "objective",
     "optimizer",
+    "posterior",
+    "prior",
     "scheduler",
     "trainer",
 )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_exp.dataset.base import Images, permutation
-from vae_exp.dataset.binarization import dynamic
+from vae_exp.dataset.binarization import DRAWN
 from vae_exp.dataset.host import HostImages
 from vae_exp.dataset.serving import DEFAULT_SERVING, Serving
 from vae_exp.dataset.shard import WHOLE_BATCH, Shard
@@ -109,7 +109,7 @@ class TrainingStream:
         self.shard = shard
         self.images = images
         self.binarize = binarize
-        self.draws = binarize is dynamic
+        self.draws = binarize in DRAWN
         self.batch_size = batch_size
         self.serving = serving
         self._span = start - start % batch_size if serving.undivided else start, stop
@@ -151,7 +151,7 @@ class TrainingStream:
         """Read the images `index` (K, B) of K whole batches at once; yield each batch's images, labels and weights."""
         block = self.images[index.flatten()]
         pixels, labels = block.pixels.unflatten(0, index.shape), block.labels.unflatten(0, index.shape)
-        # random binarization must go batch by batch, because updates draw random numbers in between
+        # what draws random numbers must go batch by batch, because updates draw random numbers in between
         images = map(self.binarize, pixels) if self.draws else self.binarize(pixels)
         return zip(images, labels, map(self._weights, index), strict=True)
 
@@ -254,7 +254,7 @@ class EvaluationBatches:
         images: The images of the split.
         binarize: Maps pixels in memory to x.
         batch_size: Images per batch; the last batch may be smaller.
-        levels: Number of values that a pixel can have; None for floats.
+        step: The distance between two of the 256 levels of a pixel; None if pixels have other values.
         log_jacobian: What log p(x) in the original units of the pixels is above log p of x, in nats per image.
     """
 
@@ -263,13 +263,13 @@ class EvaluationBatches:
         images: Images | HostImages,
         binarize: Callable[[Tensor], Tensor],
         batch_size: int,
-        levels: int | None = 256,
+        step: float | None = 1 / 255,
         log_jacobian: float = 0.0,
     ) -> None:
         self.images = images
         self.binarize = binarize
         self.batch_size = batch_size
-        self.levels = levels
+        self.step = step
         self.log_jacobian = log_jacobian
 
     def __len__(self) -> int:

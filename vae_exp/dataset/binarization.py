@@ -27,6 +27,16 @@ def dynamic(pixels: Tensor) -> Tensor:
     return torch.bernoulli(grey(pixels))
 
 
+def dequantised(pixels: Tensor) -> Tensor:
+    """Draw x = (pixel + u)/256, u ~ U(0, 1), at every call: uniform noise as wide as a level (Theis et al. 2016)."""
+    # in steps of 2⁻¹⁶, which float32 adds to 255 exactly: else rounding would reach the next level
+    noise = (torch.rand(pixels.shape, device=pixels.device) * 2**16).floor() / 2**16
+    return (pixels.float() + noise) / 256
+
+
+DRAWN = (dynamic, dequantised)
+"""The maps that draw random numbers."""
+
 # static binarization is drawn once, by `binarize_once`; its pixels are then 0 or 255
 BINARIZE: dict[str, Callable[[Tensor], Tensor]] = {
     "none": grey,

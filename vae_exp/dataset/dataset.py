@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vae_exp.dataset.base import Images, Info, Source, Splits, balanced_choice, permutation
 from vae_exp.dataset.batches import EvaluationBatches
-from vae_exp.dataset.binarization import BINARIZE, Binarization, binarize_once
+from vae_exp.dataset.binarization import BINARIZE, DRAWN, Binarization, binarize_once, dequantised
 from vae_exp.dataset.contract import KEY, check_info, check_splits
 from vae_exp.dataset.host import HostImages
 from vae_exp.dataset.placement import PLACES, Placement, choose
@@ -34,6 +34,9 @@ class Dataset:
         batch_size: Images per training step.
         binarization: `none` (grey values, pixel/255), `threshold` (at one half), `dynamic` (drawn with probability
             pixel/255 each time an image is served), or `static` (drawn once).
+        dequantise: Whether to draw x = (pixel + u)/256, u ~ U(0, 1), each time an image is served, in place of
+            pixel/255. A bound on the log density of x is then one on the log probability of the 256 levels, but for D
+            ln 256 (Theis et al. 2016, arXiv 1511.01844, section 3.1).
         train_size: Number of training images to use; None uses all.
         validation_size: Number of training images to hold out.
         split_seed: The seed for the choice of these images and of the labelled images, and for the draw of `static`.
@@ -45,8 +48,8 @@ class Dataset:
             with enough free memory. The numbers do not depend on it.
 
     Raises:
-        ConfigError: The dataset has no labels, `labels` is not a multiple of the number of classes, or real values are
-            to be binarized.
+        ConfigError: The dataset has no labels, `labels` is not a multiple of the number of classes, real values are to
+            be binarized, or pixels without 256 levels are to be dequantised.
         DataError: The files of the source are missing or damaged.
         PartError: A source from outside this package does not describe its images.
     """
@@ -56,6 +59,7 @@ class Dataset:
         source: Source,
         batch_size: PositiveInt = 100,
         binarization: Binarization = "none",
+        dequantise: bool = False,
         train_size: PositiveInt | None = None,
         validation_size: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
@@ -68,12 +72,15 @@ class Dataset:
             _check_labels(labels, self.info.classes)
         if binarization != "none" and self.info.values == "real":
             raise ConfigError(f"dataset.binarization={binarization}: the values are real numbers. Allowed: none")
+        if dequantise and (binarization != "none" or self.info.values != "levels"):
+            raise ConfigError("dataset.dequantise=true: is for pixels of 256 levels that are not binarized")
         self.batch_size = batch_size
         self.binarization = binarization
         self.binarized = binarization != "none"
         self.static = binarization == "static"
-        self.dynamic = binarization == "dynamic"
-        self.binarize = BINARIZE[binarization]
+        self.dequantise = dequantise
+        self.binarize = dequantised if dequantise else BINARIZE[binarization]
+        self.drawn = self.binarize in DRAWN
         self.train_size = train_size
         self.validation_size = validation_size
         self.split_seed = split_seed
@@ -127,7 +134,14 @@ class Dataset:
     def evaluation_batches(self, split: str, batch_size: int, images: int | None = None) -> EvaluationBatches:
         """Return batches with every image of a split once, or only with the first `images` ones."""
         some = self.splits[split].select(slice(images))
-        return EvaluationBatches(some, self.binarize, batch_size, self.levels, self.log_jacobian)
+        return EvaluationBatches(some, self.binarize, batch_size, self.step, self.log_jacobian)
+
+    def spread(self, count: int) -> Tensor:
+        """Return training images (count, C, H, W) at equal distances; `count` is at most their number."""
+        images = self.splits["train"]
+        index = torch.arange(count, device=images.labels.device) * len(images) // count
+        ((x, _),) = EvaluationBatches(images.select(index), self.binarize, count)
+        return x
 
     @property
     def log_jacobian(self) -> float:
@@ -138,11 +152,11 @@ class Dataset:
         return 0.0 if self.standardisation is None else self.standardisation.log_jacobian
 
     @property
-    def levels(self) -> int | None:
-        """The number of values that a pixel can have; None if it is a float."""
-        if self.binarized:
-            return 2
-        return 256 if self.info.values == "levels" else None
+    def step(self) -> float | None:
+        """The distance between two of the 256 levels of a pixel; None if pixels have other values."""
+        if self.binarized or self.info.values != "levels":
+            return None
+        return 1 / 256 if self.dequantise else 1 / 255
 
     def _wrapping(self, loaded: Splits, device: torch.device) -> Callable[[Images], AnyImages]:
         """Choose where the images lie, and return the function that wraps a split of the source accordingly."""

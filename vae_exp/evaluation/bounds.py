@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent
 
 from vae_exp.architecture import Autoencoder, Classifies, Generative, HasJoint, Model
 from vae_exp.dataset.batches import EvaluationBatches
@@ -16,7 +15,8 @@ from vae_exp.evaluation.marginal_likelihood import by_posterior_samples
 from vae_exp.evaluation.standard_errors import standard_error
 from vae_exp.network.base import frozen
 from vae_exp.network.precision import full_precision
-from vae_exp.prior.normal import kl_per_latent
+from vae_exp.prior.base import Reparameterised
+from vae_exp.prior.normal import DiagonalNormal, is_normal, kl_per_latent
 
 TERMS_OF_LABELLED_IMAGES = ("classification", "error")
 """Terms that only labelled images have; their means are over these images."""
@@ -32,7 +32,7 @@ class Evaluation:
     Attributes:
         means: Means over the images by name, and counts.
         kl_per_latent: The mean KL of every latent over the first 10,000 images, (latent_dim,) in nats, if the model has
-            an encoder and a normal prior; otherwise empty.
+            an encoder, and the prior and the posterior are normals with independent latents; otherwise empty.
     """
 
     means: dict[str, float]
@@ -81,7 +81,7 @@ def evaluate(
     with forked, frozen(architecture), full_precision():
         torch.manual_seed(seed)
         for x, y in batches:
-            terms = architecture.evaluate_terms(x, y)
+            terms, q = _terms_and_posterior(architecture, x, y, encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES)
             if marginal_likelihood:
                 terms["log_likelihood"] = _log_likelihood(architecture, x, y)
             if isinstance(architecture, Classifies):
@@ -90,11 +90,11 @@ def evaluate(
                 sums[name] = sums.get(name, 0.0) + term.sum(dtype=torch.float64)
             for name, values in _ranked(architecture, terms, y).items():
                 per_image.setdefault(name, []).append(values)
-            if isinstance(architecture, Generative) and encodes and sum(map(len, codes)) < MOST_ENCODED_IMAGES:
-                q = architecture.posterior(x, visible_labels(architecture, y))
+            if isinstance(architecture, Generative) and q is not None:
                 codes.append(q.mean)
-                if isinstance(architecture.prior, Independent):
-                    costs.append(kl_per_latent(q, architecture.prior))
+                p = architecture.prior
+                if isinstance(q, DiagonalNormal) and is_normal(p):
+                    costs.append(kl_per_latent(q, p))
         diagnostics = _diagnostics(architecture, batches)
     architecture.train(training)
     labels = batches.images.labels
@@ -108,14 +108,27 @@ def evaluate(
     if isinstance(architecture, Generative):
         means = {"bound": -(means["nll"] + means["kl"]), **means}
         likelihood = architecture.likelihood
-        if (likelihood.density or likelihood.support == "levels") and batches.levels == 256:
-            means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape, likelihood.density)
+        if (likelihood.density or likelihood.support == "levels") and batches.step is not None:
+            step = batches.step if likelihood.density else None
+            means["bits_per_dim"] = bits_per_dim(means["bound"], architecture.shape, step)
     if encodes:
         means["active_units"] = active_units(torch.cat(codes))
     joined = {name: torch.cat(values) for name, values in per_image.items()}
     errors = {f"{name}_standard_error": standard_error(values) for name, values in joined.items() if len(values) > 1}
     latents = torch.cat(costs).mean(0, dtype=torch.float64).tolist() if costs else []
     return Evaluation(means | diagnostics | errors, latents)
+
+
+def _terms_and_posterior(
+    architecture: Model, x: Tensor, y: Tensor, encodes: bool
+) -> tuple[dict[str, Tensor], Reparameterised | None]:
+    """Compute the terms that are reported and, if `encodes`, q(z|x); where both need it, it is computed once."""
+    if not encodes or not isinstance(architecture, Generative):
+        return architecture.evaluate_terms(x, y), None
+    q = architecture.posterior(x, visible_labels(architecture, y))
+    if isinstance(architecture, HasJoint):
+        return architecture.terms_of_bound(x, y, q), q
+    return architecture.evaluate_terms(x, y), q
 
 
 def _ranked(architecture: Model, terms: dict[str, Tensor], y: Tensor) -> dict[str, Tensor]:

@@ -78,9 +78,15 @@ def _encode(model: Autoencoder, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _information(model: Generative, x: Tensor, y: Tensor) -> dict[str, Any]:
-    """Estimate the mutual information and KL(q(z)‖p(z)). The draws change no other estimate."""
+    """Estimate the mutual information and KL(q(z)‖p(z)). The draws change no other estimate.
+
+    The result is empty for a posterior other than the diagonal one: the density of all posteriors at all draws is then
+    not known, or takes too long.
+    """
     batches = zip(x.split(IMAGES_PER_BATCH), y.split(IMAGES_PER_BATCH), strict=True)
-    posteriors = [model.posterior(*batch) for batch in batches]
+    posteriors = [q for q in (model.posterior(*batch) for batch in batches) if isinstance(q, DiagonalNormal)]
+    if not posteriors:
+        return {}
     q = DiagonalNormal(torch.cat([q.loc for q in posteriors]), torch.cat([q.log_variance for q in posteriors]))
     with torch.random.fork_rng(devices=[]):
         found = information(model, q)

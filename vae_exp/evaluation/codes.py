@@ -14,8 +14,10 @@ class Codes:
     """The codes of N images.
 
     Args:
-        code: The code of each image, (N, latent_dim). If the code is random, this is the mean of q(z|x).
-        log_variance: log σ² of q(z|x), (N, latent_dim); None if the code is a function of the image.
+        code: The code of each image, (N, latent_dim). If the code is random, this is the mean of q(z|x),
+            or of a flow its value at the mean of its base.
+        log_variance: log σ² of q(z|x), (N, latent_dim); None if the code is a function of the image,
+            or if q(z|x) is a flow, whose variance is not known.
         label: The labels of the images, (N,) int64, −1 where unknown.
         predicted: The most probable class of each image, (N,) int64; None if the model is not a classifier.
     """
@@ -49,7 +51,7 @@ def _encode(model: Model, x: Tensor, y: Tensor) -> Codes:
     predicted = model.classify(x).argmax(1) if isinstance(model, Classifies) else None
     if isinstance(model, Generative):
         q = model.posterior(x, visible)
-        return Codes(q.mean, q.log_variance, y, predicted)
+        return Codes(q.mean, q.closed_log_variance(), y, predicted)
     return Codes(model.autoencoder.encode(x, visible), None, y, predicted)
 
 

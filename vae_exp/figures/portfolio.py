@@ -12,6 +12,7 @@ from vae_exp.figures.figure import Figure
 from vae_exp.figures.images import analogies, brightness, filters, reconstructions, samples, short
 from vae_exp.figures.latent import gaussian_grid, latent_scatter, linear_grid, manifold, quantile_grid
 from vae_exp.figures.rows import is_row, strips
+from vae_exp.prior.normal import is_normal
 
 Drawn = tuple[str, Figure]
 Drawings = dict[str, Callable[[], Figure]]
@@ -62,6 +63,10 @@ def drawings(
         if not rows:
             drawn["manifold"] = lambda: _manifold(model.autoencoder, codes(), bright, title, manifold_side, names)
     return drawn
+
+
+DRAWS_OF_PRIOR = 10_000
+"""Number of draws from a prior whose quantiles are not known."""
 
 
 def _bright(x: torch.Tensor, standardisation: Standardisation | None) -> Brightness:
@@ -135,6 +140,13 @@ def _analogies(model: HasPrior, batch: Batch, bright: Brightness, title: str, na
     return analogies(bright(x), bright(images), shown, names)
 
 
+def _grid_of_prior(model: HasPrior, side: int) -> torch.Tensor:
+    """Return latents (side, side, 2) with equal steps of prior probability along each axis."""
+    if is_normal(model.prior):
+        return gaussian_grid(side)
+    return quantile_grid(model.prior.sample((DRAWS_OF_PRIOR,)), side)
+
+
 def _manifold(
     model: Autoencoder, codes: torch.Tensor, bright: Brightness, title: str, side: int, names: Sequence[str]
 ) -> Figure:
@@ -143,7 +155,7 @@ def _manifold(
         z = linear_grid(side)
     else:
         name = "decoder manifold"
-        z = gaussian_grid(side) if isinstance(model, HasPrior) else quantile_grid(codes, side)
+        z = _grid_of_prior(model, side) if isinstance(model, HasPrior) else quantile_grid(codes, side)
     flat = z.to(codes).flatten(0, 1)
     panels = {}
     for label in range(model.classes) if model.classes else [-1]:

@@ -8,13 +8,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_exp.dataset.serving import Serving
-from vae_exp.prior.normal import DiagonalNormal, Normals, kl_of_normals
+from vae_exp.prior.base import Encode
+from vae_exp.prior.kl import draws_and_kl
 
 Terms = dict[str, Tensor]
 """Named (B,) tensors in nats per image, summed over pixels and latents, unweighted."""
-
-Encode = Callable[[Tensor], DiagonalNormal]
-"""Images (B, C, H, W) to q(z|x), batch (B,) and event (latent_dim,), reparameterised."""
 
 Decode = Callable[[Tensor], Distribution]
 """Latents (L, B, latent_dim) to p(x|z) with batch (L, B)."""
@@ -35,7 +33,7 @@ class Objective(nn.Module, ABC):
         return {}
 
     @abstractmethod
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute the terms, each (B,) in nats per image.
 
         Args:
@@ -45,7 +43,7 @@ class Objective(nn.Module, ABC):
             decode: Maps latents to p(x|z).
         """
 
-    def bound(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def bound(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll` and `kl`, each (B,), by estimator B with one latent per image. The bound is −(nll + kl)."""
         return estimator_b(x, encode, p, decode, samples=1)
 
@@ -60,7 +58,7 @@ class HasEStep(ABC):
     serving: Serving
 
     @abstractmethod
-    def begin(self, images: int, p: Normals) -> None:
+    def begin(self, images: int, p: Distribution) -> None:
         """Prepare for a training set of `images` images, before training starts.
 
         Args:
@@ -69,7 +67,9 @@ class HasEStep(ABC):
         """
 
     @abstractmethod
-    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Callable[[Tensor, Tensor], Distribution]) -> bool:
+    def e_step(
+        self, x: Tensor, index: Tensor, p: Distribution, decode: Callable[[Tensor, Tensor], Distribution]
+    ) -> bool:
         """Do the E step, if this evaluation of the batch x belongs to it.
 
         Args:
@@ -84,7 +84,22 @@ class HasEStep(ABC):
 
 
 class HasClosedKL(ABC):  # noqa: B024 (says what `kl` is, and needs no method for it)
-    """An objective whose term `kl` is the closed form of KL(q(z|x)‖p(z)), with one q(z|x) for each image."""
+    """An objective whose term `kl` is KL(q(z|x)‖p(z)) in closed form, if the posterior and the prior have one.
+
+    There is one q(z|x) for each image.
+    """
+
+
+class IgnoresPrior(ABC):  # noqa: B024 (says what a loss lacks, and needs no method for it)
+    """An objective without a term that depends on the parameters of p(z), so it cannot train them."""
+
+
+class NeedsDensity(ABC):  # noqa: B024 (says what a loss needs, and needs no method for it)
+    """An objective that needs log q(z|x) at latents that are not draws from q(z|x)."""
+
+
+class NeedsDiagonal(ABC):  # noqa: B024 (says what a loss needs, and needs no method for it)
+    """An objective that needs a normal q(z|x) with independent latents."""
 
 
 class ChangesDecoder(ABC):
@@ -95,8 +110,7 @@ class ChangesDecoder(ABC):
         """Change the decoder, before training starts."""
 
 
-def estimator_b(x: Tensor, encode: Encode, p: Normals, decode: Decode, samples: int) -> Terms:
+def estimator_b(x: Tensor, encode: Encode, p: Distribution, decode: Decode, samples: int) -> Terms:
     """Compute `nll` and `kl`, each (B,) in nats per image, by estimator B with `samples` latents per image."""
-    q = encode(x)
-    nll = -decode(q.rsample((samples,))).log_prob(x)
-    return {"nll": nll.mean(0), "kl": kl_of_normals(q, p)}
+    z, kl = draws_and_kl(encode(x), p, samples)
+    return {"nll": -decode(z).log_prob(x).mean(0), "kl": kl}

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 
 from pydantic import NonNegativeFloat
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, Encode, Objective, Terms
-from vae_exp.prior.normal import LOG_2_PI, DiagonalNormal, Normals
+from vae_exp.objective.base import Decode, NeedsDiagonal, Objective, Terms
+from vae_exp.prior.base import Encode
+from vae_exp.prior.normal import LOG_2_PI, DiagonalNormal
 
 
-class BetaTC(Objective):
+class BetaTC(Objective, NeedsDiagonal):
     """β-TCVAE (Chen et al. 2018, arXiv 1802.04942): only the total correlation of the latents has a weight.
 
     With q(z), the mean of q(z|x) over the images, the mean KL is the sum of three terms (eq. 2):
@@ -38,9 +40,10 @@ class BetaTC(Objective):
         """Return β for `total_correlation`."""
         return {"total_correlation": self.weight}
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute the terms from one latent per image, each (B,) in nats per image."""
         q = encode(x)
+        assert isinstance(q, DiagonalNormal)
         z, log_q = q.rsample_and_log_prob((1,))
         nll = -decode(z).log_prob(x)[0]
         pairs = log_density_per_latent(q, z[0])

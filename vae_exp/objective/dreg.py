@@ -5,12 +5,14 @@ import math
 import torch
 from pydantic import PositiveInt
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, Encode, Objective, Terms
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import Decode, NeedsDiagonal, Objective, Terms
+from vae_exp.prior.base import Encode
+from vae_exp.prior.normal import DiagonalNormal
 
 
-class DReG(Objective):
+class DReG(Objective, NeedsDiagonal):
     """The bound L_k of `IWAE`, with a gradient of less variance for the encoder (Tucker et al. 2019, arXiv 1810.04152).
 
     With w_i = p(x, z_i)/q(z_i|x) and w̃_i = w_i/Σ_j w_j, the gradient for the encoder's parameters φ is
@@ -32,9 +34,10 @@ class DReG(Objective):
         super().__init__()
         self.samples = samples
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `iwae` = −L_k, (B,) in nats per image."""
         q = encode(x)
+        assert isinstance(q, DiagonalNormal)
         constant = q.detach()
 
         def log_weights(z: Tensor) -> Tensor:

@@ -4,10 +4,11 @@ from functools import partial
 
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vae_exp.network.bayesian import kl_of_weights, make_gaussian
-from vae_exp.objective.base import ChangesDecoder, Decode, Encode, HasClosedKL, Objective, Terms, estimator_b
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import ChangesDecoder, Decode, HasClosedKL, Objective, Terms, estimator_b
+from vae_exp.prior.base import Encode
 
 
 class FullVB(Objective, HasClosedKL, ChangesDecoder):
@@ -37,7 +38,7 @@ class FullVB(Objective, HasClosedKL, ChangesDecoder):
         make_gaussian(decoder, self.weight_std)
         self.kl_of_weights = partial(kl_of_weights, decoder, self.precision)
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll` and `kl` in nats per image, and `kl_weights` in nats per data set, equal for all; each (B,)."""
         kl_weights = self.kl_of_weights().expand(len(x))
         return estimator_b(x, encode, p, decode, self.samples) | {"kl_weights": kl_weights}

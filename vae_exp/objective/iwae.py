@@ -4,9 +4,10 @@ import math
 
 from pydantic import PositiveInt
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, Encode, Objective, Terms
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import Decode, Objective, Terms
+from vae_exp.prior.base import Encode
 
 
 class IWAE(Objective):
@@ -22,7 +23,7 @@ class IWAE(Objective):
         super().__init__()
         self.samples = samples
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `iwae` = −L_k, (B,) in nats per image."""
         q = encode(x)
         z, log_q = q.rsample_and_log_prob((self.samples,))

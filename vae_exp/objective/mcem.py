@@ -11,14 +11,14 @@ from torch.distributions import Distribution
 
 from vae_exp.dataset.serving import Serving
 from vae_exp.hmc import STEP_SIZE_GAIN, Chains, hmc
-from vae_exp.objective.base import Decode, Encode, HasEStep, Objective, Terms
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import Decode, HasEStep, IgnoresPrior, Objective, Terms
+from vae_exp.prior.base import Encode
 
 MOVED_AT_ONCE = 500
 """Number of images whose latents an E step moves together: few enough for their data to fit in the CPU's cache."""
 
 
-class MCEM(Objective, HasEStep):
+class MCEM(Objective, HasEStep, IgnoresPrior):
     """Monte Carlo EM, without an encoder (Wei and Tanner 1990; arXiv 1312.6114, appendix E).
 
     Every training image keeps its latents from one E step to the next. The first latents are draws from the prior. The
@@ -59,12 +59,14 @@ class MCEM(Objective, HasEStep):
         self.register_buffer("step_size", torch.tensor(0.1), persistent=False)
         self.register_buffer("batch", torch.empty(0, dtype=torch.int64), persistent=False)
 
-    def begin(self, images: int, p: Normals) -> None:
+    def begin(self, images: int, p: Distribution) -> None:
         """Draw the latents of every image from the prior, unless a checkpoint has restored them."""
         if not len(self.z):
             self.z = p.sample((self.samples, images))
 
-    def e_step(self, x: Tensor, index: Tensor, p: Normals, decode: Callable[[Tensor, Tensor], Distribution]) -> bool:
+    def e_step(
+        self, x: Tensor, index: Tensor, p: Distribution, decode: Callable[[Tensor, Tensor], Distribution]
+    ) -> bool:
         """Move the latents if the batch is new or has had all its updates.
 
         Returns:
@@ -79,7 +81,9 @@ class MCEM(Objective, HasEStep):
         return self.evaluations_left < self.updates
 
     @torch.no_grad()
-    def _move(self, x: Tensor, index: Tensor, p: Normals, decode: Callable[[Tensor, Tensor], Distribution]) -> None:
+    def _move(
+        self, x: Tensor, index: Tensor, p: Distribution, decode: Callable[[Tensor, Tensor], Distribution]
+    ) -> None:
         acceptance = []
         for rows in torch.arange(len(x), device=x.device).split(MOVED_AT_ONCE):
 
@@ -93,7 +97,7 @@ class MCEM(Objective, HasEStep):
             acceptance.append(moved.acceptance)
         self.step_size = self.step_size * torch.exp(STEP_SIZE_GAIN * (torch.cat(acceptance).mean() - self.acceptance))
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll`, (B,) in nats per image, at the latents of the last E step."""
         return {"nll": -decode(self.z_of_batch).log_prob(x).mean(0)}
 

@@ -6,9 +6,10 @@ from typing import Literal
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, Encode, HasClosedKL, Objective, Terms, estimator_b
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import Decode, HasClosedKL, Objective, Terms, estimator_b
+from vae_exp.prior.base import Encode
 
 
 class MMD(Objective, HasClosedKL):
@@ -41,7 +42,7 @@ class MMD(Objective, HasClosedKL):
         """Return the weight of `mmd`."""
         return {"mmd": self.weight}
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll` and `kl` in nats per image, and `mmd`, which has no unit and is equal for all; each (B,)."""
         q = encode(x)
         terms = estimator_b(x, lambda _: q, p, decode, self.samples)

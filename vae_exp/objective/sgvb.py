@@ -2,9 +2,10 @@
 
 from pydantic import PositiveInt
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, Encode, HasClosedKL, Objective, Terms, estimator_b
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import Decode, HasClosedKL, Objective, Terms, estimator_b
+from vae_exp.prior.base import Encode
 
 
 class SGVBA(Objective):
@@ -20,7 +21,7 @@ class SGVBA(Objective):
         super().__init__()
         self.samples = samples
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll` and an estimate of `kl` from samples, each (B,) in nats per image."""
         q = encode(x)
         z, log_q = q.rsample_and_log_prob((self.samples,))
@@ -42,6 +43,6 @@ class SGVBB(Objective, HasClosedKL):
         super().__init__()
         self.samples = samples
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll` and `kl` in closed form, each (B,) in nats per image."""
         return estimator_b(x, encode, p, decode, self.samples)

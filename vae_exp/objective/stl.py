@@ -2,12 +2,14 @@
 
 from pydantic import PositiveInt
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, Encode, Objective, Terms
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import Decode, NeedsDiagonal, Objective, Terms
+from vae_exp.prior.base import Encode
+from vae_exp.prior.normal import DiagonalNormal
 
 
-class STL(Objective):
+class STL(Objective, NeedsDiagonal):
     """Sticking the landing: estimator A, where log q(z|x) depends on φ only through z (Roeder et al. 2017).
 
     L = 1/L Σ_l [log p(x|z_l) + log p(z_l) − log q(z_l|x)] has the gradient of `SGVBA` without ∂log q(z|x)/∂φ at a
@@ -24,9 +26,10 @@ class STL(Objective):
         super().__init__()
         self.samples = samples
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll` and an estimate of `kl` from samples, each (B,) in nats per image."""
         q = encode(x)
+        assert isinstance(q, DiagonalNormal)
         z = q.rsample((self.samples,))
         nll = -decode(z).log_prob(x)
         kl = q.detach().log_prob(z) - p.log_prob(z)

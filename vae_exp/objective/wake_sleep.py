@@ -5,12 +5,13 @@ from typing import Literal
 import torch
 from pydantic import PositiveInt
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, Encode, Objective, Terms
-from vae_exp.prior.normal import Normals
+from vae_exp.objective.base import Decode, IgnoresPrior, NeedsDensity, Objective, Terms
+from vae_exp.prior.base import Encode
 
 
-class WakeSleep(Objective):
+class WakeSleep(Objective, IgnoresPrior, NeedsDensity):
     """The wake-sleep algorithm (Hinton et al. 1995, Science), with both phases in every update.
 
     The wake phase trains the decoder on latents of real images: −log p(x|z), z ~ q(z|x). The sleep phase trains the
@@ -32,7 +33,7 @@ class WakeSleep(Objective):
         self.samples = samples
         self.dream = dream
 
-    def forward(self, x: Tensor, encode: Encode, p: Normals, decode: Decode) -> Terms:
+    def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `wake` in nats per image and `sleep` in nats per dream, each (B,)."""
         with torch.no_grad():
             z = encode(x).sample((self.samples,))

@@ -1,11 +1,12 @@
-"""The interface of posteriors: how q(z|x) is found."""
+"""The interfaces of posteriors: how q(z|x) is found, and which distribution it is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.prior.base import Reparameterised
 
 
 class Posterior(ABC):
@@ -18,7 +19,7 @@ class Posterior(ABC):
     amortized: ClassVar[bool]
 
     @abstractmethod
-    def __call__(self, x: Tensor, c: Tensor) -> DiagonalNormal:
+    def __call__(self, x: Tensor, c: Tensor) -> Reparameterised:
         """Compute q(z|x), batch (B,) and event (latent_dim,).
 
         Args:
@@ -33,3 +34,27 @@ class Posterior(ABC):
         Raises:
             UserError: There is no encoder.
         """
+
+
+class PosteriorFamily(nn.Module, ABC):
+    """The family of distributions from which an encoder chooses q(z|x): the choice of `posterior=`.
+
+    A constructor takes `latent_dim`, the size of z, which is derived from the architecture.
+
+    Attributes:
+        features: Number of features that it wants from the encoder for each image.
+    """
+
+    features: int
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Reparameterised:
+        """Map features (B, features) to q(z|x), batch (B,) and event (latent_dim,)."""
+
+
+BuildPosterior = Callable[[int], PosteriorFamily]
+"""Builds a family from the size of z: a class, or a `functools.partial` of one."""
+
+
+class HasDensity(ABC):  # noqa: B024 (says what a family can do, and needs no method for it)
+    """A family whose `log_prob` is known at any z, not only at its own draws."""

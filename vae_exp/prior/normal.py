@@ -1,13 +1,14 @@
 """Normal distributions with independent components, and the KL divergence between them."""
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, Normal, constraints
 
 from vae_exp.likelihood import check_support
+from vae_exp.prior.base import Reparameterised, Shape
 
 if TYPE_CHECKING:
     Normals = Independent[Normal]
@@ -17,11 +18,8 @@ else:  # PyTorch's class is generic for type checkers only
 
 LOG_2_PI = math.log(2 * math.pi)
 
-Shape = Size | list[int] | tuple[int, ...]
-"""The shape of a set of draws."""
 
-
-class DiagonalNormal(Distribution):
+class DiagonalNormal(Reparameterised):
     """N(μ, diag σ²), parametrised by log σ²: batch shape (…), event (D,).
 
     Densities are computed from log σ², never from σ²: float32 rounds σ² to 0 if log σ² is below −104. The log density
@@ -37,7 +35,6 @@ class DiagonalNormal(Distribution):
         "log_variance": constraints.real_vector,
     }
     support = constraints.real_vector
-    has_rsample = True
 
     loc: Tensor
     log_variance: Tensor
@@ -84,11 +81,29 @@ class DiagonalNormal(Distribution):
         """Compute the entropy Σ ½ (1 + log σ² + log 2π), (…), in nats."""
         return 0.5 * (1 + LOG_2_PI + self.log_variance).sum(-1)
 
+    def closed_log_variance(self) -> Tensor:
+        """Return log σ², (…, D)."""
+        return self.log_variance
+
+    def closed_kl(self, p: Distribution) -> Tensor | None:
+        """Compute KL(q‖p), (…), if p is a normal with independent components; otherwise None."""
+        return kl_of_normals(self, p) if is_normal(p) else None
+
+    @property
+    def tractable(self) -> "DiagonalNormal":
+        """The distribution itself."""
+        return self
+
     def _draw(self, sample_shape: Shape) -> tuple[Tensor, Tensor]:
         """Draw ε, and return z = μ + σε and ε."""
         shape = Size((*sample_shape, *self.loc.shape))
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + noise * self.stddev, noise
+
+
+def is_normal(p: Distribution) -> TypeGuard[Normals]:
+    """Tell whether a distribution is a normal with independent components, event (latent_dim,)."""
+    return isinstance(p, Independent) and isinstance(p.base_dist, Normal)
 
 
 def kl_of_normals(q: DiagonalNormal, p: Normals) -> Tensor:

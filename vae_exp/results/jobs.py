@@ -13,6 +13,7 @@ from vae_exp.results.files import read_or_warn
 from vae_exp.results.metrics import history, measure, standard_error
 from vae_exp.results.numbers import rounded, shown
 from vae_exp.results.run_directory import RunDirectory
+from vae_exp.results.settings import LATER_SETTINGS
 from vae_exp.results.summary import known_results
 
 METHODS = {"sgvb_a": "aevb", "sgvb_b": "aevb", "wake_sleep": "wake-sleep", "mcem": "mcem"}
@@ -24,6 +25,8 @@ PAPER: dict[str, Any] = {
     "dataset.validation_size": 0,
     "network": "mlp",
     "network.activation": "tanh",
+    "posterior": "diagonal",
+    "prior": "standard",
 }
 MNIST = {"dataset": "mnist", "likelihood": "bernoulli"}
 FREY_FACE = {"dataset": "frey_face", "likelihood": "gaussian", "likelihood.variance": "learned"}
@@ -36,7 +39,14 @@ PAPER_CURVES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 """The paper's curves: the data set, the axes, and the settings that a run must have to be compared with the curve."""
 
-COMPARED_SETTINGS = ("dataset", "dataset.source.path", "dataset.binarization", "likelihood", "given")
+COMPARED_SETTINGS = (
+    "dataset",
+    "dataset.source.path",
+    "dataset.binarization",
+    "dataset.dequantise",
+    "likelihood",
+    "given",
+)
 """The settings that must be equal for values in nats to be comparable. Values cannot be compared if they are of other
 images, if one is a density and the other a probability, or if one is of log p(x) and the other of log p(x|y)."""
 
@@ -143,7 +153,7 @@ class Job:
     def compared_by(self, metric: str) -> dict[str, str]:
         """Return the metric and the settings its value depends on. Jobs can be ranked only if these are equal."""
         keys = COMPARED_SETTINGS[:2] if metric.endswith("/error") else COMPARED_SETTINGS
-        values = self.results | {"given": "the label" if self.bounds == GIVEN_LABELS else "nothing"}
+        values = LATER_SETTINGS | self.results | {"given": "the label" if self.bounds == GIVEN_LABELS else "nothing"}
         return {"metric": metric} | {key: str(values.get(key)) for key in keys}
 
 

@@ -7,15 +7,16 @@ from typing import Any
 import yaml
 
 from vae_exp.config.flatten import flat_values
+from vae_exp.config.formats import choices_in_current_format
 from vae_exp.config.stored import read_yaml
 from vae_exp.results.files import read_or_warn
 from vae_exp.results.run_directory import RunDirectory
 
-GROUPS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer")
+GROUPS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "prior", "posterior", "optimizer")
 """The groups whose choice is a setting, such as `likelihood=gaussian`."""
 
-CHOSEN_BY = {"objective": "architecture"}
-"""A choice that only some choices of another group have."""
+CHOSEN_BY = {"objective": "architecture", "prior": "architecture", "posterior": "architecture"}
+"""Choices that only some choices of another group have."""
 
 IRRELEVANT = (
     "callbacks",
@@ -31,6 +32,9 @@ IRRELEVANT = (
     "trust",
 )
 """Keys that do not affect the results, and folders of the machine."""
+
+LATER_SETTINGS = {"dataset.dequantise": False}
+"""Keys that runs of earlier versions do not have, with the values that they stand for."""
 
 Settings = dict[str, str]
 """Key → value, written as on the command line."""
@@ -48,10 +52,11 @@ def settings_of(path: Path, results: Mapping[str, Any], overrides: Mapping[str, 
     values = read_or_warn(read_yaml, config) if config.exists() else None
     if not isinstance(values, dict):
         return dict(overrides)
-    recorded = results if "dataset" in results else _choices(config.with_name("hydra.yaml"))
+    recorded = choices_in_current_format(results if "dataset" in results else _choices(config.with_name("hydra.yaml")))
     choices = {group: str(recorded[group]) for group in GROUPS if recorded.get(group) is not None}
     choices |= {group: "none" for group in GROUPS if group in values and values[group] is None}  # head=none
-    return choices | {key: written(value) for key, value in flat_values(values).items() if key not in choices}
+    flat = LATER_SETTINGS | flat_values(values)
+    return choices | {key: written(value) for key, value in flat.items() if key not in choices}
 
 
 def written(value: Any) -> str:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vae_exp.config.formats import choices_in_current_format
 from vae_exp.results.files import read_json, read_or_warn, reporting_read_errors
 from vae_exp.results.metrics import SPLITS
 
@@ -50,4 +51,5 @@ def _is_number(value: Any) -> bool:
 
 def known_results(path: Path) -> dict[str, Any]:
     """Read the results of a run, or return {} if it has none. An unreadable file counts as missing, with a warning."""
-    return (read_or_warn(read_results, path) if path.exists() else None) or {}
+    results = read_or_warn(read_results, path) if path.exists() else None
+    return choices_in_current_format(results) if results else {}

@@ -5,7 +5,6 @@ memory is shared by all forked processes until they write to it. It only imports
 threads and no locks that a forked process could inherit.
 """
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -29,15 +28,8 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-IMPORTED = (
-    "vae_exp.training.run",
-    "vae_exp.cli.train",
-    # what a run imports later: its data, its pictures, its log
-    "vae_exp.dataset.mnist",
-    "matplotlib.backends.backend_agg",
-    "hydra_plugins.hydra_colorlog.colorlog",
-)
-"""What the process imports from which the others are forked."""
+PRELOADED = "vae_exp.training.preloaded"
+"""The module that imports everything in the process from which the others are forked."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SECONDS_TO_SAVE = 60
@@ -95,7 +87,7 @@ def start_server(threads: int) -> None:
     Args:
         threads: The number of threads of each forked process. Libraries read it when they are imported.
     """
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(IMPORTED))
+    multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOADED])
     before = dict(os.environ)
     os.environ.update(_environment(threads))
     try:
@@ -222,8 +214,6 @@ def _run(sender: Connection, call: Call[Any], environment: Mapping[str, str], th
     os.setsid()  # only the first process gets the terminal's Ctrl-C: it sends it on once
     for number in SIGNALS:
         signal.signal(number, signal.default_int_handler)
-    # nothing of what is imported is ever freed: if it is never looked at, it stays shared
-    gc.freeze()
     os.environ.clear()
     os.environ.update(environment)
     _redirect(call.log)

@@ -16,7 +16,18 @@ from vae_exp.config.record import Record
 from vae_exp.dataset import Info
 from vae_exp.training.experiment import Experiment
 
-IDENTITY_KEYS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "scheduler")
+IDENTITY_KEYS = (
+    "dataset",
+    "architecture",
+    "head",
+    "likelihood",
+    "network",
+    "objective",
+    "prior",
+    "posterior",
+    "optimizer",
+    "scheduler",
+)
 PARTS = (*IDENTITY_KEYS, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 

@@ -6,10 +6,13 @@ The process that the user started also starts these (`training/distributed.py`).
 import sys
 from pathlib import Path
 
-from vae_exp.dataset.shard import Shard
 from vae_exp.errors import UserError
-from vae_exp.training.distributed import CONFIG_FILE, END_FILE, join_group, leave_group
-from vae_exp.training.fit import prepare_worker
+from vae_exp.training.lasting_import import lasting_import
+
+with lasting_import():
+    from vae_exp.dataset.shard import Shard
+    from vae_exp.training.distributed import CONFIG_FILE, END_FILE, join_group, leave_group
+    from vae_exp.training.fit import prepare_worker
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from vae_exp.architecture import Autoencoder, Model
 from vae_exp.config.assembly import build_architecture, build_data, build_later, foreign_parts
 from vae_exp.config.contracts.architecture import check_model
 from vae_exp.config.contracts.corruption import check_corruption
+from vae_exp.config.contracts.latents import check_posterior, check_prior
 from vae_exp.config.contracts.likelihood import check_likelihood
 from vae_exp.config.contracts.network import IMAGES, CheckedNetwork
 from vae_exp.config.contracts.objective import check_objective
@@ -25,8 +26,10 @@ from vae_exp.foreign import is_foreign
 from vae_exp.likelihood import Likelihood, unvalidated
 from vae_exp.network import Network
 from vae_exp.objective import Objective
+from vae_exp.posterior.base import PosteriorFamily
+from vae_exp.prior.base import Prior
 
-MODEL = ("architecture", "head", "likelihood", "network", "objective")
+MODEL = ("architecture", "head", "likelihood", "network", "objective", "posterior", "prior")
 """The groups that a model is built from."""
 
 
@@ -75,6 +78,10 @@ def _checked(part: Any, key: str, data: Dataset) -> Any:
         check_likelihood(part, data.info.shape, key)
     if isinstance(part, Objective):
         check_objective(part, key)
+    if isinstance(part, Prior):
+        check_prior(part, key)
+    if isinstance(part, PosteriorFamily):
+        check_posterior(part, key)
     return part
 
 

@@ -12,6 +12,7 @@ from vae_exp.likelihood import Gaussian
 from vae_exp.network import MLP
 from vae_exp.objective import ChangesDecoder, HasEStep, Objective
 from vae_exp.posterior.amortized import AmortizedPosterior
+from vae_exp.posterior.diagonal import Diagonal
 
 SHAPE = (1, 3, 4)
 LATENT_DIM = 2
@@ -37,9 +38,10 @@ def check_objective(objective: Objective, key: str) -> None:
 
 def _check_loss(objective: Objective, name: str, key: str) -> None:
     network, likelihood = MLP([3], init_std=None), Gaussian(variance="fixed")
-    encoder = network.encoder(SHAPE, 0, AmortizedPosterior.parameters_per_latent * LATENT_DIM)
+    family = Diagonal(LATENT_DIM)
+    encoder = network.encoder(SHAPE, 0, family.features)
     decoder = network.decoder(LATENT_DIM, SHAPE)
-    posterior = AmortizedPosterior(encoder)
+    posterior = AmortizedPosterior(encoder, family)
     p = Independent(Normal(torch.zeros(LATENT_DIM), torch.ones(LATENT_DIM)), 1)
     x = torch.rand(2, *SHAPE)
 

@@ -24,7 +24,7 @@ HIGHER_IS_BETTER = {**MEASURES, "ais": 1, "bits_per_dim": -1}
 NUMBERS_OF_ESTIMATE = ("mean", "standard_error", "images")
 """The numbers of an estimate in the file that `evaluate` writes."""
 
-DATA = ("dataset", "dataset.binarization", "likelihood")
+DATA = ("dataset", "dataset.binarization", "dataset.dequantise", "likelihood")
 """The settings that must be known and equal for values in nats to be comparable: images, and density or probability."""
 
 

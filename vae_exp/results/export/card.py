@@ -12,7 +12,19 @@ from vae_exp.results.metrics import SPLITS, by_measure, standard_error, with_err
 from vae_exp.results.report.run import errors_note
 from vae_exp.results.run import Run
 
-PARTS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "optimizer", "latent_dim", "seed")
+PARTS = (
+    "dataset",
+    "architecture",
+    "head",
+    "likelihood",
+    "network",
+    "objective",
+    "prior",
+    "posterior",
+    "optimizer",
+    "latent_dim",
+    "seed",
+)
 MARK = "Exported by vae_exp"
 """Every model card contains this."""
 
@@ -23,6 +35,8 @@ PIXELS = {
     None: "pixels as in the training",
 }
 """What pixels are before they are made binary, by the values of the dataset."""
+
+DEQUANTISED = "(pixel + u)/256 for pixels from 0 to 255, with u drawn uniformly from [0, 1)"
 
 BINARIZED = {
     "none": "",
@@ -122,8 +136,10 @@ class Card:
             )
             yield f"- `x`: real numbers in the units of the data. {standardised}"
         else:
-            binarized = BINARIZED[self.run.config.dataset.get("binarization", "none")]
-            yield f"- `x`: {PIXELS[self.images.values]}{binarized}. The files take the result of this."
+            settings = self.run.config.dataset
+            binarized = BINARIZED[settings.get("binarization", "none")]
+            pixels = DEQUANTISED if settings.get("dequantise") else PIXELS[self.images.values]
+            yield f"- `x`: {pixels}{binarized}. The files take the result of this."
         yield f"- `z`: {self.run.model.autoencoder.latent_dim} latents, such as the `code`."
         if self.run.model.autoencoder.classes:
             names = ", ".join(f"{i} is {printable(name)}" for i, name in enumerate(self.run.metrics.get("classes", [])))

@@ -39,7 +39,8 @@ class Function:
 def functions_of(model: Model, standardisation: Standardisation | None = None) -> list[Function]:
     """Return what a model computes, in this order.
 
-    - `encoder`, if the model has one: images `x` to the `code`, and to the `log_variance` of q(z|x) if it is random;
+    - `encoder`, if the model has one: images `x` to the `code`, and to the `log_variance` of q(z|x) if it is random
+      and that is known in closed form;
     - `decoder`, if the model is an autoencoder: latents `z` to the `mean` of p(x|z), and to its other parameters;
     - `classifier`, if the model is one: images `x` to `log_probability`, log p(y|x) of every class.
 
@@ -56,8 +57,9 @@ def functions_of(model: Model, standardisation: Standardisation | None = None) -
     latents = {"z": torch.randn(IMAGES, autoencoder.latent_dim)}
     found = []
     if model.amortized:
-        outputs = ("code", "log_variance") if isinstance(model, Generative) else ("code",)
-        found.append(_function("encoder", Encode(model, standardisation), images | labels, outputs))
+        encode = Encode(model, standardisation)
+        outputs = ("code", "log_variance")[: len(encode(*images.values(), *labels.values()))]
+        found.append(_function("encoder", encode, images | labels, outputs))
     if isinstance(model, Autoencoder):
         parameters = tuple(parameters_of(model.decode(*latents.values(), *labels.values())))
         found.append(_function("decoder", Decode(model, parameters, standardisation), latents | labels, parameters))
@@ -111,7 +113,7 @@ class Units(nn.Module):
 
 
 class Encode(nn.Module):
-    """Maps images, and labels if the model takes them, to the code and, if it is random, to log σ² of q(z|x).
+    """Maps images, and labels if the model takes them, to the code and to log σ² of q(z|x), if it has one.
 
     Args:
         model: The model.
@@ -127,7 +129,8 @@ class Encode(nn.Module):
         """Encode x (B, C, H, W) and y (B,)."""
         if isinstance(self.model, Generative):
             q = self.model.posterior(self.units(x), y)
-            return q.mean, q.log_variance
+            log_variance = q.closed_log_variance()
+            return (q.mean,) if log_variance is None else (q.mean, log_variance)
         return (self.model.autoencoder.encode(self.units(x), y),)
 
 

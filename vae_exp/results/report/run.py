@@ -22,6 +22,8 @@ PARTS = (
     "likelihood",
     "network",
     "objective",
+    "prior",
+    "posterior",
     "optimizer",
     "scheduler",
     "latent_dim",
