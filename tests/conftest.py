@@ -10,12 +10,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and waiting threads use the CPU
 TOGETHER = {
-    "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
-    # one worker loads the compiler
-    "tests/network/test_linear.py": "compiled",
-    "tests/training/engine/test_gradients.py": "compiled",
-    "tests/training/engine/test_compiled.py": "compiled",
-    "tests/program/test_private_apis.py": "compiled",
     # these share the process of tests/helpers/program.py, which takes seconds to start
     "tests/cli/test_main.py": "forked",
     "tests/hydra_plugins/test_vae_exp_processes.py": "forked",
@@ -23,6 +17,12 @@ TOGETHER = {
     "tests/training/test_distributed.py": "forked",
     "tests/training/test_resume.py": "forked",
     "tests/training/test_stages.py": "forked",
+    "tests/hydra_plugins/test_vae_exp_ray.py": "Ray",  # one after another: address=auto finds any Ray that runs
+    # one worker loads the compiler
+    "tests/network/test_linear.py": "compiled",
+    "tests/training/engine/test_gradients.py": "compiled",
+    "tests/training/engine/test_compiled.py": "compiled",
+    "tests/program/test_private_apis.py": "compiled",
     "tests/program/test_wandb_sync.py": "W&B",
     "tests/scripts/test_wandb_workspace.py": "W&B",
     "tests/program/test_notebooks.py": "notebooks",
@@ -31,6 +31,8 @@ TOGETHER = {
     "tests/results/report/test_page.py": "browser",
     "tests/results/report/test_run.py": "browser",
     "tests/results/report/test_sweep.py": "browser",
+    "tests/results/touch/test_engine.py": "browser",
+    "tests/results/touch/test_page.py": "browser",
     # these share a run
     "tests/program/hostile/test_files.py": "hostile",
     "tests/program/hostile/test_parts.py": "hostile",

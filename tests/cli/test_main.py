@@ -46,7 +46,7 @@ def test_help_lists_what_can_be_chosen(run):
         assert word in out
 
 
-@pytest.mark.parametrize("command", ["evaluate", "sample", "encode", "export", "report"])
+@pytest.mark.parametrize("command", ["evaluate", "sample", "encode", "export", "touch", "report"])
 def test_every_command_has_its_help(monkeypatch, capsys, command):
     monkeypatch.setattr(sys, "argv", ["vae_exp", command, "--help"])
     with contextlib.suppress(SystemExit):

@@ -12,7 +12,9 @@ from vae_exp.corruption import Corruption
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Decoder, Encoder, Network
 from vae_exp.objective import Objective
-from vae_exp.prior.normal import kl_of_normals
+from vae_exp.posterior.base import PosteriorFamily
+from vae_exp.prior.base import Prior
+from vae_exp.prior.normal import DiagonalNormal
 
 
 class GoodEncoder(Encoder):
@@ -67,8 +69,26 @@ class GoodObjective(Objective):
     terms = ("nll", "kl")
 
     def forward(self, x, encode, p, decode):
-        q = encode(x)
-        return {"nll": -decode(q.rsample((1,))).log_prob(x).mean(0), "kl": kl_of_normals(q, p)}
+        z, log_q = encode(x).rsample_and_log_prob((1,))
+        return {"nll": -decode(z).log_prob(x).mean(0), "kl": (log_q - p.log_prob(z)).mean(0)}
+
+
+class GoodPrior(Prior):
+    def __init__(self, latent_dim: int, shape: tuple[int, int, int], spread: float = 1.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((latent_dim,), spread))
+
+    def forward(self, encode):
+        return Independent(Laplace(torch.zeros_like(self.scale), self.scale.abs()), 1)
+
+
+class GoodPosterior(PosteriorFamily):
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.features = 2 * latent_dim
+
+    def forward(self, features):
+        return DiagonalNormal(*features.tanh().chunk(2, -1))
 
 
 class GoodCorruption(Corruption):

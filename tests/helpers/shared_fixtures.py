@@ -30,6 +30,7 @@ from vae_exp.dataset.mnist import MNIST
 from vae_exp.training import results
 
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_X_SAVE_REQUIREMENTS", "false")  # W&B would read the metadata of all packages for every run
 # if a shell runs the tests in the background, they ignore SIGINT, and so would every program that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("untimed", deadline=None)  # a slow machine must not fail a test

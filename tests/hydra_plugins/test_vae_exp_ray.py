@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from program import command_line
 from small_sweep import SMALL, numbers
 from tables import table
 
@@ -27,7 +27,6 @@ HALF_A_GPU = [
     "hydra.launcher.num_gpus_per_job=0.5",
     "hydra.launcher.num_cpus_per_job=0.5",
 ]
-ALONE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HELPERS)}
 
 
 @needs_ray
@@ -41,9 +40,9 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     shutil.copy(HELPERS / "in_a_job.py", tmp_path / "parts_beside_me.py")  # the jobs find it in the current folder
     fault = f"+callbacks.fault={{_target_:parts_beside_me.fault,marks:'{marks}',raises:0,kills:1}}"
     words = ["seed=range(3)", *SMALL, fault, *HALF_A_GPU, "hydra.sweep.dir=sweep"]
-    process = command_line("vae_exp", "-m", *ON_RAY, *words, cwd=tmp_path)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 1, err
+    outcome = run("-m", *ON_RAY, *words)
+    out, err = outcome.out, outcome.err
+    assert outcome.status == 1, err
     seen = [json.loads((marks / f"{seed}.json").read_text()) for seed in range(3)]
     assert sorted(job["CUDA_VISIBLE_DEVICES"] for job in seen) == ["0", "0", "1"]
     assert [job["OMP_NUM_THREADS"] for job in seen] == ["1", "1", "1"]
@@ -75,34 +74,38 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
 @needs_joblib
 @needs_submitit
 def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread, monkeypatch):
+    """Joblib runs both jobs in one process. Submitit has a process for each job, so it gets only the good one."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    words = ["-m", "seed=0,-1", *SMALL]  # the second is no seed
-    one_process = ["hydra.launcher.n_jobs=2", "hydra.launcher.batch_size=2"]  # each process would import torch
-    for launcher, *keys in (["basic"], ["joblib", *one_process], ["submitit_local"]):
-        outcome = run(*words, f"hydra/launcher={launcher}", *keys, f"hydra.sweep.dir={launcher}")
+    words = ["-m", *SMALL]
+    for launcher, *keys in (["basic"], ["joblib", "hydra.launcher.n_jobs=2", "hydra.launcher.batch_size=2"]):
+        outcome = run(*words, "seed=0,-1", f"hydra/launcher={launcher}", *keys, f"hydra.sweep.dir={launcher}")
         assert outcome.status == 1
         assert "1 of 2 jobs failed" in outcome.err
-        assert f"job 1 (seed=-1 {' '.join(SMALL)} " in outcome.err
+        assert f"job 1 ({' '.join(SMALL)} seed=-1 " in outcome.err
         assert "): seed=-1: is not allowed" in outcome.err
         assert [row["status"] for row in table(tmp_path / launcher)] == ["completed", "failed"]
-        assert numbers(tmp_path / launcher) == numbers(tmp_path / "basic")
+    assert numbers(tmp_path / "joblib") == numbers(tmp_path / "basic")
+    outcome = run(*words, "seed=0", "hydra/launcher=submitit_local", "hydra.sweep.dir=submitit")
+    assert outcome.status == 0, outcome.err
+    (row,) = numbers(tmp_path / "submitit")
+    assert row | {"seed": "0"} == numbers(tmp_path / "basic")[0]  # one job alone has no column for its seed
 
 
 @needs_ray
-def test_ctrl_c_saves_the_jobs_on_ray_and_ends_the_sweep(tmp_path):
+def test_ctrl_c_saves_the_jobs_on_ray_and_ends_the_sweep(run, tmp_path):
     words = [*SMALL, "samples=100000000", "trainer.compile=false", "seed=range(2)", "hydra.sweep.dir=sweep"]
     one_at_a_time = ["hydra/launcher=ray", "+hydra.launcher.init.num_cpus=1"]
-    process = command_line("vae_exp", "-m", *one_at_a_time, *words, cwd=tmp_path, **ALONE)
-    while not list(tmp_path.glob("sweep/*/checkpoints/last.ckpt")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    try:
-        _, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 128 + signal.SIGINT
-    assert "python -m vae_exp -m sweep.resume=sweep" in err
+
+    def press():
+        while not list(tmp_path.glob("sweep/*/checkpoints/last.ckpt")):
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press, daemon=True)
+    thread.start()
+    outcome = run("-m", *one_at_a_time, *words)
+    assert outcome.status == 128 + signal.SIGINT, outcome.err
+    assert "python -m vae_exp -m sweep.resume=sweep" in outcome.err
     assert [row["status"] for row in table(tmp_path / "sweep")] == ["interrupted"]
 
 

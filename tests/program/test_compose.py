@@ -183,6 +183,49 @@ def test_every_objective_trains_and_its_model_can_be_loaded(run, objective):
     assert load_run(outcome.directory).model.sample(2).shape == (2, 1, 28, 28)
 
 
+SMALL_LATENTS = {
+    "vamp": ["prior.components=4"],
+    "flow": ["prior.hidden_sizes=[4]", "prior.transforms=2"],
+    "sylvester": ["posterior.transforms=2", "posterior.vectors=2"],
+    "planar": ["posterior.transforms=2"],
+    "iaf": ["posterior.hidden_sizes=[4]", "posterior.transforms=2", "posterior.context=2"],
+    "spline": ["posterior.hidden_sizes=[4]", "posterior.transforms=1", "posterior.context=2"],
+}
+PAIRS = list(product(choices("prior"), choices("posterior")))
+OTHERS = [
+    ("vae", "sgvb_a"),
+    ("m2", "sgvb_b"),
+    ("vae", "iwae"),
+    ("cvae", "sgvb_b"),
+    ("vae", "full_vb"),
+    ("m1_m2", "sgvb_a"),
+]
+"""What the pairs of a prior and a posterior are trained with, one after another."""
+
+
+def with_another(number, prior):
+    """The architecture and the objective of a pair. A model that is given labels has no VampPrior."""
+    architecture, objective = OTHERS[number % len(OTHERS)]
+    return ("vae", "sgvb_b") if prior == "vamp" and architecture != "vae" else (architecture, objective)
+
+
+@pytest.mark.parametrize(
+    ("prior", "posterior", "architecture", "objective"),
+    [(*pair, *with_another(i + i // 6, pair[0])) for i, pair in enumerate(PAIRS)],
+)
+@pytest.mark.usefixtures("few_digits")
+def test_every_prior_trains_with_every_posterior(run, prior, posterior, architecture, objective):
+    small = ["network.hidden_sizes=[8]", "architecture.latent_dim=3", "callbacks.figures=null"]
+    parts = [f"prior={prior}", f"posterior={posterior}", f"architecture={architecture}", f"objective={objective}"]
+    outcome = run(*parts, *small, *SMALL_LATENTS.get(prior, []), *SMALL_LATENTS.get(posterior, []), *QUICK)
+    assert outcome.status == 0, outcome.err
+    results = outcome.results
+    assert (results["status"], results["step"]) == ("completed", 2)
+    assert (results["prior"], results["posterior"]) == (prior, posterior)
+    assert results["test/bound"] == pytest.approx(-results["test/nll"] - results["test/kl"], rel=1e-5)
+    assert load_run(outcome.directory).model.sample(2).shape == (2, 1, 28, 28)
+
+
 @pytest.mark.parametrize(
     ("architecture", "told"),
     [

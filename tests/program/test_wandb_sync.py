@@ -77,6 +77,7 @@ def test_what_was_logged_offline_is_uploaded(run, python, wandb_server, tmp_path
 
 def test_an_agent_starts_a_run_of_its_sweep(run, python, wandb_server, tmp_path):
     words = [*SMALL, "samples=300", "dataset.train_size=400", "callbacks.figures=null", "hydra.run.dir=shelf"]
+    words += ["callbacks.evaluate.images=100"]
     asked = (CONFIG_DIR / "wandb_sweep.yaml").read_text().replace("10000", "100")
     *lines, arguments = asked.splitlines()
     (tmp_path / "sweep.yaml").write_text("\n".join([*lines, *(f"  - {word}" for word in words), arguments]))

@@ -1,10 +1,11 @@
 import json
+import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import wandb
 from wandb_file import read_wandb
 from wandb_server import environment
 
@@ -134,16 +135,20 @@ def test_runs_log_whatever_it_shows(run, spec, tmp_path):
     assert columns <= of_runs
 
 
-def online(tmp_path, *words, url=None):
-    """The script as a process of its own, of a user who has an account there only."""
-    return subprocess.run(
-        [sys.executable, SCRIPT, *words],
-        cwd=tmp_path,
-        env=environment(tmp_path, url),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+@pytest.fixture
+def online(script, monkeypatch, tmp_path):
+    """The script of a user who has an account there only."""
+
+    def call(*words, url=None):
+        wandb.teardown()  # it has read the variables
+        for name in [name for name in os.environ if name.startswith("WANDB_")]:
+            monkeypatch.delenv(name)
+        for name, value in environment(tmp_path, url).items():
+            monkeypatch.setenv(name, value)
+        return script(*words)
+
+    yield call
+    wandb.teardown()
 
 
 def without_ids(spec):
@@ -153,30 +158,29 @@ def without_ids(spec):
     return spec
 
 
-def test_the_dashboard_is_sent_to_the_project(spec, wandb_server, tmp_path):
+def test_the_dashboard_is_sent_to_the_project(spec, wandb_server, online):
     url = wandb_server.url
-    ended = online(tmp_path, "entity=team", "project=shelf", "name=Books, compared", url=url)
-    assert ended.returncode == 0, ended.stderr
+    status, out, err = online("entity=team", "project=shelf", "name=Books, compared", url=url)
+    assert status == 0, err
     (view,) = wandb_server.views
     assert (view["entityName"], view["projectName"], view["displayName"]) == ("team", "shelf", "Books, compared")
     assert view["type"] == "project-view"
     assert without_ids(json.loads(view["spec"])) == without_ids(spec)
     code = view["name"].removeprefix("nw-").removesuffix("-v")
-    assert ended.stdout == f"{url}/team/shelf?nw={code}\n"
+    assert out == f"{url}/team/shelf?nw={code}\n"
 
-    refused = online(tmp_path, "entity=strangers", url=url)
-    assert refused.returncode == 1
-    assert "entity=strangers project=vae_exp: not saved: " in refused.stderr
-    assert "permission denied" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    status, _, err = online("entity=strangers", url=url)
+    assert status == 1
+    assert "entity=strangers project=vae_exp: not saved: " in err
+    assert "permission denied" in err
+    assert "Traceback" not in err
 
 
-def test_without_an_account_that_is_said(tmp_path):
-    ended = online(tmp_path, "entity=team")
-    assert ended.returncode == 1
-    assert "W&B: no account is configured (wandb login" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
+def test_without_an_account_that_is_said(online):
+    status, out, err = online("entity=team")
+    assert (status, out) == (1, "")
+    assert "W&B: no account is configured (wandb login" in err
+    assert "Traceback" not in err
 
 
 def test_without_the_library_its_extra_is_named(script, monkeypatch):

@@ -21,7 +21,7 @@ def check_latents(prior: Prior, posterior: PosteriorFamily, objective: Objective
     """
     p, q, name = (type(part).__name__ for part in (prior, posterior, objective))
     if isinstance(objective, HasEStep) and not isinstance(posterior, Diagonal):
-        raise ConfigError(f"posterior: {name} has no encoder that could choose from a {q}. Allowed: diagonal")
+        raise ConfigError(f"posterior: {name} has no encoder that could choose from the family {q}. Allowed: diagonal")
     if isinstance(objective, IgnoresPrior) and any(True for _ in prior.parameters()):
         raise ConfigError(
             f"prior: this {p} has to be trained, and {name} has no term that depends on p(z). "
@@ -29,8 +29,8 @@ def check_latents(prior: Prior, posterior: PosteriorFamily, objective: Objective
         )
     if isinstance(objective, NeedsDensity) and not isinstance(posterior, HasDensity):
         raise ConfigError(
-            f"posterior: {name} needs log q(z|x) at latents that are no draws from q(z|x), and a {q} knows it only at "
-            "its draws. Allowed: diagonal, full_covariance, spline"
+            f"posterior: {name} needs log q(z|x) at latents that are no draws from q(z|x), and the family {q} "
+            "knows it only at its draws. Allowed: diagonal, full_covariance, spline"
         )
     if isinstance(objective, NeedsDiagonal) and not isinstance(posterior, Diagonal):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The one program: `vae_exp [train]`, `evaluate`, `sample`, `encode`, `export`, `report`, `compare`, `list`."""
+"""The one program: `vae_exp [train]` and the other commands."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from vae_exp.cli.explain import readable_errors
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.errors import ConfigError, nearest_first
 
-COMMANDS = ("train", "evaluate", "sample", "encode", "export", "report", "compare", "list")
+COMMANDS = ("train", "evaluate", "sample", "encode", "export", "touch", "report", "compare", "list")
 """Each command is a module of this name in this package."""
 
 

@@ -19,6 +19,7 @@ vae_exp: experiments with autoencoders. Choose the parts, swap any value, sweep.
   python -m vae_exp sample run=outputs/mnist_vae/<date>_<time> n=64
   python -m vae_exp encode run=outputs/mnist_vae/<date>_<time> split=test output=codes.npz
   python -m vae_exp export run=outputs/mnist_vae/<date>_<time> format=onnx
+  python -m vae_exp touch run=outputs/mnist_vae/<date>_<time>
 """
 FLAGS = """\
   -m, --multirun       one job for every combination of the values given: key=1,2,3 or key=range(3)

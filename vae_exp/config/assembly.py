@@ -56,6 +56,7 @@ class Root:
     optimizer: Node
     trainer: Node
     callbacks: Nodes
+    touch: bool = False
     trust: str | list[str] | None = None
     logger: Nodes | None = None  # several loggers, or one
     objective: Node | None = None

@@ -10,7 +10,7 @@ from vae_exp.config.stored import Damaged, leaves, printable, read_yaml
 from vae_exp.config.trust import Trust, packages_of, targets_in
 from vae_exp.errors import ConfigError, RunError
 
-VALUE_KEYS = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "paths"}
+VALUE_KEYS = {"name", "seed", "samples", "weight_prior", "start_from", "stages", "touch", "paths"}
 """Top-level keys that are values. Any other override without a dot in its key chooses a part."""
 
 HYDRA_CHOICES = {"hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging"}

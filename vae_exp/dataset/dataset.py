@@ -136,6 +136,13 @@ class Dataset:
         some = self.splits[split].select(slice(images))
         return EvaluationBatches(some, self.binarize, batch_size, self.step, self.log_jacobian)
 
+    def spread(self, count: int) -> Tensor:
+        """Return training images (count, C, H, W) at equal distances; `count` is at most their number."""
+        images = self.splits["train"]
+        index = torch.arange(count, device=images.labels.device) * len(images) // count
+        ((x, _),) = EvaluationBatches(images.select(index), self.binarize, count)
+        return x
+
     @property
     def log_jacobian(self) -> float:
         """What log p(x) of the pixels in their original units is above log p of the standardised ones, nats per image.

@@ -51,7 +51,7 @@ def _encode(model: Model, x: Tensor, y: Tensor) -> Codes:
     predicted = model.classify(x).argmax(1) if isinstance(model, Classifies) else None
     if isinstance(model, Generative):
         q = model.posterior(x, visible)
-        return Codes(q.mean, q.log_variance, y, predicted)
+        return Codes(q.mean, q.closed_log_variance(), y, predicted)
     return Codes(model.autoencoder.encode(x, visible), None, y, predicted)
 
 

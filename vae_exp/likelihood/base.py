@@ -44,7 +44,7 @@ class Likelihood(nn.Module, ABC):
 def unvalidated() -> Iterator[None]:
     """Turn off the argument checks of distributions: uint8 images cannot leave [0, 1], and the checks cost time."""
     global _validated
-    before, torch_before = _validated, _torch_validates()
+    before, torch_before = _validated, torch_validates()
     _validated = False
     Distribution.set_default_validate_args(False)
     try:
@@ -59,7 +59,7 @@ def is_validated() -> bool:
     return _validated
 
 
-def _torch_validates() -> bool:
+def torch_validates() -> bool:
     """Tell whether PyTorch checks arguments by default. It has a function to set this, but none to read it."""
     try:
         Bernoulli(probs=torch.tensor(2.0, device="cpu"))

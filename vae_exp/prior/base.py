@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Self
 
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
@@ -18,13 +17,9 @@ class Reparameterised(Distribution, ABC):
 
     `rsample`, `sample` and `log_prob` are those of PyTorch. `log_prob` is known at any z only if `tractable` is the
     distribution itself. At its own draws, the density is always known (`rsample_and_log_prob`).
-
-    Attributes:
-        log_variance: The log of the variance of each latent, (…, D); None if it is not known in closed form.
     """
 
     has_rsample = True
-    log_variance: Tensor | None
 
     @property
     @abstractmethod
@@ -36,6 +31,10 @@ class Reparameterised(Distribution, ABC):
         """Draw z, (*sample_shape, …, D), and compute log q(z), (*sample_shape, …)."""
 
     @abstractmethod
+    def closed_log_variance(self) -> Tensor | None:
+        """Compute the log of the variance of each latent, (…, D); None if it is not known in closed form."""
+
+    @abstractmethod
     def closed_kl(self, p: Distribution) -> Tensor | None:
         """Compute KL(q‖p) in closed form, (…) in nats; None if it is not known."""
 
@@ -43,10 +42,6 @@ class Reparameterised(Distribution, ABC):
     @abstractmethod
     def tractable(self) -> "Reparameterised":
         """A distribution whose density is known at any z: the distribution itself, or the base of a flow."""
-
-    @abstractmethod
-    def select(self, index: Tensor) -> Self:
-        """Return the distributions at these positions of a batch (B,), with the batch shape of the index."""
 
 
 Encode = Callable[[Tensor], Reparameterised]
@@ -82,17 +77,16 @@ class NeedsEncoder(ABC):  # noqa: B024 (says what a prior needs, and needs no me
 
 
 class StartsFromImages(ABC):
-    """A part whose first parameters are training images.
+    """A part whose first parameters are training images."""
 
-    Attributes:
-        images: The number of images.
-    """
-
-    images: int
+    @property
+    @abstractmethod
+    def wanted_images(self) -> int:
+        """The number of images that it waits for; 0 if a checkpoint or another run has given its parameters."""
 
     @abstractmethod
     def begin(self, x: Tensor) -> None:
-        """Take the images x (images, C, H, W), unless a checkpoint or another run has given the parameters."""
+        """Take the images x (wanted_images, C, H, W)."""
 
 
 class Points(nn.Module):

@@ -81,6 +81,10 @@ class DiagonalNormal(Reparameterised):
         """Compute the entropy Σ ½ (1 + log σ² + log 2π), (…), in nats."""
         return 0.5 * (1 + LOG_2_PI + self.log_variance).sum(-1)
 
+    def closed_log_variance(self) -> Tensor:
+        """Return log σ², (…, D)."""
+        return self.log_variance
+
     def closed_kl(self, p: Distribution) -> Tensor | None:
         """Compute KL(q‖p), (…), if p is a normal with independent components; otherwise None."""
         return kl_of_normals(self, p) if is_normal(p) else None
@@ -89,10 +93,6 @@ class DiagonalNormal(Reparameterised):
     def tractable(self) -> "DiagonalNormal":
         """The distribution itself."""
         return self
-
-    def select(self, index: Tensor) -> "DiagonalNormal":
-        """Return the distributions at these positions of a batch (B,)."""
-        return DiagonalNormal(self.loc[index], self.log_variance[index])
 
     def _draw(self, sample_shape: Shape) -> tuple[Tensor, Tensor]:
         """Draw ε, and return z = μ + σε and ε."""

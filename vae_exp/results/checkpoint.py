@@ -31,6 +31,7 @@ RESUME_MAY_CHANGE = (
     "callbacks",
     "logger",
     "name",
+    "touch",
     "dataset.placement",
     "dataset.source.root",
     "dataset.source.path",
@@ -122,5 +123,5 @@ def check_same_config(checkpoint: dict[str, Any], config: DictConfig, path: Path
             continue
         raise RunError(
             f"{key}: is {theirs.get(key)} in {path} and {ours.get(key)} here; "
-            "a resumed run keeps its config (only samples, paths, trainer, callbacks and logger may change)"
+            "a resumed run keeps its config (only samples, paths, trainer, callbacks, logger and touch may change)"
         )

@@ -56,7 +56,17 @@ GIVEN_LABELS = "log p(x|y)"
 Such a bound cannot be compared with a bound on log p(x).
 """
 
-IRRELEVANT_TO_RESULTS = ("callbacks", "dataset.placement", "hydra", "logger", "name", "paths", "resume", "trust")
+IRRELEVANT_TO_RESULTS = (
+    "callbacks",
+    "dataset.placement",
+    "hydra",
+    "logger",
+    "name",
+    "paths",
+    "resume",
+    "touch",
+    "trust",
+)
 """Config keys that do not affect the results. They may differ between jobs, e.g. after a resume on another machine."""
 
 RUN_MARKERS = ("results.json", "checkpoints", ".hydra")

@@ -108,6 +108,11 @@ class RunDirectory:
         """The page that shows everything in the run directory."""
         return self.path / "report.html"
 
+    @property
+    def model_page(self) -> Path:
+        """The page in which the model can be touched, if `vae_exp touch` has written it."""
+        return self.path / "model.html"
+
     def recorded_overrides(self) -> list[str]:
         """Read the overrides that the run was started with.
 

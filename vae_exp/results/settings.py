@@ -28,6 +28,7 @@ IRRELEVANT = (
     "name",
     "paths",
     "resume",
+    "touch",
     "trust",
 )
 """Keys that do not affect the results, and folders of the machine."""

@@ -17,6 +17,8 @@ from vae_exp.config.formats import FORMAT
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.batches import Execution, TrainingStream
 from vae_exp.dataset.shard import WHOLE_BATCH, Shard
+from vae_exp.errors import ConfigError
+from vae_exp.prior.base import StartsFromImages
 from vae_exp.results.checkpoint import STATE
 from vae_exp.training import generators
 from vae_exp.training.clock import Clock
@@ -125,6 +127,7 @@ class Experiment(pl.LightningModule):
         counts = self.data.counts
         if (e_step := self.architecture.e_step) is not None:
             e_step.begin(counts.images)
+        self._begin_at_images()
         stream = self.train_dataloader()
         loss, optimizer = WeightedLoss(self.architecture, self.architecture.weights(counts)), self.trainer.optimizers[0]
         scheduler = next((config.scheduler for config in self.trainer.lr_scheduler_configs), None)
@@ -140,6 +143,21 @@ class Experiment(pl.LightningModule):
             e_step=e_step,
             begun=self.steps > 0,
         )
+
+    def _begin_at_images(self) -> None:
+        """Give training images to the parts that start from some.
+
+        Raises:
+            ConfigError: There are not enough.
+        """
+        for part in self.architecture.modules():
+            if isinstance(part, StartsFromImages) and (wanted := part.wanted_images):
+                if wanted > self.data.counts.images:
+                    raise ConfigError(
+                        f"prior.components={wanted}: {type(part).__name__} begins at as many different training images,"
+                        f" and there are {self.data.counts.images:,}. Fewer components, or prior.begin_at=random"
+                    )
+                part.begin(self.data.spread(wanted))
 
     def training_step(self, batches: Execution, batch_idx: int) -> dict[str, Tensor]:
         """Update the weights once per batch by the loss Σ weightₖ · mean(termₖ), nats per image.

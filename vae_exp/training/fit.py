@@ -76,7 +76,7 @@ def build_experiment(config: DictConfig, anew: bool, objects: Objects = NO_OBJEC
     if anew:
         check_pixels(architecture, data)
     if config.start_from is not None and anew:
-        start_from(architecture, config.start_from, _trust(config))
+        start_from(architecture, config.start_from, trust_of(config))
     return Experiment(
         architecture,
         data,
@@ -101,8 +101,8 @@ def _scheduler(node: DictConfig, data: Dataset, architecture: Model, optimizer: 
     return scheduler
 
 
-def _trust(config: DictConfig) -> Trust:
-    """Return what the `start_from` run's config may name: trusted packages, and the targets that this config names."""
+def trust_of(config: DictConfig) -> Trust:
+    """Return what the stored config of a run may name: trusted packages, and the targets that this config names."""
     return Trust(trusted_packages(config.get("trust")), targets_in(OmegaConf.to_container(config, resolve=True)))
 
 

@@ -17,12 +17,13 @@ from vae_exp.config.overrides import check_overrides
 from vae_exp.config.record import overrides_without_resume
 from vae_exp.errors import Diverged, Interrupted
 from vae_exp.results.checkpoint import STATE, check_weights
+from vae_exp.results.load import load_trusted
 from vae_exp.results.metrics import format_headline, headline
 from vae_exp.results.report import try_report
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.start import Start
 from vae_exp.results.summary import known_results
-from vae_exp.training.fit import build_experiment, fit
+from vae_exp.training.fit import build_experiment, fit, trust_of
 from vae_exp.training.loggers.wandb import finish
 from vae_exp.training.results import results_of
 from vae_exp.training.resume import checkpoint_to_resume, is_trained, why_it_is_trained
@@ -133,8 +134,18 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
                 stage_results = known_results(RunDirectory(directory.path / name).results)
                 own = {"status": status, "error": error, "stage": name, "overrides": list(start.record.overrides)}
                 directory.write_results((stage_results or results_of(start.record, None, status, error)) | own)
+                _touch(config, directory, status, objects)
                 try_report(directory.path)
     return value
+
+
+def _touch(config: DictConfig, directory: RunDirectory, status: str, objects: Objects) -> None:
+    """Write the page of the model if the config asks for it, and remove that of an earlier, shorter run."""
+    directory.model_page.unlink(missing_ok=True)
+    if config.get("touch") and status == "completed":
+        from vae_exp.results.touch import try_touch  # loads torch.export
+
+        try_touch(directory.path, lambda path: load_trusted(path, "last", trust_of(config), objects))
 
 
 def _train(start: Start, checkpoint: dict[str, Any] | None, objects: Objects) -> float:
@@ -157,6 +168,8 @@ def _train(start: Start, checkpoint: dict[str, Any] | None, objects: Objects) ->
         try:
             if start.made or checkpoint is None:
                 directory.write_results(results_of(start.record, experiment, status, error))
+                if start.whole is None:
+                    _touch(config, directory, status, objects)
                 try_report(directory.path)
         finally:
             finish(exit_code=int(status != "completed"))

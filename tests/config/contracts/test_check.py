@@ -1,7 +1,16 @@
 """Parts from outside: those that keep their contract pass, others are named with their key."""
 
 import pytest
-from good_parts import GoodCorruption, GoodEncoder, GoodLikelihood, GoodNetwork, GoodObjective, good_optimizer
+from good_parts import (
+    GoodCorruption,
+    GoodEncoder,
+    GoodLikelihood,
+    GoodNetwork,
+    GoodObjective,
+    GoodPosterior,
+    GoodPrior,
+    good_optimizer,
+)
 
 from vae_exp.errors import ConfigError
 from vae_exp.foreign import PartError
@@ -28,6 +37,10 @@ class Strict(GoodNetwork):
         ("network", GoodNetwork, "dae"),
         ("likelihood", GoodLikelihood, "vae"),
         ("objective", GoodObjective, "vae"),
+        ("prior", GoodPrior, "vae"),
+        ("prior", GoodPrior, "m1_m2"),
+        ("posterior", GoodPosterior, "vae"),
+        ("posterior", GoodPosterior, "m2"),
         ("architecture.corruption", GoodCorruption, "dae"),
         ("optimizer", good_optimizer, "vae"),
     ],

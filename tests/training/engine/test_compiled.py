@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from latents import PRIORS
 from torch import nn
 
 from vae_exp import optimizer
@@ -15,6 +16,14 @@ from vae_exp.likelihood import Bernoulli, unvalidated
 from vae_exp.network import MLP
 from vae_exp.network.linear import AVAILABLE
 from vae_exp.objective import SGVBB
+from vae_exp.posterior.full_covariance import FullCovariance
+from vae_exp.posterior.iaf import IAF
+from vae_exp.posterior.spline import Spline
+from vae_exp.posterior.sylvester import Sylvester
+from vae_exp.prior.flow import Flow
+from vae_exp.prior.mixture import Mixture
+from vae_exp.prior.standard import StandardNormal
+from vae_exp.prior.vamp import Vamp
 from vae_exp.training.engine import compiled, gradients, products
 from vae_exp.training.engine.losses import WeightedLoss
 from vae_exp.training.engine.update import Step, Update
@@ -36,6 +45,42 @@ def as_in_training():
     """What validates arguments cannot be compiled."""
     with unvalidated():
         yield
+
+
+LATENTS = [
+    (partial(Flow, transforms=1, hidden_sizes=[3]), FullCovariance),
+    (partial(Vamp, components=2), partial(Sylvester, transforms=1, vectors=1)),
+    (partial(Mixture, components=2), partial(IAF, transforms=1, hidden_sizes=[3])),
+    (StandardNormal, partial(Spline, transforms=1, hidden_sizes=[3], bins=2)),
+]
+
+
+@pytest.mark.parametrize(("prior", "posterior"), LATENTS)
+def test_the_gradient_of_priors_and_posteriors_is_compiled(prior, posterior):
+    torch.manual_seed(0)
+    model = VAE(SHAPE, 0, MLP([3]), Bernoulli(), SGVBB(), 2, prior=prior, posterior=posterior)
+    loss = WeightedLoss(model, {"nll": 1.0, "kl": 1.0})
+    batch = torch.rand(6, *SHAPE), torch.full((6,), -1)
+    found = []
+    for compute in (gradients.Eager(loss), compiled.Compiled(loss, required=True, generates_code=False)):
+        torch.manual_seed(1)
+        found.append([compute(*batch)[0], *(parameter.grad for parameter in loss.parameters())])
+    assert compute.engine == "inductor"
+    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-5)
+
+
+def test_a_part_that_breaks_the_graph_is_trained_without_it(caplog):
+    torch.manual_seed(0)
+    model = VAE(SHAPE, 0, MLP([3]), Bernoulli(), SGVBB(), 2, prior=PRIORS["realnvp"])
+    loss = WeightedLoss(model, {"nll": 1.0, "kl": 1.0})
+    compute = compiled.Compiled(loss, required=False, generates_code=False)
+    batch = torch.rand(6, *SHAPE), torch.full((6,), -1)
+    assert compute(*batch)[0].isfinite()
+    assert compute.engine == "eager"
+    assert "Training without torch.compile" in caplog.text
+    required = compiled.Compiled(loss, required=True, generates_code=False)
+    with pytest.raises(ConfigError, match=r"trainer\.compile=false trains without it"):
+        required(*batch)
 
 
 def updates(build, make, in_one_program, clip=None, count=4):

@@ -52,7 +52,7 @@ def write_onnx(functions: list[Function], model: Model, folder: Path, metadata: 
         file = folder / f"{function.name}.onnx"
         program = traced(function)
         external = sum(tensor.nbytes for tensor in program.state_dict.values()) > LARGEST_FILE
-        with _quiet(), _translated(function):
+        with quiet(), translating(function):
             translated = torch.onnx.export(
                 program,
                 input_names=list(function.inputs),
@@ -88,7 +88,7 @@ def write_programs(functions: list[Function], model: Model, folder: Path, metada
         file = folder / f"{function.name}.pt2"
         program = traced(function)
         program.example_inputs = None  # they would be pickled
-        with _quiet():
+        with quiet():
             torch.export.save(program, file, extra_files=dict(metadata))
             loaded = torch.export.load(file).module()
         differences[function.name] = difference(function, lambda inputs, f=loaded: list(f(*inputs.values())))  # type: ignore[misc]
@@ -160,11 +160,11 @@ def traced(function: Function) -> ExportedProgram:
     Raises:
         ConfigError: A part of the model, such as a network from outside this package, does what cannot be traced.
     """
-    with torch.no_grad(), unvalidated(), _quiet():
+    with torch.no_grad(), unvalidated(), quiet():
         try:
             program = _trace(function, strict=False)
         except Exception:  # the strict way takes longer and also follows `len(x)`; torch raises many exceptions
-            with _translated(function):
+            with translating(function):
                 program = _trace(function, strict=True)
     _drop_unused_weights(program)
     return program
@@ -188,7 +188,7 @@ def _drop_unused_weights(program: ExportedProgram) -> None:
 
 
 @contextmanager
-def _translated(function: Function) -> Iterator[None]:
+def translating(function: Function) -> Iterator[None]:
     """Turn the exceptions of an exporter into one message."""
     try:
         yield
@@ -198,7 +198,7 @@ def _translated(function: Function) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what the exporters say about their own code off the screen."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -129,7 +129,8 @@ class Encode(nn.Module):
         """Encode x (B, C, H, W) and y (B,)."""
         if isinstance(self.model, Generative):
             q = self.model.posterior(self.units(x), y)
-            return (q.mean,) if q.log_variance is None else (q.mean, q.log_variance)
+            log_variance = q.closed_log_variance()
+            return (q.mean,) if log_variance is None else (q.mean, log_variance)
         return (self.model.autoencoder.encode(self.units(x), y),)
 
 

@@ -355,6 +355,7 @@ function head() {
     html("div", { class: "title" }, html("h1", {}, page.title), status),
     parts.length ? html("p", { class: "parts" }, parts) : null,
     page.command ? html("code", { class: "command" }, page.command) : null,
+    page.links.length ? html("p", { class: "links" }, page.links.map(({ text, href }) => html("a", { href }, text))) : null,
     page.notice ? html("p", { class: "notice", role: "alert" }, page.notice) : null,
     facts.length ? html("dl", { class: "facts" }, facts) : null,
   );

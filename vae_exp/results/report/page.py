@@ -124,6 +124,7 @@ class Page:
         status: How the run or sweep ended.
         parts: The dataset, architecture and other parts of the run.
         command: The command that started it.
+        links: Links to other pages of it.
         notice: The error message, if it failed.
         facts: The main results; the first is the most important.
         summary: Tables before the curves.
@@ -141,6 +142,7 @@ class Page:
     status: str
     parts: dict[str, Any] = field(default_factory=dict)
     command: str = ""
+    links: list[Link] = field(default_factory=list)
     notice: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     summary: list[Table] = field(default_factory=list)

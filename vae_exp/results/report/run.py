@@ -46,6 +46,7 @@ def page_of_run(path: Path) -> Page:
         status=results["status"],
         parts={name: results[name] for name in PARTS if results.get(name) is not None},
         command=command("python -m vae_exp", [*directory.flags, *recorded_overrides(directory, results)]),
+        links=model_links(path),
         notice=results.get("error") or "",
         facts=facts(results),
         summary=[table for table in (_stages(directory), _final(results)) if table.rows],
@@ -80,6 +81,12 @@ def _settings(directory: RunDirectory) -> dict[str, Any]:
     """Return the values of the run's config under their keys on the command line, as far as it can be read."""
     config = read_or_warn(read_config, directory.config) if directory.config.exists() else None
     return {} if config is None else flat(config)
+
+
+def model_links(path: Path) -> list[Link]:
+    """Return the link to the page of the model, if there is one."""
+    page = RunDirectory(path).model_page
+    return [Link.to("Touch the model", page.name)] if page.exists() else []
 
 
 def command(program: str, words: list[str]) -> str:

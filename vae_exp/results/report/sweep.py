@@ -12,7 +12,8 @@ from vae_exp.results import curves, tables
 from vae_exp.results.jobs import Job, comparable_groups, varied_keys
 from vae_exp.results.metrics import with_error
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
-from vae_exp.results.report.run import command, curve_points, errors_note, without_errors
+from vae_exp.results.report.run import command, curve_points, errors_note, model_links, without_errors
+from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.search import best, trials
 from vae_exp.results.sweep_directory import SweepDirectory
 
@@ -38,6 +39,7 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
         title=tables.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
         command=command("python -m vae_exp -m", [*SweepDirectory(path).flags, *shown]) if shown else "",
+        links=model_links(path),
         facts={**_best(path, jobs), "jobs": len(jobs), **counts},
         summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
         charts=charts(path, jobs),
@@ -140,8 +142,11 @@ def _every_job(jobs: list[Job]) -> Table:
     """Make the table of `sweep.csv` without empty columns. The first cell links to the job's own report."""
     rows = tables.rows(jobs)
     columns = [name for name in without_errors(rows[0]) if name not in ("job", "error", "directory")]
-    cells = [[_linked(job), *(with_error(row, name) for name in columns)] for job, row in zip(jobs, rows, strict=True)]
-    return Table.filled("Every job", ["job", *columns], cells, errors_note(rows[0]))
+    cells = [
+        [_linked(job), *(with_error(row, name) for name in columns), _model(job)]
+        for job, row in zip(jobs, rows, strict=True)
+    ]
+    return Table.filled("Every job", ["job", *columns, "model"], cells, errors_note(rows[0]))
 
 
 def _not_completed(jobs: list[Job]) -> Table:
@@ -152,3 +157,8 @@ def _not_completed(jobs: list[Job]) -> Table:
 
 def _linked(job: Job) -> Link | str:
     return Link.to(job.number, f"{job.number}/report.html") if job.has_report else job.number
+
+
+def _model(job: Job) -> Link | None:
+    page = RunDirectory(job.path).model_page
+    return Link.to("touch", f"{job.number}/{page.name}") if page.exists() else None

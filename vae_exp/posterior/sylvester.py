@@ -1,0 +1,152 @@
+"""Sylvester flows as posteriors."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from vae_exp.posterior.base import PosteriorFamily
+from vae_exp.posterior.pushforward import Pushforward, Step
+from vae_exp.posterior.triangular import Triangular
+from vae_exp.prior.normal import DiagonalNormal
+
+Kind = Literal["orthogonal", "householder"]
+
+
+class SylvesterStep(Step):
+    """f(z) = z + Q R tanh(R̃ Qᵀ z + b), with orthonormal columns of Q and upper triangular R, R̃.
+
+    (arXiv 1803.05649, section 3.) If r_ii r̃_ii > −1 it is invertible.
+
+    Args:
+        q: Q, (B, D, M).
+        r: R, (B, M, M).
+        r_tilde: R̃, (B, M, M).
+        b: (B, M).
+    """
+
+    def __init__(self, q: Tensor, r: Tensor, r_tilde: Tensor, b: Tensor) -> None:
+        self.outer, self.inner, self.b = q @ r, r_tilde @ q.mT, b
+        self.diagonal = r.diagonal(dim1=-2, dim2=-1) * r_tilde.diagonal(dim1=-2, dim2=-1)
+
+    def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute f(z), and log |det| = Σ_i log(1 + (1 − tanh²)_i r_ii r̃_ii), by Sylvester's identity."""
+        h = torch.tanh((self.inner @ z[..., None]).squeeze(-1) + self.b)
+        moved = z + (self.outer @ h[..., None]).squeeze(-1)
+        return moved, torch.log1p((1 - h.square()) * self.diagonal).sum(-1)
+
+
+class Rotation(nn.Module, ABC):
+    """Maps features to a matrix with orthonormal columns.
+
+    Attributes:
+        features: Number of features.
+        vectors: Number of columns, M.
+    """
+
+    features: int
+    vectors: int
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (…, features) to Q, (…, D, M)."""
+
+
+class Orthogonal(Rotation):
+    """Q of the QR decomposition of a D × M matrix.
+
+    The paper's iterations (its eq. 14) end at a matrix that is nearly orthogonal; this one is so up to rounding. The
+    unit matrix is added to the features: this is no restriction, and the matrix begins away from 0, which has no Q.
+
+    Args:
+        latent_dim: D.
+        vectors: The wanted number of columns; it is D if that is smaller.
+    """
+
+    first: Tensor
+
+    def __init__(self, latent_dim: int, vectors: int) -> None:
+        super().__init__()
+        self.vectors = min(vectors, latent_dim)
+        self.features = latent_dim * self.vectors
+        self.register_buffer("first", torch.eye(latent_dim, self.vectors), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (…, D·M) to Q, (…, D, M)."""
+        q: Tensor = torch.linalg.qr(self.first + features.unflatten(-1, (-1, self.vectors))).Q
+        return q
+
+
+class Householder(Rotation):
+    """Q = Π_h (I − 2 v_h v_hᵀ/‖v_h‖²), a D × D matrix (its eq. 15).
+
+    To v_h a unit vector is added, along latent h mod D: this is no restriction, and v_h begins away from 0.
+
+    Args:
+        latent_dim: D.
+        reflections: Number of reflections.
+    """
+
+    first: Tensor
+    unit: Tensor
+
+    def __init__(self, latent_dim: int, reflections: int) -> None:
+        super().__init__()
+        self.vectors = latent_dim
+        self.features = reflections * latent_dim
+        first = torch.eye(latent_dim)[torch.arange(reflections) % latent_dim]
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("unit", torch.eye(latent_dim), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (…, H·D) to Q, (…, D, D)."""
+        q = self.unit.expand(*features.shape[:-1], -1, -1)
+        for v in (self.first + features.unflatten(-1, self.first.shape)).unbind(-2):
+            q = q - 2 * (q @ v[..., None]) * v[..., None, :] / v.square().sum(-1)[..., None, None]
+        return q
+
+
+ROTATIONS: dict[str, type[Orthogonal] | type[Householder]] = {"orthogonal": Orthogonal, "householder": Householder}
+
+
+class Sylvester(PosteriorFamily):
+    """A normal with independent latents that goes through Sylvester steps (van den Berg et al. 2018, arXiv 1803.05649).
+
+    The features are μ and log σ² of the normal, and Q, R, R̃ and b of every step. The diagonals of R and R̃ go through
+    tanh, so that every step is invertible. Those of R̃ begin at tanh 1: with R = R̃ = 0 neither would have a gradient.
+    The density is known at draws only, so KL(q‖p) is estimated from draws.
+
+    Args:
+        latent_dim: Size of z.
+        kind: How Q is made of features.
+        transforms: Number of steps.
+        vectors: `orthogonal`: the number of columns of Q, at most latent_dim; `householder`: that of reflections.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        kind: Kind = "orthogonal",
+        transforms: PositiveInt = 4,
+        vectors: PositiveInt = 8,
+    ) -> None:
+        super().__init__()
+        self.transforms = transforms
+        self.rotation = ROTATIONS[kind](latent_dim, vectors)
+        m = self.rotation.vectors
+        self.above = Triangular(m, upper=True)
+        self._of_base = 2 * latent_dim
+        self._sizes = [self.rotation.features, m, m, m, self.above.features, self.above.features]
+        self.features = self._of_base + transforms * sum(self._sizes)
+
+    def forward(self, features: Tensor) -> Pushforward:
+        """Map features (B, features) to q(z|x)."""
+        base = DiagonalNormal(*features[..., : self._of_base].chunk(2, -1))
+        of_steps = features[..., self._of_base :].unflatten(-1, (self.transforms, -1))
+        of_q, b, diagonal, diagonal_tilde, above, above_tilde = of_steps.split(self._sizes, -1)
+        r = torch.diag_embed(diagonal.tanh()) + self.above(above)
+        r_tilde = torch.diag_embed((1 + diagonal_tilde).tanh()) + self.above(above_tilde)
+        parameters = (all_steps.unbind(1) for all_steps in (self.rotation(of_q), r, r_tilde, b))
+        return Pushforward(base, [SylvesterStep(*step) for step in zip(*parameters, strict=True)])

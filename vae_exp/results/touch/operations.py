@@ -1,0 +1,319 @@
+"""How PyTorch's core operations become steps of a `Program`. The names of the steps are those of `engine.js`."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from vae_exp.errors import ConfigError
+from vae_exp.results.touch.program import Program, Rule, Value
+
+
+def _same_numbers(program: Program, node: Node) -> None:
+    """Translate a view or a copy: the same numbers in the same order."""
+    source = node.args[0]
+    assert isinstance(source, Node)
+    wanted, given = node.meta["val"].dtype, source.meta["val"].dtype
+    if given.is_floating_point and not wanted.is_floating_point and wanted != torch.bool:
+        raise ConfigError(f"the {program.name} of this model rounds numbers ({node.target}), which model.html cannot")
+    if math.prod(program.shape(node)) == math.prod(program.shape(source)):
+        program.set(node, _view(program, program.place(source), 0, program.shape(node)))
+    else:
+        _move(program, node)
+
+
+def _move(program: Program, node: Node) -> None:
+    """Translate an operation that only moves numbers: apply it to their positions."""
+    source, *others = node.args
+    assert isinstance(source, Node)
+    shape = program.shape(source)
+    target: Any = node.target
+    positions = torch.arange(math.prod(shape)).reshape(shape)
+    moved = target(positions, *others, **node.kwargs)
+    if isinstance(moved, Tensor):
+        program.set(node, _picked(program, program.place(source), moved))
+    else:
+        program.set(node, [_picked(program, program.place(source), part) for part in moved])
+
+
+def _pad(program: Program, node: Node) -> None:
+    """Translate a padding with a constant."""
+    source, sizes, *value = node.args
+    assert isinstance(source, Node)
+    shape = program.shape(source)
+    positions = torch.arange(math.prod(shape)).reshape(shape)
+    padded = torch.ops.aten.constant_pad_nd.default(positions, sizes, -1)  # the position −1 stands for the value
+    index = program.constant(padded.flatten())
+    settings = {"blocks": 1, "value": value[0] if value else 0}
+    program.set(node, program.step("gather", [program.place(source), index], padded.shape, settings))
+
+
+def _enlarge(program: Program, node: Node) -> None:
+    """Translate an enlargement by the nearest pixel: the positions of one channel hold for all."""
+    source = node.args[0]
+    assert isinstance(source, Node)
+    _, channels, height, width = program.shape(source)
+    positions = torch.arange(height * width, dtype=torch.float64).reshape(1, 1, height, width)
+    size = program.shape(node)[2:]
+    index = program.constant(torch.nn.functional.interpolate(positions, size).long().flatten())
+    settings = {"blocks": channels, "value": 0}
+    program.set(node, program.step("gather", [program.place(source), index], program.shape(node), settings))
+
+
+def _part(program: Program, node: Node) -> None:
+    """Translate `results[i]`."""
+    source, i = node.args
+    assert isinstance(source, Node)
+    assert isinstance(i, int)
+    program.set(node, program.parts(source)[i])
+
+
+def _join(program: Program, node: Node) -> None:
+    """Translate a concatenation."""
+    nodes: Any = node.args[0]
+    axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+    assert isinstance(axis, int)
+    shape = program.shape(node)
+    before = math.prod(shape[: axis % len(shape)])
+    sizes = [math.prod(program.shape(one)) // before for one in nodes]
+    places = [program.place(one) for one in nodes]
+    program.set(node, program.step("join", places, shape, {"before": before, "sizes": sizes}))
+
+
+def _pixelwise(name: str, arguments: int, *settings: str) -> Rule:
+    """Return the rule of an operation on numbers at the same place, whose shapes are broadcast.
+
+    Args:
+        name: The step.
+        arguments: How many tensors, or numbers in place of tensors, it reads.
+        settings: The names of the arguments that follow.
+    """
+
+    def rule(program: Program, node: Node) -> None:
+        given = dict(enumerate(node.args[arguments:])) | dict(node.kwargs)
+        named = {settings[key] if isinstance(key, int) else key: value for key, value in given.items()}
+        values = {key: value for key, value in named.items() if value is not None}
+        if not values.keys() <= set(settings):
+            raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
+        places = [program.place(one) for one in node.args[:arguments]]
+        program.set(node, program.step(name, places, program.shape(node), values))
+
+    return rule
+
+
+def _product(program: Program, node: Node) -> None:
+    """Translate A B, or bias + A B, of matrices, or of stacks of them (`bmm`)."""
+    *bias, a, b = node.args
+    assert isinstance(a, Node)
+    assert isinstance(b, Node)
+    *stack, rows, inner = program.shape(a)
+    columns = program.shape(b)[-1]
+    settings = {"stack": math.prod(stack), "rows": rows, "inner": inner, "columns": columns}
+    product = program.step("product", [program.place(a), program.place(b)], program.shape(node), settings)
+    for one in bias:
+        product = program.step("add", [product, program.place(one)], program.shape(node))
+    program.set(node, product)
+
+
+def _convolution(program: Program, node: Node) -> None:
+    """Translate a convolution, or a transposed one, of images."""
+    source, kernel, bias, stride, padding, dilation, transposed, _, groups = node.args
+    assert isinstance(source, Node)
+    weight = program.constant_of(kernel)
+    if len(program.shape(source)) != 4 or weight is None:
+        raise ConfigError(f"the {program.name} of this model convolves what is no image, which model.html cannot")
+    assert isinstance(groups, int)
+    if transposed:  # (in, out, h, w): its steps need (out, h, w; in) for every group
+        weight = weight.unflatten(0, (groups, -1)).flatten(2).transpose(1, 2).contiguous()
+    settings = {
+        "in": program.shape(source)[1:],
+        "out": program.shape(node)[1:],
+        "kernel": weight_size(node),
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+    }
+    places = [program.place(source), program.constant(weight)] + ([program.place(bias)] if bias is not None else [])
+    name = "transposed" if transposed else "convolution"
+    program.set(node, program.step(name, places, program.shape(node), settings))
+
+
+def weight_size(node: Node) -> list[int]:
+    """Return the height and width of a convolution's kernel."""
+    kernel = node.args[1]
+    assert isinstance(kernel, Node)
+    return list(kernel.meta["val"].shape[2:])
+
+
+def _group_norm(program: Program, node: Node) -> None:
+    source, weight, bias, _, _, _, groups, eps = node.args
+    assert isinstance(groups, int)
+    _normalised(program, node, source, groups, eps, weight, bias)
+
+
+def _layer_norm(program: Program, node: Node) -> None:
+    source, sizes, weight, bias, eps = node.args
+    assert isinstance(source, Node)
+    groups = math.prod(program.shape(source)) // math.prod(sizes)  # type: ignore[arg-type]
+    _normalised(program, node, source, groups, eps, weight, bias)
+
+
+def _normalised(program: Program, node: Node, source: Any, groups: int, eps: Any, weight: Any, bias: Any) -> None:
+    """Translate (x − mean)/√(variance + eps) in every group, and then a scale and a shift, of a channel each."""
+    shape = program.shape(source)
+    last = str(node.target).startswith("aten.native_layer_norm")
+    found = program.step("normalise", [program.place(source)], shape, {"groups": groups, "eps": eps})
+    for name, one in (("multiply", weight), ("add", bias)):
+        if one is not None:
+            sizes = program.shape(one) if last else (1, -1, *[1] * (len(shape) - 2))
+            found = program.step(name, [found, _reshaped(program, one, sizes)], shape)
+    program.set(node, [found])
+
+
+def _batch_norm(program: Program, node: Node) -> None:
+    """Translate the normalisation by stored means and variances."""
+    arguments: Any = node.args
+    source, *stored, _, eps = arguments
+    shape = program.shape(source)
+    weight, bias, mean, variance = (None if one is None else program.constant_of(one) for one in stored)
+    assert mean is not None
+    assert variance is not None
+    scale = (variance + eps).rsqrt() * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - mean * scale
+    sizes = (1, -1, *[1] * (len(shape) - 2))
+    found = program.step("multiply", [program.place(source), program.constant(scale.reshape(sizes))], shape)
+    program.set(node, [program.step("add", [found, program.constant(shift.reshape(sizes))], shape)])
+
+
+def _reduction(name: str) -> Rule:
+    """Return the rule of a sum, mean or maximum over some axes."""
+
+    def rule(program: Program, node: Node) -> None:
+        source = node.args[0]
+        assert isinstance(source, Node)
+        shape = program.shape(source)
+        axes: Any = node.args[1] if len(node.args) > 1 else None
+        axes = range(len(shape)) if axes in (None, []) else [axis % len(shape) for axis in axes]
+        kept = tuple(1 if i in axes else size for i, size in enumerate(shape))
+        index = torch.arange(math.prod(kept)).reshape(kept).expand(shape).flatten()
+        places = [program.place(source), program.constant(index)]
+        program.set(node, program.step(name, places, program.shape(node)))
+
+    return rule
+
+
+def _along_last(name: str) -> Rule:
+    """Return the rule of an operation along the last axis of size above 1: the softmax, the largest place."""
+
+    def rule(program: Program, node: Node) -> None:
+        source, *others = node.args
+        assert isinstance(source, Node)
+        shape = program.shape(source)
+        axis = others[0] % len(shape) if others and isinstance(others[0], int) else None
+        if axis is None or math.prod(shape[axis + 1 :]) != 1:
+            raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
+        program.set(node, program.step(name, [program.place(source)], program.shape(node), {"size": shape[axis]}))
+
+    return rule
+
+
+def _rows(program: Program, node: Node) -> None:
+    """Translate `table[i]` with one index."""
+    table, indices = node.args
+    assert isinstance(table, Node)
+    index: Any = indices if isinstance(indices, Node) else indices[0]  # type: ignore[index]
+    if (isinstance(indices, list) and len(indices) != 1) or index is None or math.prod(program.shape(index)) != 1:
+        raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
+    places = [program.place(table), program.place(index)]
+    program.set(node, program.step("row", places, program.shape(node)))
+
+
+def _view(program: Program, place: int, start: int, shape: tuple[int, ...]) -> int:
+    """Return a value that shares the memory of another one."""
+    value = program.values[place]
+    owner, first = value.of or (place, 0)
+    return program.add(Value(shape, of=(owner, first + start)))
+
+
+def _picked(program: Program, place: int, positions: Tensor) -> int:
+    """Return the numbers at these positions: a view if they lie one behind the other."""
+    index = positions.flatten()
+    shape = tuple(positions.shape)
+    if len(index) and torch.equal(index, torch.arange(len(index)) + index[0]):
+        return _view(program, place, int(index[0]), shape)
+    return program.step("gather", [place, program.constant(index)], shape, {"blocks": 1, "value": 0})
+
+
+def _reshaped(program: Program, node: Any, sizes: tuple[int, ...]) -> int:
+    constant = program.constant_of(node)
+    if constant is not None:
+        return program.constant(constant.reshape(sizes))
+    shape = tuple(torch.empty(program.shape(node), device="meta").reshape(sizes).shape)
+    return _view(program, program.place(node), 0, shape)
+
+
+SAME = ("view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "clone", "_to_copy", "alias", "detach", "expand")
+MOVED = ("permute", "transpose", "slice", "select", "split_with_sizes", "split", "flip", "repeat", "pixel_shuffle")
+ALONE = [
+    "abs",
+    "ceil",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "logical_not",
+    "neg",
+    "reciprocal",
+    "relu",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "tanh",
+]
+PAIRS = {"sub": "subtract", "mul": "multiply", "div": "divide", "maximum": "maximum", "minimum": "minimum"}
+COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "atan2")
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(SAME, _same_numbers),
+    **dict.fromkeys(MOVED, _move),
+    "constant_pad_nd": _pad,
+    "upsample_nearest2d": _enlarge,
+    "<built-in function getitem>": _part,
+    "cat": _join,
+    **{name: _pixelwise(name, 1) for name in ALONE},
+    "elu": _pixelwise("elu", 1, "alpha", "scale", "input_scale"),
+    "leaky_relu": _pixelwise("leaky_relu", 1, "negative_slope"),
+    "gelu": _pixelwise("gelu", 1, "approximate"),
+    "clamp": _pixelwise("clamp", 1, "min", "max"),
+    "hardtanh": _pixelwise("clamp", 1, "min", "max"),
+    "add": _pixelwise("add", 2, "alpha"),
+    **{name: _pixelwise(step, 2, "alpha") for name, step in PAIRS.items()},
+    "pow": _pixelwise("power", 2),
+    **{name: _pixelwise(name, 2) for name in COMPARED},
+    "where": _pixelwise("where", 3),
+    "addmm": _product,
+    "mm": _product,
+    "bmm": _product,
+    "convolution": _convolution,
+    "native_group_norm": _group_norm,
+    "native_layer_norm": _layer_norm,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "sum": _reduction("sum"),
+    "mean": _reduction("mean"),
+    "amax": _reduction("largest"),
+    "_softmax": _along_last("softmax"),
+    "_log_softmax": _along_last("log_softmax"),
+    "argmax": _along_last("argmax"),
+    "index": _rows,
+    "embedding": _rows,
+}
+"""The rules by the name of PyTorch's operation."""
