@@ -124,6 +124,20 @@ def test_every_key_that_a_page_names_exists(keys):
     assert {(key, page) for key, page in named if key not in known | ATTRIBUTES} == set()
 
 
+def test_every_choice_of_a_part_that_a_page_names_exists(keys):
+    groups = [group for group in keys.GROUPS if not group.startswith("hydra")]
+    form = re.compile(rf"\+?({'|'.join(groups)})=([\w|]+)")
+    words = {(word, page.name) for page in PAGES for span in spans(page) for word in span.split()}
+    named = {
+        (match[1], choice, page)
+        for word, page in words
+        if (match := form.fullmatch(word))
+        for choice in match[2].split("|")
+    }
+    assert len(named) > 40
+    assert {each for each in named if not (CONFIG_DIR / each[0] / f"{each[1]}.yaml").exists()} == set()
+
+
 def test_a_link_to_a_file_outside_the_pages_becomes_its_name():
     links = hook("links")
     text = "[the schema](../vae_exp/config/schema.py), [`conf`](../conf), [parts](own_parts.md), [x](https://a.b/c)"
