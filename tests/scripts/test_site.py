@@ -49,6 +49,7 @@ def test_the_site_is_built_and_loads_nothing_from_the_network(site):
     for page in pages:
         loaded = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=\"?([^\" >]*)", page.read_text())
         assert [target for target in loaded if re.match(r"(?:https?:)?//", target)] == [], page
+        assert re.findall(r"<p>(?:python|vae_exp|pip) .*", page.read_text()) == [], f"{page}: a command became prose"
     for style in site.rglob("*.css"):
         assert re.findall(r"url\([\"']?(?:https?:)?//[^)]*|@import[^;]*//[^;]*", style.read_text()) == [], style
 
