@@ -1,6 +1,6 @@
 """The page of a model, in a real browser that has no network."""
 
-import json
+import shutil
 
 import numpy as np
 import pytest
@@ -30,6 +30,11 @@ def pixels(browser, selector, size=28):
 def decoded(browser):
     browser.settle()
     return pixels(browser, "#decoded")
+
+
+def place(browser):
+    browser.settle()
+    return browser.texts("#place")
 
 
 def tap(browser, selector, across, down):
@@ -67,22 +72,19 @@ def test_a_conditional_model_is_touched_by_mouse_finger_and_keys(run, command, b
 
     # the plane: keys, mouse, finger
     before = decoded(browser)
-    places = [browser.texts("#place")]
-    browser.all("#plane")[0].send_keys(Keys.ARROW_LEFT)
-    places.append(browser.texts("#place"))
-    ActionChains(browser.driver).move_to_element_with_offset(browser.all("#plane")[0], 40, 60).perform()
-    browser.settle()
-    looked = browser.texts("#place")
-    ActionChains(browser.driver).move_to_element(browser.all("h1")[0]).perform()
-    browser.settle()
-    assert browser.texts("#place") == places[-1] != looked  # the mouse only looked
-    ActionChains(browser.driver).move_to_element_with_offset(browser.all("#plane")[0], 40, 60).click().perform()
-    ActionChains(browser.driver).move_to_element(browser.all("h1")[0]).perform()
-    browser.settle()
-    places.append(browser.texts("#place"))
+    plane, elsewhere = browser.all("#plane")[0], browser.all("h1")[0]
+    places = [place(browser)]
+    plane.send_keys(Keys.ARROW_LEFT)
+    places.append(place(browser))
+    ActionChains(browser.driver).move_to_element_with_offset(plane, 40, 60).perform()
+    looked = place(browser)
+    ActionChains(browser.driver).move_to_element(elsewhere).perform()
+    assert place(browser) == places[-1] != looked  # the mouse only looked
+    ActionChains(browser.driver).move_to_element_with_offset(plane, 40, 60).click().move_to_element(elsewhere).perform()
+    places.append(place(browser))
     tap(browser, "#plane", 0.2, 0.2)
-    places.append(browser.texts("#place"))
-    assert len({tuple(place) for place in places}) == 4
+    places.append(place(browser))
+    assert len({tuple(one) for one in places}) == 4
     assert np.abs(decoded(browser) - before).max() > 1
 
     # a drawing, and another test image
@@ -115,11 +117,20 @@ def test_a_conditional_model_is_touched_by_mouse_finger_and_keys(run, command, b
     assert browser.is_quiet()
 
 
-def test_the_models_of_a_sweep_stand_beside_each_other(command, run, tmp_path):
-    words = ["architecture.latent_dim=2,3", "samples=100", "callbacks.evaluate.decades=0.1"]
-    assert run("-m", *words, *QUICK[1:], "hydra.sweep.dir=sizes").status == 0
-    assert command(touch, "run=sizes")[0] == 0
-    page = (tmp_path / "sizes" / "model.html").read_text()
-    content = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert [(model["name"], model["latents"]) for model in content["models"]] == [("N_z = 2", 2), ("N_z = 3", 3)]
-    assert "./model.html" in (tmp_path / "sizes" / "report.html").read_text()
+def test_the_models_of_a_sweep_stand_beside_each_other(trained, command, browser, tmp_path):
+    for job, rate in enumerate(("0.01", "0.02", "0.02")):  # the last differs in the seed alone
+        path = shutil.copytree(trained, tmp_path / "sweep" / str(job))
+        (path / ".hydra" / "overrides.yaml").write_text(f"- optimizer.lr={rate}\n- seed={job}\n")
+    assert command(touch, f"run={tmp_path / 'sweep'}")[0] == 0
+    assert "./model.html" in (tmp_path / "sweep" / "report.html").read_text()
+    browser.open(tmp_path / "sweep" / "model.html")
+    assert browser.texts(".models label") == ["lr = 0.01", "lr = 0.02"]
+    captions = browser.texts("#pictures .outputs > figure:not(.input) figcaption")
+    assert [caption.partition(":")[0] for caption in captions if caption] == ["lr = 0.01", "lr = 0.02"]
+    assert len(browser.all("#walk .walk")) == 2
+    browser.all(".models input")[0].send_keys(Keys.ARROW_RIGHT)
+    browser.settle()
+    assert browser.texts("footer")[0].startswith("lr = 0.02: ")
+    browser.resize(390)
+    assert browser.width() == 390
+    assert browser.is_quiet()

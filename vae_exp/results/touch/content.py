@@ -74,7 +74,7 @@ def content_of(run: Run, name: str, examples: Examples) -> dict[str, Any]:
     return {
         "name": name,
         "parts": {part: run.metrics[part] for part in SHOWN if run.metrics.get(part) is not None},
-        "facts": dict(list(facts(run.metrics).items())[:1]),
+        "facts": {name: value for name, value in facts(run.metrics).items() if name.startswith("test/")},
         "latents": model.latent_dim,
         "classes": model.classes,
         "needsLabels": model.needs_labels,

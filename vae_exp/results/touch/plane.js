@@ -165,15 +165,16 @@ class Plane {
       const median = (axis) => own.map(({ z }) => axis.of(z)).sort((one, other) => one - other)[own.length >> 1];
       const [x, y, text] = [this.x(median(this.across)), this.y(median(this.up)), name.slice(0, 14)];
       const width = context.measureText(text).width + 12 * ratio;
+      const left = Math.max(2 * ratio, Math.min(this.size - width - 2 * ratio, x - width / 2));
       context.fillStyle = colours.card;
       context.strokeStyle = colourOf(label);
       context.lineWidth = 2 * ratio;
       context.beginPath();
-      context.roundRect(x - width / 2, y - 11 * ratio, width, 22 * ratio, 11 * ratio);
+      context.roundRect(left, y - 11 * ratio, width, 22 * ratio, 11 * ratio);
       context.fill();
       context.stroke();
       context.fillStyle = colours.ink;
-      context.fillText(text, x, y + ratio);
+      context.fillText(text, left + width / 2, y + ratio);
     });
   }
   /** Decode a grid of points, one after another. */

@@ -4,6 +4,17 @@ const several = models.length > 1;
 const active = () => models[state.active];
 const titleOf = ({ label, index }) => `test image ${index}${label >= 0 ? `, ${nameOf(label)}` : ""}`;
 
+/** Return a function that tells whether the code, the label or the model differs from those of its last call. */
+function news() {
+  let last = [];
+  return (z, label = 0) => {
+    const now = [state.active, label, ...z];
+    const differs = now.length !== last.length || now.some((value, i) => value !== last[i]);
+    last = now;
+    return differs;
+  };
+}
+
 /** Sliders for the latents, or for the principal axes of the codes. */
 function sliders() {
   const FIRST = 10;
@@ -46,17 +57,17 @@ function labels() {
   const contents = NAMES.map((name, i) => [small[i].node, name]);
   const chosen = choice("Label", contents, state.label, (i) => chooseLabel(i), "tiles");
   const node = html("div", { class: "labels" }, html("h3", {}, "The same style with every label"), chosen.node);
-  let [last, turn] = [null, 0];
+  const isNew = news();
+  let turn = 0;
   function draw() {
     node.hidden = !active().classes;
     chosen.choose(state.label);
-    const z = state.looked ?? active().z;
-    if (node.hidden || (last && last.model === state.active && last.z.every((value, i) => value === z[i]))) return;
-    last = { model: state.active, z: Float32Array.from(z) };
+    if (node.hidden || !isNew(state.looked ?? active().z)) return;
+    const z = Float32Array.from(state.looked ?? active().z);
     // the next time it goes on where it was interrupted, so that every label has its turn
     const task = () => {
       turn = (turn + 1) % small.length;
-      small[turn].show(active().decode(last.z, turn));
+      small[turn].show(active().decode(z, turn));
     };
     later("labels", small.map(() => task));
   }
@@ -102,6 +113,7 @@ function explorer() {
     sides,
     styles?.node,
   );
+  const isNew = news();
   let label = state.label;
   function rebuild() {
     const flatSpace = active().latents <= 2;
@@ -126,7 +138,7 @@ function explorer() {
   }
   function draw() {
     const z = state.looked ?? active().z;
-    image.show(active().decode(z, state.label));
+    if (isNew(z, state.label)) image.show(active().decode(z, state.label));
     const places = [plane.across, plane.up].filter(({ name }) => name !== "nothing");
     const text = places.map((axis) => `${axis.name} ${shown(axis.of(z))}`).join("   ");
     if (place.textContent !== text) place.textContent = text;

@@ -88,12 +88,12 @@ function frame() {
   asked = false;
   const start = performance.now();
   for (const draw of views) draw();
-  while (waiting.size && performance.now() - start < FRAME) {
-    const [name, tasks] = waiting.entries().next().value;
-    const { value: task, done } = tasks.next();
+  do {
+    const [name, tasks] = waiting.entries().next().value ?? [];
+    const { value: task, done } = tasks?.next() ?? { done: true };
     if (done) waiting.delete(name);
     else task();
-  }
+  } while (waiting.size && performance.now() - start < FRAME);
   if (waiting.size) refresh();
 }
 
