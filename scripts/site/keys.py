@@ -17,6 +17,9 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 
+LATE = "---\nsearch:\n  boost: 0.3\n---\n\n"
+"""The head of a page that a search shows after those that explain."""
+
 GROUPS = {
     "dataset": "The images, their splits and their batches.",
     "architecture": "What is trained: an autoencoder, a variational autoencoder, a model of labels.",
@@ -143,7 +146,7 @@ def on_files(files: Files, *, config: Any) -> Files:
 def api_page(name: str, modules: list[str]) -> str:
     """Return a page of docstrings, which mkdocstrings fills."""
     found = [module for listed in modules for module in modules_of(listed)]
-    return f"# {name.replace('_', ' ')}\n\n" + "".join(f"::: {module}\n\n" for module in found)
+    return f"{LATE}# {name.replace('_', ' ')}\n\n" + "".join(f"::: {module}\n\n" for module in found)
 
 
 def modules_of(name: str) -> list[str]:
@@ -157,7 +160,7 @@ def group_page(group: str) -> str:
     """Return the page of one group."""
     choices = sorted(path for path in (CONF / group).glob("*.yaml") if path.stem != "object")
     body = [_experiment(path) if group == "experiment" else _choice(group, path) for path in choices]
-    return f"# `{group}=`\n\n{GROUPS[group]}\n\n" + "\n\n".join(body) + "\n"
+    return f"{LATE}# `{group}=`\n\n{GROUPS[group]}\n\n" + "\n\n".join(body) + "\n"
 
 
 def _experiment(path: Path) -> str:
@@ -257,7 +260,7 @@ def _defaults(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
 def example_page(folder: Path) -> str:
     """Return a page with all files of the example project."""
     readme = (folder / "README.md").read_text(encoding="utf-8").replace("](../../docs/", "](")
-    text = [readme.strip("\n")]
+    text = [LATE + readme.strip("\n")]
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".py", ".yaml", ".toml") and path.read_text(encoding="utf-8").strip():
             language = {".py": "python", ".yaml": "yaml", ".toml": "toml"}[path.suffix]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from latents import POSTERIORS, PRIORS
+from latents import POSTERIORS, PRIORS, disturb
 from linear_gaussian import Linear
 from torch import nn
 
@@ -39,8 +39,8 @@ def linear_vae(prior, posterior, objective=None, wider=1.0, correlation=0.0):
         linear.bias.mul_(0.1)
         linear.weight[:2], linear.bias[:2] = V, -V @ b
         linear.weight[2:4], linear.bias[2:4] = 0, wider - precision.diagonal().log()
-        for parameter in model.q_z.parameters():
-            parameter.mul_(0.5)
+    disturb(model.q_z, 0.1)
+    disturb(model.p_z, 0.1)
     return model.eval(), x.view(-1, 1, PIXELS, 1), precision
 
 

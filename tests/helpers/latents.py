@@ -39,10 +39,18 @@ POSTERIORS = {
 SHAPE = (1, 2, 2)
 
 
+@torch.no_grad()
+def disturb(module, scale):
+    """Add noise to the parameters: a flow begins near the identity."""
+    for parameter in module.parameters():
+        parameter.add_(scale * torch.randn_like(parameter))
+
+
 def posterior(name, latent_dim, images=5, scale=0.7):
     """q(z|x) of some images, from random features, and these features."""
     torch.manual_seed(1)
     family = POSTERIORS[name](latent_dim).double()
+    disturb(family, 0.3)
     features = (scale * torch.randn(images, family.features, dtype=torch.float64)).requires_grad_()
     return family(features), features
 
@@ -51,9 +59,7 @@ def prior(name, latent_dim, family="diagonal"):
     """p(z), with random parameters where it has any."""
     torch.manual_seed(2)
     module = PRIORS[name](latent_dim, SHAPE).double()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.15 * torch.randn_like(parameter))
+    disturb(module, 0.2)
     q = POSTERIORS[family](latent_dim)
     encoder = AmortizedPosterior(MLP([], init_std=0.5).encoder(SHAPE, 0, q.features).double(), q.double())
     return module(lambda x: encoder(x, x.new_zeros(len(x), 0)))

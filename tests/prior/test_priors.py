@@ -122,3 +122,12 @@ def test_distributions_still_check_their_arguments():
     assert "zuko" in sys.modules
     with pytest.raises(ValueError, match="loc"):
         Normal(torch.tensor(math.nan), 1.0)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 3])
+@pytest.mark.parametrize("name", ["maf", "nsf", "realnvp"])
+def test_a_flow_begins_near_the_standard_normal(name, latent_dim):
+    torch.manual_seed(0)
+    z = torch.randn(100, latent_dim)
+    expected = DiagonalNormal(torch.zeros(latent_dim), torch.zeros(latent_dim)).log_prob(z)
+    torch.testing.assert_close(PRIORS[name](latent_dim, SHAPE)(None).log_prob(z), expected, atol=0.15, rtol=0)

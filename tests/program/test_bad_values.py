@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from yamls import GROUPS, choices, composed, sources
 
 from vae_exp.config.assembly import SET_BY_PROGRAM, Root, build_part, check_config
-from vae_exp.config.memory import needed
+from vae_exp.config.memory import check_memory
 from vae_exp.config.paths import CONFIG_DIR
 from vae_exp.config.schema import check_node, target_of
 from vae_exp.errors import UserError
@@ -127,7 +127,7 @@ def test_a_bad_value_of_a_part_is_refused_or_builds(group, choice, tmp_path, sma
         if group == "trainer":
             build_trainer(build_part(whole.trainer, group, TrainerSettings), tmp_path, [])
         elif group not in ("callbacks", "logger", "optimizer"):
-            needed(whole)
+            check_memory(whole)
 
     for key in keys(part):
         for value in BAD:

@@ -56,7 +56,7 @@ class AAE(HasPrior):
         network: Network,
         likelihood: Likelihood,
         latent_dim: PositiveInt = 8,
-        weight: NonNegativeFloat = 10.0,
+        weight: NonNegativeFloat = 30.0,
         discriminator_sizes: list[PositiveInt] = [500, 500],  # noqa: B006 (never changed)
         conditional: bool = False,
         prior: BuildPrior = StandardNormal,

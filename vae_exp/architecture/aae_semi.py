@@ -58,9 +58,9 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         network: Network,
         likelihood: Likelihood,
         latent_dim: PositiveInt = 10,
-        weight: NonNegativeFloat = 10.0,
+        weight: NonNegativeFloat = 30.0,
         discriminator_sizes: list[PositiveInt] = [500, 500],  # noqa: B006 (never changed)
-        alpha: NonNegativeFloat = 10.0,
+        alpha: NonNegativeFloat = 1000.0,
         labelled_per_batch: PositiveInt = 10,
         prior: BuildPrior = StandardNormal,
     ) -> None:

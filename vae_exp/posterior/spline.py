@@ -10,7 +10,7 @@ from vae_exp.posterior.autoregressive import CouplingStep
 from vae_exp.posterior.base import HasDensity, PosteriorFamily
 from vae_exp.posterior.pushforward import InvertibleStep, Pushforward
 from vae_exp.prior.normal import DiagonalNormal
-from vae_exp.prior.zuko_layers import MaskedAutoregressiveTransform, MonotonicRQSTransform
+from vae_exp.prior.zuko_layers import MaskedAutoregressiveTransform, MonotonicRQSTransform, begin_near_identity
 
 
 class ScaledStep(InvertibleStep):
@@ -38,8 +38,8 @@ class Spline(PosteriorFamily, HasDensity):
     """z = μ(x) + σ(x) f(ε; c(x)), ε ~ N(0, I), with coupling layers f of splines (arXiv 1906.04032, sections 3.1, 3.2).
 
     A layer maps every second latent by a monotonic rational-quadratic spline on [−5, 5], whose knots are a function of
-    the other latents and of features c of the image. The features are μ, log σ² and c. The density is known at any z,
-    but KL(q‖p) has no closed form, and is estimated from draws.
+    the other latents and of features c of the image. At first, f is nearly the identity. The features are μ, log σ² and
+    c. The density is known at any z, but KL(q‖p) has no closed form, and is estimated from draws.
 
     Args:
         latent_dim: Size of z.
@@ -62,14 +62,16 @@ class Spline(PosteriorFamily, HasDensity):
         self.features = sum(self._sizes)
         orders = torch.arange(latent_dim), torch.arange(latent_dim).flip(0)
         self.steps = nn.ModuleList(
-            MaskedAutoregressiveTransform(
-                latent_dim,
-                context,
-                passes=2,
-                order=orders[i % 2],
-                univariate=partial(MonotonicRQSTransform, slope=1e-3),
-                shapes=[(bins,), (bins,), (bins - 1,)],
-                hidden_features=hidden_sizes or [64],
+            begin_near_identity(
+                MaskedAutoregressiveTransform(
+                    latent_dim,
+                    context,
+                    passes=2,
+                    order=orders[i % 2],
+                    univariate=partial(MonotonicRQSTransform, slope=1e-3),
+                    shapes=[(bins,), (bins,), (bins - 1,)],
+                    hidden_features=hidden_sizes or [64],
+                )
             )
             for i in range(transforms)
         )

@@ -5,14 +5,14 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
-from torch import Size, Tensor
+from torch import Size, Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from vae_exp.likelihood import check_support
 from vae_exp.network import Shape as ImageShape
 from vae_exp.prior.base import Encode, Prior, Shape
 from vae_exp.prior.normal import DiagonalNormal
-from vae_exp.prior.zuko_layers import MAF, NSF, RealNVP
+from vae_exp.prior.zuko_layers import MAF, NSF, RealNVP, begin_near_identity
 
 Kind = Literal["maf", "nsf", "realnvp"]
 KINDS = {"maf": MAF, "nsf": NSF, "realnvp": RealNVP}
@@ -25,6 +25,8 @@ class Flow(Prior):
       latent_dim passes;
     - `nsf`: the same with monotonic rational-quadratic splines on [−5, 5] (arXiv 1906.04032);
     - `realnvp`: affine coupling layers, of which each changes every second latent (arXiv 1605.08803).
+
+    At first, f is nearly the identity, and p(z) nearly N(0, I).
 
     KL(q‖p) has no closed form, and is estimated from draws (Chen et al. 2017, arXiv 1611.02731, has such a prior).
 
@@ -48,7 +50,7 @@ class Flow(Prior):
     ) -> None:
         super().__init__()
         flow = KINDS[kind](latent_dim, transforms=transforms, hidden_features=hidden_sizes or [64, 64])
-        self.layers = flow.transform.transforms
+        self.layers = nn.ModuleList(map(begin_near_identity, flow.transform.transforms))
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
 
     def forward(self, encode: Encode) -> "OfFlow":

@@ -149,6 +149,8 @@ def test_every_packaged_part_has_its_place():
         "network",
         "objective",
         "optimizer",
+        "posterior",
+        "prior",
         "scheduler",
         "trainer",
         "hydra.launcher",
