@@ -31,6 +31,8 @@ TOGETHER = {
     "tests/results/report/test_page.py": "browser",
     "tests/results/report/test_run.py": "browser",
     "tests/results/report/test_sweep.py": "browser",
+    "tests/cli/test_touch.py": "browser",
+    "tests/results/touch/test_content.py": "browser",
     "tests/results/touch/test_engine.py": "browser",
     "tests/results/touch/test_page.py": "browser",
     # these share a run

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent
 
 from vae_exp.architecture import Autoencoder, HasPrior, Model
 from vae_exp.dataset import Images
@@ -15,7 +14,7 @@ from vae_exp.errors import ConfigError
 from vae_exp.evaluation.codes import Codes, encode_images
 from vae_exp.evaluation.pca import principal_components
 from vae_exp.likelihood import unvalidated
-from vae_exp.prior.normal import DiagonalNormal, kl_per_latent
+from vae_exp.prior.normal import DiagonalNormal, is_normal, kl_per_latent
 from vae_exp.results.export.functions import functions_of
 from vae_exp.results.report.run import facts
 from vae_exp.results.run import Run
@@ -137,9 +136,9 @@ def _latents(model: Model, codes: Codes) -> dict[str, Any]:
     code = codes.code.cpu().float()
     axes = principal_components(code, min(MOST_AXES, code.shape[1], len(code)))
     kl, prior, normal = None, model.prior if isinstance(model, HasPrior) else None, False
-    if isinstance(prior, Independent):
+    if prior is not None and is_normal(prior):
         normal = True
-        if codes.log_variance is not None:
+        if codes.log_variance is not None:  # with a full covariance, the KL of each latent alone
             kl = kl_per_latent(DiagonalNormal(codes.code, codes.log_variance), prior).mean(0).tolist()
     return {
         "codes": {

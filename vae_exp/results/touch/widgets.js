@@ -68,7 +68,7 @@ const colourOf = (label) => (label < 0 ? colours.faint : colours.classes[label %
 
 /* ---- work: the most urgent once per frame, the rest in the time that is left ---- */
 
-const FRAME = 7; // milliseconds of a frame for pictures that can wait
+const FRAME = 4; // milliseconds of a frame for pictures that can wait
 const views = [];
 const waiting = new Map();
 let asked = false;
