@@ -6,7 +6,6 @@ the file or folder (`PAGES`), the link leads there.
 
 import posixpath
 import re
-from pathlib import Path
 from typing import Any
 
 PAGES = {"examples/own_project": "own_project.md"}
@@ -16,7 +15,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)]*)?\)")
 FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
-def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Rewrite the links of one page."""
     source = page.file.src_uri
     pieces = FENCE.split(markdown)
@@ -44,8 +43,3 @@ def _target(link: re.Match[str], folder: str) -> str:
         return f"[{link[1]}]({posixpath.relpath(PAGES[path], folder or '.')})"
     name = f"`{path}`"
     return name if link[1].strip("`/") == path else f"{link[1]} ({name})"
-
-
-def repository(config: Any) -> Path:
-    """The folder of mkdocs.yml."""
-    return Path(config.config_file_path).parent

@@ -11,7 +11,6 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 PROGRAM = re.compile(r"(?:\.venv/bin/)?(?:python -m )?vae_exp(?= |$)(.*)")
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-BLOCK = re.compile(r"(?:^ {4,}\S.*\n|^ *\n)+", re.MULTILINE)
 PLACEHOLDER = re.compile(r"<[^<>]*>")
 
 
