@@ -74,8 +74,6 @@ API = {
 }
 """The pages of the Python API, and what is on each. Of a folder it is every module, abstract classes first."""
 
-COMMANDS = ("evaluate", "sample", "encode", "export", "report", "compare", "list")
-
 KINDS = {
     "PositiveInt": "whole number ≥ 1",
     "NonNegativeInt": "whole number ≥ 0",
@@ -225,10 +223,17 @@ def root_page() -> str:
     return f"# Keys without a group\n\n{_table(rows)}\n"
 
 
+def commands() -> list[str]:
+    """Return the names of the commands, without `train`, whose keys are those of the groups."""
+    tree = _module("vae_exp.cli.main")
+    names = next(ast.literal_eval(node.value) for node in tree.body if _assigns(node, "COMMANDS"))
+    return [name for name in names if name != "train"]
+
+
 def commands_page() -> str:
     """Return the page of the commands, from their help texts and functions."""
     text = ["# Arguments of the commands"]
-    for command in COMMANDS:
+    for command in commands():
         tree = ast.parse((ROOT / "vae_exp" / "cli" / f"{command}.py").read_text(encoding="utf-8"))
         usage = next(ast.literal_eval(node.value) for node in tree.body if _assigns(node, "USAGE"))
         text += [f"## `{command}`", "\n".join(f"    {line}".rstrip() for line in usage.strip("\n").splitlines())]

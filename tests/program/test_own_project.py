@@ -78,7 +78,7 @@ def my_parts(tmp_path, run, forget):
     """The examples of the documentation, in a file in the current folder."""
     text = (ROOT / "docs" / "own_parts.md").read_text(encoding="utf-8")
     (tmp_path / "my_parts.py").write_text("\n\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
-    commands = text.rpartition("In runs:")[2].replace("\\\n", " ").replace("'", "")
+    commands = text.rpartition("### In runs\n")[2].replace("\\\n", " ").replace("'", "")
     return [line.split()[3:] for line in commands.splitlines() if "python -m vae_exp" in line]
 
 

@@ -49,6 +49,7 @@ def test_the_site_is_built_and_loads_nothing_from_the_network(site):
     for page in pages:
         loaded = re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=\"?([^\" >]*)", page.read_text())
         assert [target for target in loaded if re.match(r"(?:https?:)?//", target)] == [], page
+        assert re.findall(r"<p>(?:python|vae_exp|pip) .*", page.read_text()) == [], f"{page}: a command became prose"
     for style in site.rglob("*.css"):
         assert re.findall(r"url\([\"']?(?:https?:)?//[^)]*|@import[^;]*//[^;]*", style.read_text()) == [], style
 
@@ -122,6 +123,20 @@ def test_every_key_that_a_page_names_exists(keys):
     named = {(match[1], page) for span, page in found for word in span.split() if (match := form.fullmatch(word))}
     assert len(named) > 60
     assert {(key, page) for key, page in named if key not in known | ATTRIBUTES} == set()
+
+
+def test_every_choice_of_a_part_that_a_page_names_exists(keys):
+    groups = [group for group in keys.GROUPS if not group.startswith("hydra")]
+    form = re.compile(rf"\+?({'|'.join(groups)})=([\w|]+)")
+    words = {(word, page.name) for page in PAGES for span in spans(page) for word in span.split()}
+    named = {
+        (match[1], choice, page)
+        for word, page in words
+        if (match := form.fullmatch(word))
+        for choice in match[2].split("|")
+    }
+    assert len(named) > 40
+    assert {each for each in named if not (CONFIG_DIR / each[0] / f"{each[1]}.yaml").exists()} == set()
 
 
 def test_a_link_to_a_file_outside_the_pages_becomes_its_name():

@@ -23,14 +23,13 @@ from vae_exp.config.assembly import (
     build_data,
     build_later,
     build_part,
-    check_labels,
-    check_pixels,
 )
 from vae_exp.config.contracts.check import check_contracts
 from vae_exp.config.memory import check_memory
 from vae_exp.config.objects import NO_OBJECTS, Objects
 from vae_exp.config.schema import target_of
 from vae_exp.config.stored import read_config
+from vae_exp.config.suitability import check_labels, check_pixels
 from vae_exp.config.trust import Trust, targets_in, trusted_packages
 from vae_exp.dataset import Dataset
 from vae_exp.dataset.shard import Shard

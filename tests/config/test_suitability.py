@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vae_exp.architecture import VAE
-from vae_exp.config.assembly import check_pixels
+from vae_exp.config.suitability import check_pixels
 from vae_exp.dataset import Dataset, Images, Info, Source, Splits
 from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Bernoulli, Gaussian
