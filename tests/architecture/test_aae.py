@@ -109,7 +109,7 @@ def test_the_decoder_of_a_supervised_one_needs_the_label(batch):
     z = model.encode(x)
     one, other = (model.decode(z, torch.full((6,), label)).mean for label in (0, 1))
     assert not torch.allclose(one, other)
-    with pytest.raises(UserError, match="decodes with the labels"):
+    with pytest.raises(UserError, match="a supervised AAE needs the labels"):
         model.decode(z)
     for kind, words in ((AAE, {"conditional": True}), (SemiSupervisedAAE, {})):
         with pytest.raises(ConfigError, match="this dataset has none"):

@@ -104,14 +104,15 @@ def test_keys_without_a_group_and_arguments_of_commands_are_listed(keys):
 
 def names(keys):
     """Every key that a yaml has, or that the constructor of what it builds takes."""
+    annotations = hook("annotations")
     for group in keys.GROUPS:
         for path in (CONFIG_DIR / group).glob("*.yaml") if group != "experiment" else ():
             read, prefix = keys.read_yaml(path), keys.prefix_of(group)
             yield from (f"{prefix}.{key.path}" for key in read.keys)
             for parent, target in read.targets.items():
-                place = keys.resolve(target)
+                place = annotations.resolve(target)
                 node = ".".join(filter(None, [prefix, parent]))
-                yield from (f"{node}.{name}" for name in (keys.arguments(place) if place else ()))
+                yield from (f"{node}.{name}" for name in (annotations.arguments(place) if place else ()))
                 yield f"{node}._target_"
 
 

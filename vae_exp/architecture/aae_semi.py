@@ -10,13 +10,13 @@ from torch.nn.functional import one_hot
 
 from vae_exp.architecture.aae import adversarial_terms, imposed, no_encoder
 from vae_exp.architecture.base import Classifies, HasPrior
+from vae_exp.architecture.decoding import decode_with
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
 from vae_exp.network.discriminator import Discriminator
-from vae_exp.network.linear import join_context
 from vae_exp.objective import Terms
 from vae_exp.prior.base import BuildPrior
 from vae_exp.prior.standard import StandardNormal
@@ -127,10 +127,7 @@ class SemiSupervisedAAE(HasPrior, Classifies):
 
     def _decode_with(self, z: Tensor, c: Tensor) -> Distribution:
         """Compute p(x|y, z) for classes c (B, classes), one-hot or probabilities."""
-        c = c.expand(*z.shape[:-1], -1)
-        features = self.decoder(join_context(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
-        p: Distribution = self.likelihood(features)
-        return p
+        return decode_with(self.decoder, self.likelihood, z, c)
 
     def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
         """Compute p(x|y, z) at the style, batch (B,). Unknown labels are predicted."""

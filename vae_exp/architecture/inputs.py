@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from vae_exp.errors import InputError
+from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import is_validated
 
 
@@ -108,3 +109,20 @@ def _tensor(name: str, value: Any, wanted: str) -> Tensor:
 
 def _type(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def one_hot_labels(y: Tensor | None, classes: int, model: str) -> Tensor:
+    """Return labels (B,) as one-hot vectors (B, classes), int64.
+
+    Args:
+        y: The labels.
+        classes: Number of classes.
+        model: The model that needs them, for messages.
+
+    Raises:
+        UserError: There are no labels, or one is unknown.
+    """
+    if y is None:
+        raise UserError(f"{model} needs the labels y (B,)")
+    check_labels(y, range(classes))
+    return one_hot(y, classes)

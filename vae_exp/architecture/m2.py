@@ -10,13 +10,13 @@ from torch.distributions import Distribution
 from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Classifies, Generative
+from vae_exp.architecture.decoding import decode_with
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.architecture.latents import check_latents
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
 from vae_exp.network import Network, Shape
-from vae_exp.network.linear import join_context
 from vae_exp.objective import Objective, Terms
 from vae_exp.posterior.amortized import AmortizedPosterior
 from vae_exp.posterior.base import BuildPosterior
@@ -211,7 +211,4 @@ class M2(Generative, Classifies):
         return self._q(x, c)
 
     def _decode_with(self, z: Tensor, c: Tensor) -> Distribution:
-        c = c.expand(*z.shape[:-1], -1)
-        features = self.decoder(join_context(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
-        p: Distribution = self.likelihood(features)
-        return p
+        return decode_with(self.decoder, self.likelihood, z, c)

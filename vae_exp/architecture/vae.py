@@ -6,17 +6,16 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import EStep, HasJoint
-from vae_exp.architecture.inputs import check_labels
+from vae_exp.architecture.decoding import decode_with
+from vae_exp.architecture.inputs import one_hot_labels
 from vae_exp.architecture.latents import check_latents
 from vae_exp.dataset.serving import Counts
-from vae_exp.errors import ConfigError, UserError
+from vae_exp.errors import ConfigError
 from vae_exp.likelihood import Likelihood, true_gradient
 from vae_exp.network import Network, Shape
 from vae_exp.network.base import frozen
-from vae_exp.network.linear import join_context
 from vae_exp.network.precision import full_precision
 from vae_exp.objective import ChangesDecoder, HasClosedKL, HasEStep, Objective, Terms
 from vae_exp.objective.annealing import annealed_weight
@@ -144,10 +143,7 @@ class VAE(HasJoint):
 
     def _decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
         """Compute p(x|z), or p(x|z, y) with y (B,): batch shape (…, B), for latents (…, B, latent_dim)."""
-        c = self._context(y, z.shape[-2]).expand(*z.shape[:-1], -1)
-        features = self.decoder(join_context(z.flatten(0, -2), c.flatten(0, -2))).unflatten(0, z.shape[:-1])
-        p: Distribution = self.likelihood(features)
-        return p
+        return decode_with(self.decoder, self.likelihood, z, self._context(y, z.shape[-2]))
 
     def reconstruct(self, x: Tensor, y: Tensor) -> Distribution:
         """Compute p(x|z), or p(x|z, y), at z ~ q(z|x): batch (B,)."""
@@ -213,10 +209,7 @@ class VAE(HasJoint):
         """Return the labels as one-hot vectors, (B, classes), or (B, 0) if the model is not conditional."""
         if not self.classes:
             return self.no_label.expand(batch, 0)
-        if y is None:
-            raise UserError("a conditional VAE needs the labels y (B,)")
-        check_labels(y, range(self.classes))
-        return one_hot(y, self.classes).to(self.no_label.dtype)
+        return one_hot_labels(y, self.classes, "a conditional VAE").to(self.no_label.dtype)
 
 
 class PreciseEStep(EStep):
