@@ -87,6 +87,11 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST, "load", lambda self: _few_digits(self.root))
 
 
+@pytest.fixture
+def reports() -> None:
+    """Let `run` write reports. They take a fifth of a small run, so it writes them only for tests that ask for it."""
+
+
 GET_MODE = Hydra.get_mode
 
 
@@ -111,11 +116,18 @@ class Outcome:
 
 @pytest.fixture
 def run(
-    tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    small_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> Callable[..., Outcome]:
     """Return a function that runs `python -m vae_exp …` in this process, so that torch is imported only once."""
     from vae_exp.cli.main import main
 
+    if "reports" not in request.fixturenames:
+        for module in ("vae_exp.training.run", "vae_exp.results.sweep"):
+            monkeypatch.setattr(f"{module}.try_report", lambda path: None)
     monkeypatch.chdir(tmp_path)
     directories = iter(range(1000))
 
