@@ -29,6 +29,7 @@ HALF_A_GPU = [
 ]
 
 
+@pytest.mark.slow
 @needs_ray
 def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(
     run, tmp_path, one_thread, monkeypatch
@@ -71,6 +72,7 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     assert [row["seed"] for row in table(tmp_path / "sweep")] == [str(seed) for seed in range(3)]
 
 
+@pytest.mark.slow
 @needs_joblib
 @needs_submitit
 def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread, monkeypatch):
@@ -90,6 +92,7 @@ def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread
         assert row | {"seed": "0"} == numbers(tmp_path / "basic")[0]  # one job alone has no column for its seed
 
 
+@pytest.mark.slow
 @needs_ray
 def test_ctrl_c_saves_the_jobs_on_ray_and_ends_the_sweep(run, tmp_path):
     words = [*SMALL, "samples=100000000", "trainer.compile=false", "seed=range(2)", "hydra.sweep.dir=sweep"]
