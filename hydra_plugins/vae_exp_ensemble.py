@@ -5,16 +5,14 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import PositiveInt
 
 from vae_exp.cli.launch import composed, ending, run_elsewhere, shared_overrides
-from vae_exp.config.schema import check_node
 from vae_exp.errors import Interrupted
 
 log = logging.getLogger(__name__)
@@ -35,13 +33,7 @@ class EnsembleLauncher(Launcher):
         self.jobs = jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Check the keys.
-
-        Raises:
-            ConfigError: A key is not allowed.
-        """
-        launcher: Any = OmegaConf.to_container(config.hydra.launcher)
-        check_node(OmegaConf.create(launcher), EnsembleLauncher, "hydra.launcher")
+        """Keep what the jobs need."""
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config

@@ -218,7 +218,7 @@ class Experiment(pl.LightningModule):
         checkpoint.pop("loops", None)
         # those of an ensemble's member are parts of larger tensors, which would be saved whole
         weights = checkpoint["state_dict"].items()
-        checkpoint["state_dict"] = {name: w if _is_whole(w) else w.clone() for name, w in weights}
+        checkpoint["state_dict"] = {name: w.clone() if _is_part(w) else w for name, w in weights}
         checkpoint[STATE] = {
             "format": FORMAT,
             "config": self.config,
@@ -315,8 +315,10 @@ class Experiment(pl.LightningModule):
             self.log_row(means_of(names, losses, self.architecture) | values)
 
 
-def _is_whole(tensor: Tensor) -> bool:
-    return tensor.untyped_storage().nbytes() == tensor.nbytes
+def _is_part(value: Any) -> bool:
+    """Return whether a value is a tensor that shares a larger memory with others."""
+    is_plain = isinstance(value, Tensor) and value.layout == torch.strided
+    return is_plain and value.untyped_storage().nbytes() > value.nbytes
 
 
 def experiment_of(trainer: pl.Trainer) -> Experiment:

@@ -62,6 +62,9 @@ GLOBALS: tuple[tuple[Callable[[], Any], Callable[[Any], None]], ...] = (
 )
 """How each global that a function may change is read and set."""
 
+HANDLERS = 2
+"""The place of the logging handlers among them."""
+
 
 class Place(Generic[Result]):
     """The place of a function among those that take turns.
@@ -87,6 +90,7 @@ class Place(Generic[Result]):
         self._turn, self._pause = threading.Semaphore(0), threading.Semaphore(0)
         # a second Ctrl-C ends the process at once, without waiting for its threads
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self._meets = True
         self._signal: int | None = None
         self._listener: Callable[[int], None] | None = None
 
@@ -106,6 +110,9 @@ class Place(Generic[Result]):
                 self._globals = [read() for read, _ in GLOBALS]
         finally:
             _set_all(before)
+        if self.ended:
+            for handler in set(self._globals[HANDLERS]) - set(before[HANDLERS]):
+                handler.close()  # the log files of the function
 
     def meet(self, request: Any) -> Any:
         """Ask for something, and wait until all others do so too. To be called by the function itself.
@@ -116,24 +123,35 @@ class Place(Generic[Result]):
         Raises:
             Exception: The answer is this exception.
         """
-        self.request = request
+        self._meets, self.request = True, request
         self._pause.release()
         self._turn.acquire()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
+    def leave(self) -> None:
+        """Say that this function will not meet the others for long. Signals then reach it at once."""
+        self._meets = False
+        if self._signal is not None:
+            self.deliver()
+
     def listen(self, listener: Callable[[int], None]) -> None:
         """Call this function with the number of a signal when one arrives, or now if one has arrived."""
         self._listener = listener
         if self._signal is not None:
-            listener(self._signal)
+            self.deliver()
 
     def interrupt(self, number: int) -> None:
-        """Pass a signal on to the function."""
+        """Keep a signal for the function until all meet, so that they all end after the same update."""
         self._signal = number
-        if self._listener is not None:
-            self._listener(number)
+        if not self._meets:
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Pass the signal on to the function."""
+        if self._listener is not None and self._signal is not None:
+            self._listener(self._signal)
 
     def _run(self) -> None:
         _PLACE.set(self)
@@ -177,6 +195,9 @@ def run_in_turns(
                     if place.ended:
                         ended(place)
             running = [place for place in running if place.request is not None]
+            if received:
+                for place in running:
+                    place.deliver()
             for place, value in answer({place: place.request for place in running}).items():
                 place.answer = value
     return received[0] if received else None

@@ -100,7 +100,9 @@ class Captured:
 
     def _run(self) -> Tensor:
         assert self._index is not None
-        return torch.stack([self._update(x, y, counts, self._index.shape[-1]) for x, y, counts in self._serve(self._index)])
+        return torch.stack(
+            [self._update(x, y, counts, self._index.shape[-1]) for x, y, counts in self._serve(self._index)]
+        )
 
     def _steps_on_cpu(self) -> list[Tensor]:
         """Return the optimizers' step counters that are on the CPU."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,8 +24,8 @@ from vae_exp.training.engine.captured import (
 from vae_exp.training.engine.ensemble import Member
 from vae_exp.training.engine.gradients import Eager
 from vae_exp.training.engine.losses import WeightedLoss
+from vae_exp.training.engine.partner import Partner, why_alone
 from vae_exp.training.engine.schedule import Schedule
-from vae_exp.training.engine.together import Block, Join, Updated
 from vae_exp.training.engine.update import Step, Update
 from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.turns import Place
@@ -90,22 +91,16 @@ class Engine:
         self._update_on_rest = Update(eager, step)
         self._captured: Captured | None = None
         if serve is not None and not reason and settings.engine in ("auto", "captured"):
-            self._captured = Captured(
-                self._update, self._update.parameters, serve, [optimizer], cuda_graph, required
-            )
+            self._captured = Captured(self._update, self._update.parameters, serve, [optimizer], cuda_graph, required)
         # a schedule and an E step prepare each update
         self._serve = serve if shard.size == 1 and e_step is None and not schedule.changes else None
         self._product = _products(loss, batch_size, settings)
-        with fast_linear(False):
-            self._product_together = _products(loss, batch_size, settings)
-        self._loss, self._step, self._optimizer, self._settings = loss, step, optimizer, settings
-        self._captures = self._captured is not None
-        self._place: Place[Any] | None = None
-        self._member: Member | None = None
-        self._together: Updated | None = None
+        self._loss, self._settings = loss, settings
+        self._as_member = partial(Member, loss, step, optimizer, schedule, settings, self._captured is not None)
+        self._partner: Partner | None = None
 
     def join(self, place: Place[Any], stream: TrainingStream, seen: int, budget: int, goals: Sequence[int]) -> None:
-        """Train together with the other runs that take turns with this one, as far as their models are alike.
+        """Train together with the runs that take turns with this one and are like it.
 
         Args:
             place: The place of this run among those that take turns.
@@ -114,23 +109,14 @@ class Engine:
             budget: The samples at which it ends.
             goals: The samples at which it is evaluated.
         """
-        if reason := self._why_alone(stream):
+        if reason := why_alone(self._e_step, self._settings, stream):
+            place.leave()
             log.info("Training alone, not as an ensemble: %s", reason)
             return
-        self._place, self._seen = place, seen
-        self._member = Member(
-            self._loss,
-            self._step,
-            self._optimizer,
-            self.schedule,
-            stream,
-            self._settings,
-            place.generators,
-            self._captures,
-            (seen, budget, tuple(goals), self.updates_per_execution),
-        )
-        members = place.meet(Join(self._member))
-        log.info("Training as an ensemble of %d", members) if members > 1 else self._leave("no other run is alike")
+        with fast_linear(False):  # torch.vmap does not work on its operation
+            product = _products(self._loss, self._batch_size, self._settings)
+        member = self._as_member(stream, place.generators, (seen, budget, tuple(goals), self.updates_per_execution))
+        self._partner = Partner(place, member, self._update, seen, product)
 
     def update(self, batch: TrainingBatch) -> Tensor | None:
         """Update on a batch, or on this process's shard of it, after the E step, if there is one.
@@ -156,9 +142,8 @@ class Engine:
             The number of images of K updates, and their losses, (K, 1 + terms): of a whole block if updates are
             captured, otherwise of one update.
         """
-        for size in (UPDATES_PER_GRAPH if self._captures else BATCHES_PER_READ, 1):
-            while self._member is not None and (block := next(batches.blocks(size), None)) is not None:
-                yield from self._update_together(self._member, block)
+        if self._partner is not None:
+            yield from self._partner.blocks(batches)
         if self._captured is not None:
             for block in batches.blocks(UPDATES_PER_GRAPH):
                 yield block.numel(), self._captured(block)
@@ -175,55 +160,22 @@ class Engine:
     @property
     def names(self) -> list[str]:
         """The names of the losses that an update returns; empty before the first update."""
-        together = [] if self._together is None else self._together.names
+        together = [] if self._partner is None else self._partner.names
         return together or self._update.names or self._update_on_rest.names
 
     def computation(self) -> dict[str, Any]:
         """For the results: whether updates are compiled, which engine runs them, and who computes the products."""
-        if self._together is not None:
-            return {"compiled": False, "engine": self._together.engine, "product": self._product_together}
+        if self._partner is not None and (together := self._partner.computation()):
+            return together
         kernels = self._compute.engine
         captured = self._captured is not None and not self._captured.failed
         engine = f"CUDA graph, {kernels}" if captured else kernels
         return {"compiled": kernels != "eager", "engine": engine, "product": self._product}
 
-    def _update_together(self, member: Member, block: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Update on a block as a member of an ensemble, or alone if there is no ensemble any more."""
-        assert self._place is not None
-        answer = self._place.meet(Block(member, block, self._seen))
-        if isinstance(answer, Updated):
-            self._together = answer
-            self._seen += block.numel()
-            yield block.numel(), answer.losses
-            return
-        self._leave(answer)
-        for x, y, counts in member.stream.serve(block):
-            self.schedule.before(self._seen)
-            losses = self._update(x, y, counts, len(x))
-            self.schedule.after()
-            self._seen += len(x)
-            yield len(x), losses[None]
-
-    def _leave(self, reason: str) -> None:
-        log.info("Training alone, not as an ensemble: %s", reason)
-        self._member = self._together = None
-
-    def _why_alone(self, stream: TrainingStream) -> str:
-        """Return the reason why this run cannot be a member of an ensemble; empty if it can."""
-        if self._e_step is not None:
-            return "this objective moves chains of its own before an update"
-        if self._settings.compiles:
-            return "an ensemble is not compiled (trainer.compile)"
-        if not stream.on_device:
-            return "the images do not all lie on the device (dataset.placement)"
-        return ""
-
 
 def _products(model: nn.Module, batch_size: int, settings: TrainerSettings) -> str:
     """Name the library that computes matrix products, and their precision if it is not the highest."""
-    if settings.is_coarse:
-        product = "bfloat16"
-    else:
-        product = product_library(model, batch_size, next(model.parameters()).device)
+    device = next(model.parameters()).device
+    product = "bfloat16" if settings.is_coarse else product_library(model, batch_size, device)
     precision = settings.float32_matmul_precision
     return product if precision == "highest" else f"{product}, {precision} precision"

@@ -62,7 +62,9 @@ class _Draw(torch.autograd.Function):
         dims = in_dims[-len(args) :] if args else ()
         draws = []
         for i, own in enumerate(generators):
-            arguments = [arg.select(dim, i) if isinstance(dim, int) else arg for arg, dim in zip(args, dims, strict=True)]
+            arguments = [
+                arg.select(dim, i) if isinstance(dim, int) else arg for arg, dim in zip(args, dims, strict=True)
+            ]
             with own.current():
                 draws.append(function(*arguments, **kwargs))
         return torch.stack(draws), 0

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 from torch.optim import Optimizer
 
+from vae_exp.dataset.base import Images
 from vae_exp.dataset.batches import TrainingStream
 from vae_exp.likelihood import unvalidated
 from vae_exp.network.linear import fast_linear
@@ -35,10 +36,10 @@ class Member:
         step: What follows the gradient: clipping and the run's own optimizer.
         optimizer: This optimizer.
         schedule: Sets its learning rate and the weights of its loss for every update.
-        stream: Its training images, in its own order.
         settings: The settings of the trainer.
-        generators: Its random generators.
         captures: Whether its updates can be captured as a CUDA graph.
+        stream: Its training images, in its own order.
+        generators: Its random generators.
         progress: The samples that it has seen, its budget and its evaluation points.
     """
 
@@ -46,10 +47,10 @@ class Member:
     step: Step
     optimizer: Optimizer
     schedule: Schedule
-    stream: TrainingStream
     settings: TrainerSettings
-    generators: Own
     captures: bool
+    stream: TrainingStream
+    generators: Own
     progress: Hashable
 
     def key(self) -> Hashable:
@@ -61,6 +62,8 @@ class Member:
     def has_images_of(self, other: "Member") -> bool:
         """Return whether both are trained on the same images and labels."""
         own, others = self.stream.images, other.stream.images
+        assert isinstance(own, Images)
+        assert isinstance(others, Images)
         return torch.equal(own.labels, others.labels) and torch.equal(own.pixels, others.pixels)
 
     def tensors(self) -> Tensors:
@@ -133,20 +136,24 @@ class Ensemble:
         before = [member.generators.state() for member in self.members]
         for member in self.members:
             member.schedule.before(seen)
-        x, y, counts = next(self._serve(torch.stack([block[:1] for block in blocks], 1)))
-        served = [member.generators.state() for member in self.members]
-        with self._settings():
-            gradients, _ = self._gradients(x, y, counts)
-            for i, member in enumerate(self.members):
-                drawn = member.generators.state()
-                member.generators.restore(served[i])
-                with member.generators.current():
-                    Eager(member.loss)(x[i], y[i], None if counts is None else counts[i])
-                self._unused = {n for n, p in member.loss.named_parameters() if p.requires_grad and p.grad is None}
-                _check_same({name: gradient[i] for name, gradient in gradients.items()}, member)
-                if not all(map(torch.equal, drawn, member.generators.state())):
-                    raise RuntimeError("its random numbers are not those of the run alone")
-                member.generators.restore(before[i])
+        try:
+            x, y, counts = next(self._serve(torch.stack([block[:1] for block in blocks], 1)))
+            served = [member.generators.state() for member in self.members]
+            with self._settings():
+                gradients, _ = self._gradients(x, y, counts)
+                for i, member in enumerate(self.members):
+                    drawn = member.generators.state()
+                    member.generators.restore(served[i])
+                    with member.generators.current():
+                        Eager(member.loss)(x[i], y[i], None if counts is None else counts[i])
+                    _check_same({name: gradient[i] for name, gradient in gradients.items()}, member)
+                    if not all(map(torch.equal, drawn, member.generators.state())):
+                        raise RuntimeError("its random numbers are not those of the run alone")
+            parameters = self.members[0].loss.named_parameters()
+            self._unused = {name for name, p in parameters if p.requires_grad and p.grad is None}
+        finally:
+            for member, states in zip(self.members, before, strict=True):
+                member.generators.restore(states)
 
     @property
     def is_captured(self) -> bool:

@@ -83,7 +83,7 @@ class Together:
             if not ensemble.names:
                 ensemble.check(index, seen)
         except Exception as error:  # each model works alone, so any error comes from torch.vmap
-            reason = " ".join(str(error).split())[:300]
+            reason = _reason(error)
             log.warning("%d runs train alone, not as an ensemble: %s", len(blocks), reason)
             self._ensembles.remove(ensemble)
             ensemble.keep([])
@@ -93,9 +93,13 @@ class Together:
         except Exception as error:
             return dict.fromkeys(ensemble.members, error)
         engine = f"{'CUDA graph, ' if ensemble.is_captured else ''}ensemble of {len(blocks)}"
-        return {
-            block.member: Updated(part, ensemble.names, engine) for block, part in zip(blocks, losses, strict=True)
-        }
+        return {block.member: Updated(part, ensemble.names, engine) for block, part in zip(blocks, losses, strict=True)}
+
+
+def _reason(error: Exception) -> str:
+    if ".item()" in str(error):  # torch.vmap explains it in ten lines
+        return "the computation of the model depends on the values of its tensors"
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _groups(members: list[Member]) -> list[list[Member]]:

@@ -71,7 +71,7 @@ class WandB(WandbLogger):
         project = project or _from_environment("PROJECT") or "vae_exp"
         folder = _from_environment("DIR") or str(directory)
         # runs that take turns in one process would otherwise all write into the first one's
-        beside = {} if current_place() is None else {"reinit": "create_new"}
+        beside: Literal["default", "create_new"] = "default" if current_place() is None else "create_new"
         try:
             # not by Lightning, which passes `anonymous` too: W&B warns of it
             run = wandb.init(
@@ -87,7 +87,7 @@ class WandB(WandbLogger):
                 resume="allow",
                 config=config,
                 mode=chosen,
-                settings=wandb.Settings(silent=chosen != "online", console="off", **beside),
+                settings=wandb.Settings(silent=chosen != "online", console="off", reinit=beside),
             )
         except (wandb.errors.Error, ValueError) as error:
             reason = " ".join(str(error).split())
