@@ -150,7 +150,7 @@ PAPER = [("frey_face", "vae", "gaussian", "mlp")]
         and ((parts[0] != "mnist") + (parts[2] != "bernoulli") + (parts[3] != "mlp") <= 1 or parts in PAPER)
     ],
 )
-@pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("few_digits", "reports")
 def test_every_combination_trains_two_steps(run, dataset, architecture, likelihood, network, small_data):
     parts = [f"dataset={dataset}", f"architecture={architecture}", f"likelihood={likelihood}", f"network={network}"]
     size = SMALL_ARCHITECTURE.get(architecture, ["architecture.latent_dim=3"])
@@ -213,7 +213,7 @@ def with_another(number, prior):
     ("prior", "posterior", "architecture", "objective"),
     [(*pair, *with_another(i + i // 6, pair[0])) for i, pair in enumerate(PAIRS)],
 )
-@pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("few_digits", "reports")
 def test_every_prior_trains_with_every_posterior(run, prior, posterior, architecture, objective):
     small = ["network.hidden_sizes=[8]", "architecture.latent_dim=3", "callbacks.figures=null"]
     parts = [f"prior={prior}", f"posterior={posterior}", f"architecture={architecture}", f"objective={objective}"]

@@ -30,6 +30,7 @@ def weights(directory):
 
 
 @pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("reports")
 def test_every_stage_is_a_run_that_begins_where_the_one_before_it_ended(run):
     outcome = run("samples=300", *SMALL)
     assert outcome.status == 0, outcome.err
