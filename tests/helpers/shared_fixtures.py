@@ -154,12 +154,23 @@ def run(
 
 
 @pytest.fixture
-def trained(run, few_digits, tmp_path, tmp_path_factory):
-    """A copy of a run of 200 samples, which is made once."""
-    made = tmp_path_factory.getbasetemp() / "trained"
-    if not made.exists():
-        assert run("samples=200", *TINY, directory=made, reports=True).status == 0
-    return shutil.copytree(made, tmp_path / "trained")
+def once(run, few_digits, tmp_path, tmp_path_factory):
+    """Return a function that trains a run once for all tests, by its name, and gives each test a copy."""
+
+    def call(name: str, *arguments: str) -> Path:
+        made = tmp_path_factory.getbasetemp() / name
+        if not made.exists():
+            outcome = run(*arguments, directory=made, reports=True)
+            assert outcome.status == 0, outcome.err
+        return shutil.copytree(made, tmp_path / name)
+
+    return call
+
+
+@pytest.fixture
+def trained(once):
+    """A copy of a run of 200 samples."""
+    return once("trained", "samples=200", *TINY)
 
 
 @pytest.fixture
