@@ -1,4 +1,4 @@
-"""What our launchers share, which run the jobs of a sweep in other processes: compose, run, say how a job ended."""
+"""What our launchers share: check the keys, compose a job, run it, say how it ended."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -45,7 +45,7 @@ def composed(context: HydraContext, config: DictConfig, overrides: Sequence[str]
 
 
 def run_elsewhere(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> JobReturn:
-    """Run a job in this process, which is not that of the sweep, and return what can be sent to the sweep."""
+    """Run a job in a process or thread that is not that of the sweep, and return what can be sent to the sweep."""
     setup_globals()
     HydraConfig.instance().set_config(config)
     try:

@@ -36,6 +36,8 @@ class Own:
     def __init__(self) -> None:
         self._on_cpu = torch.get_rng_state()
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if gpus:
+            torch.cuda.init()  # otherwise a seed is kept for the default generators, which do not exist yet
         self.on_gpus = [torch.Generator(f"cuda:{i}") for i in range(gpus)]
 
     @contextmanager

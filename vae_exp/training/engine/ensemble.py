@@ -170,6 +170,7 @@ class Ensemble:
         stacked = {name: torch.stack([tensors[name].detach() for tensors in own]) for name in own[0]}
         for i, member in enumerate(self.members):
             _give({name: tensor[i] for name, tensor in stacked.items()}, member)
+        self._parameters = [dict(member.loss.named_parameters()) for member in self.members]
         trained = [name for name, tensor in own[0].items() if tensor.requires_grad]
         self._trained = {name: stacked.pop(name) for name in trained}
         self._others = stacked
@@ -204,8 +205,7 @@ class Ensemble:
         """Update on a batch of each member; return their losses, (M, 1 + terms)."""
         gradients, (loss, terms) = self._gradients(x, y, counts)
         self.names = ["loss", *(f"loss/{name}" for name in terms)]
-        for i, member in enumerate(self.members):
-            parameters = dict(member.loss.named_parameters())
+        for i, (member, parameters) in enumerate(zip(self.members, self._parameters, strict=True)):
             for name in gradients.keys() - self._unused:
                 parameters[name].grad = gradients[name][i]
             member.step.apply()
@@ -234,8 +234,10 @@ class Ensemble:
         """Set what the trainer sets for the updates of a run alone; oneDNN's product does not work under torch.vmap."""
         settings, device = self.members[0].settings, self._order.device.type
         coarse = torch.autocast(device, torch.bfloat16, enabled=settings.is_coarse)
-        with unvalidated(), fast_linear(False), matmul_precision(settings.float32_matmul_precision), coarse:
-            yield
+        # Lightning sets the GPU in the thread of each run, and this is another one
+        with torch.cuda.device_of(self._order), coarse:
+            with unvalidated(), fast_linear(False), matmul_precision(settings.float32_matmul_precision):
+                yield
 
 
 def _give(tensors: Tensors, member: Member) -> None:

@@ -106,10 +106,21 @@ def _groups(members: list[Member]) -> list[list[Member]]:
     """Return groups of members that can be trained together."""
     groups: dict[Hashable, list[list[Member]]] = {}
     for member in members:
-        alike = groups.setdefault(member.key(), [])
+        alike = groups.setdefault(_key(member), [])
         group = next((group for group in alike if member.has_images_of(group[0])), None)
         if group is None:
             alike.append([member])
         else:
             group.append(member)
     return [group for alike in groups.values() for group in alike]
+
+
+def _key(member: Member) -> Hashable:
+    """Return the key of a member; one that equals no other key if its model cannot be described."""
+    try:
+        key = member.key()
+        hash(key)
+    except Exception as error:  # a part from outside this package may hold anything
+        log.debug("A model cannot be described: %s", error)
+        return object()
+    return key
