@@ -39,8 +39,7 @@ class Line:
         """The paper's curve up to the last sample count of this curve."""
         if self.published is None or not self.points:
             return []
-        last = self.points[-1][0]
-        return [(n, nats) for n, nats in zip(self.published.samples, self.published.nats, strict=True) if n <= last]
+        return self.published.points(self.points[-1][0])
 
 
 @dataclass(frozen=True)

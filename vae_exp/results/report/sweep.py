@@ -11,7 +11,10 @@ from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
 from vae_exp.results.jobs import Job, comparable_groups, varied_keys
 from vae_exp.results.metrics import with_error
+from vae_exp.results.report import machine
+from vae_exp.results.report.changes import changes
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
+from vae_exp.results.report.reproduce import reproduction
 from vae_exp.results.report.run import command, curve_points, errors_note, model_links, without_errors
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.search import best, trials
@@ -32,20 +35,22 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     overrides = SweepDirectory(path).recorded_overrides() if record else []
     shown = [override for override in overrides if key_of(override) not in HIDDEN_OVERRIDES]
     settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
-    columns, rows = tables.summary(jobs)
-    settings = Table.filled("Settings", columns, rows, tables.unit(jobs))
+    words = command("python -m vae_exp -m", [*SweepDirectory(path).flags, *shown]) if shown else ""
     counts = Counter(job.results["status"] for job in jobs)
     return Page(
         title=tables.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
-        command=command("python -m vae_exp -m", [*SweepDirectory(path).flags, *shown]) if shown else "",
+        command=words,
         links=model_links(path),
         facts={**_best(path, jobs), "jobs": len(jobs), **counts},
-        summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
+        summary=[table for table in (_summary(jobs), _not_completed(jobs)) if table.rows],
         charts=charts(path, jobs),
         pictures=[Picture.read(path / name) for name in PICTURES if (path / name).exists()],
         wide_pictures=True,
         tables=[_every_job(jobs)],
+        machine=machine.of_sweep(jobs),
+        reproduction=reproduction(words, jobs),
+        settings=changes(jobs),
         config=OmegaConf.to_yaml(settings_of_all) if record else "",
         origin=tables.origin(jobs),
     )
@@ -141,12 +146,21 @@ def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
 def _every_job(jobs: list[Job]) -> Table:
     """Make the table of `sweep.csv` without empty columns. The first cell links to the job's own report."""
     rows = tables.rows(jobs)
-    columns = [name for name in without_errors(rows[0]) if name not in ("job", "error", "directory")]
+    hidden = ("job", "error", "directory", *machine.COLUMNS_OF_JOBS)
+    columns = [name for name in without_errors(rows[0]) if name not in hidden]
     cells = [
         [_linked(job), *(with_error(row, name) for name in columns), _model(job)]
         for job, row in zip(jobs, rows, strict=True)
     ]
     return Table.filled("Every job", ["job", *columns, "model"], cells, errors_note(rows[0]))
+
+
+def _summary(jobs: list[Job]) -> Table:
+    """Make the table of the settings without what is about the machine."""
+    columns, rows = tables.summary(jobs)
+    kept = [i for i, name in enumerate(columns) if name not in tables.MACHINE_COLUMNS]
+    rows = [[row[i] for i in kept] for row in rows]
+    return Table.filled("Settings", [columns[i] for i in kept], rows, tables.unit(jobs))
 
 
 def _not_completed(jobs: list[Job]) -> Table:
