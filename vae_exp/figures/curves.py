@@ -1,12 +1,14 @@
 """Curves as in the paper's Figures 2 and 3: nats against training samples, with one panel per size."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from vae_exp.figures.figure import Figure
 from vae_exp.figures.published import Curve
@@ -16,6 +18,10 @@ STYLES: dict[str, Any] = {
     "validation": {"lw": 1.5, "alpha": 0.9},
     "test": {"lw": 2.0},
 }
+
+
+MOST_COLUMNS = 4
+"""Panels beside each other, if each facet is one panel."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ def bound_curves(
 ) -> Figure:
     """Draw one panel per size, with a shared axis of nats, and a last panel of the final values against the size.
 
-    Our curves are solid and the published ones dashed. Train is thin and test is thick.
+    Our curves are solid and the published ones dashed. Train is thin and test is thick. If every curve is a single
+    point, only the last panel is drawn.
 
     Args:
         panels: The panels, sorted by size.
@@ -63,21 +70,69 @@ def bound_curves(
         size: The name of the size.
         ylabel: The label of the shared axis.
     """
-    columns = len(panels) + (len(panels) > 1)
-    figure = Figure(figsize=(3.1 * columns + 1, 3.8), layout="constrained")
-    figure.suptitle(title, fontsize="medium")
-    axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
-    labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
+    return faceted_curves({"": panels}, title, size, ylabel)
+
+
+def faceted_curves(facets: Mapping[str, list[Panel]], title: str, size: str, ylabel: str) -> Figure:
+    """Draw the panels of `bound_curves` for each facet: a row per facet, or side by side if each is a single panel.
+
+    Args:
+        facets: The panels of each facet, by its name; "" for the only one.
+        title: The title of the figure.
+        size: The name of the size.
+        ylabel: The label of the shared axis.
+    """
+    every = [panel for panels in facets.values() for panel in panels]
+    sizes = sorted({panel.size for panel in every})
+    labels = list(dict.fromkeys(line.label for panel in every for line in panel.lines))
     colors = {label: f"C{i}" for i, label in enumerate(labels)}
-    for panel, axis in zip(panels, axes, strict=False):
-        _draw_curves(axis, panel, colors, size)
-    if len(panels) > 1:
-        _draw_final(axes[-1], panels, colors, size)
-    low, high = axis_limits_of_curves(panels)
+    ends_only = len(sizes) > 1 and not has_curves(every)
+    columns = min(len(facets), MOST_COLUMNS) if ends_only else len(sizes) + (len(sizes) > 1)
+    rows = -(-len(facets) // columns) if ends_only else len(facets)
+    figure = Figure(figsize=(3.1 * columns + 1, 3.0 * rows + 0.8), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()  # a facet may lack a size
+    for number, (facet, panels) in enumerate(facets.items()):
+        own = axes.flat[number : number + 1] if ends_only else axes[number]
+        if not ends_only:
+            for panel in panels:
+                _draw_curves(own[sizes.index(panel.size)], panel, colors, size)
+        if len(sizes) > 1:
+            _draw_final(own[-1], panels, colors, size)
+        if ends_only and facet:
+            own[-1].set_title(facet, fontsize="medium")
+        elif facet:
+            own[0].annotate(facet, (0, 1.12), xycoords="axes fraction", fontsize="medium", fontweight="bold")
+    low, high = axis_limits_of_curves(every)
     if math.isfinite(low) and high > low:
-        axes[0].set_ylim(low, high)
-    axes[0].set_ylabel(ylabel)
-    legend = {name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+        axes[0, 0].set_ylim(low, high)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(ylabel)
+    _add_legend(figure, list(axes.flat), every, colors if len(facets) > 1 else None)
+    return figure
+
+
+def has_curves(panels: list[Panel]) -> bool:
+    """Tell whether any curve has two points or more."""
+    return any(len(line.points) > 1 for panel in panels for line in panel.lines)
+
+
+def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: dict[str, str] | None) -> None:
+    """Add the legend below: an entry for every curve, or, if colours are given, for every colour and every width."""
+    legend: dict[str, Any] = {}
+    for axis in axes:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            legend.setdefault(name, handle)
+    if colors is not None:
+        lines = [line for panel in panels for line in panel.lines]
+        styles: dict[str, Any] = {label: {"color": color, "lw": 2.0} for label, color in colors.items()}
+        styles |= {
+            split: {"color": "0.4"} | STYLES[split] for split in STYLES if split in {line.split for line in lines}
+        }
+        styles |= {"paper": {"color": "0.4", "ls": "--"}} if any(line.published_points for line in lines) else {}
+        legend = {name: Line2D([], [], **style) for name, style in styles.items()}
     figure.legend(
         list(legend.values()),
         list(legend),
@@ -86,16 +141,16 @@ def bound_curves(
         fontsize="small",
         frameon=False,
     )
-    return figure
 
 
 def _draw_curves(axis: Axes, panel: Panel, colors: dict[str, str], size: str) -> None:
+    axis.set_axis_on()
     for line in panel.lines:
         style = {"color": colors[line.label], **STYLES[line.split]}
         name = " ".join(filter(None, (line.label, line.split)))
         if line.points:
             samples, mean, error = np.array(line.points).T
-            axis.plot(samples, mean, label=name, **style)
+            axis.plot(samples, mean, label=name, marker="o" if len(samples) == 1 else None, **style)
             axis.fill_between(samples, mean - error, mean + error, color=style["color"], alpha=0.2, lw=0)
         if line.published_points:
             axis.plot(*zip(*line.published_points, strict=True), ls="--", label=f"{name}, paper", **style)
@@ -115,6 +170,7 @@ def _set_ticks(axis: Axes, samples: list[float]) -> None:
 
 
 def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: str) -> None:
+    axis.set_axis_on()
     for (label, color), split in product(colors.items(), STYLES):
         ends = [
             (panel.size, *line.points[-1], line.published)
@@ -124,7 +180,9 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
         ]
         if ends:
             sizes, _, means, errors, _ = zip(*ends, strict=True)
-            axis.errorbar(sizes, means, errors, marker="o", color=color, capsize=2, **STYLES[split])
+            name = " ".join(filter(None, (label, split)))
+            bars = {"marker": "o", "markersize": 3.5, "color": color, "capsize": 2, **STYLES[split]}
+            axis.errorbar(sizes, means, errors, label=name, **bars)
         paper_ends = [(n, published.at(samples)) for n, samples, *_, published in ends if published is not None]
         known = [point for point in paper_ends if point[1] is not None]
         if known:
@@ -141,10 +199,15 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
 def axis_limits_of_curves(panels: list[Panel]) -> tuple[float, float]:
     """Compute axis limits that show the ends of all curves but not their first steps, which would flatten the rest."""
     lines = [line for panel in panels for line in panel.lines if line.points]
-    ours = [np.array(line.points)[:, 1] for line in lines]
-    published = [np.array(line.published_points)[:, 1] for line in lines if line.published_points]
-    curves = [curve[np.isfinite(curve)] for curve in [*ours, *published] if np.isfinite(curve).any()]
-    high = max((curve.max() for curve in curves), default=math.nan)
-    lowest_end = min((curve[-1] for curve in curves), default=math.nan)
+    ours = [np.array(line.points)[:, 1:].T for line in lines]
+    published = [np.array([nats, 0.0 * nats]) for line in lines if (nats := _nats(line)).size]
+    curves = [curve[:, np.isfinite(curve).all(0)] for curve in [*ours, *published]]
+    curves = [curve for curve in curves if curve.size]
+    high = max(((mean + error).max() for mean, error in curves), default=math.nan)
+    lowest_end = min((mean[-1] - error[-1] for mean, error in curves), default=math.nan)
     span = (high - lowest_end) or 1.0
     return lowest_end - 0.25 * span, high + 0.06 * span
+
+
+def _nats(line: Line) -> Any:
+    return np.array([nats for _, nats in line.published_points])

@@ -3,8 +3,8 @@
 import pytest
 
 from vae_exp.figures import published
-from vae_exp.results.jobs import Job
-from vae_exp.results.report.facts import facts, gap, paper
+from vae_exp.results.jobs import Group, Job
+from vae_exp.results.report.facts import facts, gap, gap_of, paper
 from vae_exp.results.report.run import charts
 
 FIGURE_2 = {
@@ -83,3 +83,10 @@ def test_what_never_changes_and_what_the_machine_did_is_in_no_chart(tmp_path):
     assert [chart.title for chart in charts(Job("", tmp_path, {}, rows[-1], rows))] == ["bound"]
     changing = [row | {"lr": row["samples"]} for row in rows]
     assert [chart.title for chart in charts(Job("", tmp_path, {}, rows[-1], changing))] == ["bound", "lr"]
+
+
+def test_the_gap_of_several_seeds_has_their_standard_error(tmp_path):
+    jobs = [Job("", tmp_path, {}, with_metric("bound", -100.0, test, (3.0, 4.0)), []) for test in (-103.0, -105.0)]
+    assert gap_of(Group(jobs)) == "4.0 ± 1.0"
+    assert gap_of(Group(jobs[:1])) == "3"  # the digits that the standard error over the images allows
+    assert gap_of(Group([Job("", tmp_path, {}, {"test/bound": -1.0}, [])])) == ""

@@ -49,4 +49,5 @@ def test_a_sweep_says_what_each_job_cost_apart_from_its_results(swept):
     page = report_data(swept)
     (every,) = (found for found in page["tables"] if found["title"] == "Every job")
     shown = {*every["columns"], *page["summary"][0]["columns"]}
+    assert "gap" in shown
     assert not shown & {"steps_per_second", "train_seconds", "evaluation_seconds", "device", "steps/s", "minutes"}

@@ -1,11 +1,12 @@
 """The main numbers of a run, for the head of its page."""
 
 import math
+import statistics
 from typing import Any
 
-from vae_exp.results.jobs import Job
+from vae_exp.results.jobs import Group, Job
 from vae_exp.results.metrics import measure, standard_error, with_error
-from vae_exp.results.numbers import shown
+from vae_exp.results.numbers import rounded, shown
 
 
 def facts(results: dict[str, Any]) -> dict[str, Any]:
@@ -27,21 +28,39 @@ def facts(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def gap(results: dict[str, Any]) -> dict[str, str]:
-    """Return how much better the model is on the training split than on the test split, with its standard error.
+    """Return how much better the model is on the training split than on the test split, with its standard error."""
+    found = _gap(results)
+    if found is None:
+        return {}
+    name, sign = measure(results, "test")
+    better, worse = ("train", "test") if sign > 0 else ("test", "train")
+    return {f"gap, {better} − {worse}{', %' if name == 'test/error' else ''}": shown(*found)}
+
+
+def gap_of(group: Group) -> str:
+    """Return the mean of the gap over the seeds, with its standard error over them if there are several."""
+    found = [values for job in group if (values := _gap(job.results)) is not None]
+    if len(found) > 1:
+        gaps = [value for value, _ in found]
+        return shown(statistics.fmean(gaps), statistics.stdev(gaps) / len(gaps) ** 0.5)
+    return rounded(*found[0]) if found else ""
+
+
+def _gap(results: dict[str, Any]) -> tuple[float, float | None] | None:
+    """Return the gap and its standard error over the images, in percent for an error; None if it is not known.
 
     The two splits have different images, so the variances of their means add.
     """
     name, sign = measure(results, "test")
-    train = name.replace("test/", "train/")
-    values, errors = zip(*((results.get(key), standard_error(results, key)) for key in (train, name)), strict=True)
+    values, errors = zip(
+        *((results.get(key), standard_error(results, key)) for key in (name.replace("test/", "train/"), name)),
+        strict=True,
+    )
     if None in values:
-        return {}
-    better, worse = ("train", "test") if sign > 0 else ("test", "train")
-    in_percent = name == "test/error"
-    factor = 100 if in_percent else 1
+        return None
+    factor = 100 if name == "test/error" else 1
     error = None if None in errors else factor * math.hypot(*errors)
-    key = f"gap, {better} − {worse}{', %' if in_percent else ''}"
-    return {key: shown(factor * sign * (values[0] - values[1]), error)}
+    return factor * sign * (values[0] - values[1]), error
 
 
 def paper(job: Job) -> dict[str, str]:

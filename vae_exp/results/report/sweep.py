@@ -9,10 +9,11 @@ from omegaconf import OmegaConf
 
 from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
-from vae_exp.results.jobs import Job, comparable_groups, varied_keys
+from vae_exp.results.jobs import Job, comparable_groups, groups, varied_keys
 from vae_exp.results.metrics import with_error
 from vae_exp.results.report import machine
 from vae_exp.results.report.changes import changes
+from vae_exp.results.report.facts import gap_of
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.report.reproduce import reproduction
 from vae_exp.results.report.run import command, curve_points, errors_note, model_links, without_errors
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 HIDDEN_OVERRIDES = ("hydra.mode", "hydra.sweep.dir")
 """Overrides that the shown command leaves out: Hydra adds the first, and the second is the sweep's directory."""
+
+GAP_NOTE = "The gap is how much better the value of the training split is than that of the test split."
 
 PICTURES = ("figure2.png", "figure3.png", "search.png", *curves.PICTURES)
 
@@ -61,16 +64,23 @@ def charts(path: Path, jobs: list[Job]) -> list[Chart]:
 
     A search, or a grid without such curves, has one curve per job.
     """
-    from vae_exp.figures.curves import axis_limits_of_curves
+    from vae_exp.figures.curves import axis_limits_of_curves, has_curves
 
-    panels = curves.panels(jobs)
-    if not panels or SweepDirectory(path).is_search:
+    facets = curves.facets(jobs)
+    every = [panel for panels in facets.values() for panel in panels]
+    if not every or SweepDirectory(path).is_search:
         return _by_job(jobs)
-    low, high = axis_limits_of_curves(panels)
+    low, high = axis_limits_of_curves(every)
     size = curves.size_key(jobs).rpartition(".")[2]
-    drawn = [Chart(f"{size} = {panel.size:,}", _of_panel(panel)) for panel in panels]
-    if len(panels) > 1:
-        drawn.append(Chart("at the end", _final(panels), x=size, sizes=True))
+    sizes = {panel.size for panel in every}
+    drawn = []
+    for facet, panels in facets.items():
+        if has_curves(every) or len(sizes) == 1:
+            titles = [", ".join(filter(None, (facet, f"{size} = {panel.size:,}"))) for panel in panels]
+            drawn += [Chart(title, _of_panel(panel)) for title, panel in zip(titles, panels, strict=True)]
+        if len(sizes) > 1:
+            title = ", ".join(filter(None, (facet, "at the end")))
+            drawn.append(Chart(title, _final(panels), x=size, sizes=True))
     unit = ", ".join(tables.METRIC_LABELS[name] for name in tables.measures(jobs))
     unit += "" if tables.measures(jobs) == ["error"] else ", nats per image"
     shared = (low, high) if math.isfinite(low) and high > low else None
@@ -158,9 +168,11 @@ def _every_job(jobs: list[Job]) -> Table:
 def _summary(jobs: list[Job]) -> Table:
     """Make the table of the settings without what is about the machine."""
     columns, rows = tables.summary(jobs)
+    columns, gaps = [*columns, "gap"], [gap_of(group) for group in groups(jobs).values()]
+    rows = [[*row, found] for row, found in zip(rows, gaps, strict=True)]
     kept = [i for i, name in enumerate(columns) if name not in tables.MACHINE_COLUMNS]
     rows = [[row[i] for i in kept] for row in rows]
-    return Table.filled("Settings", [columns[i] for i in kept], rows, tables.unit(jobs))
+    return Table.filled("Settings", [columns[i] for i in kept], rows, f"{tables.unit(jobs)} {GAP_NOTE}")
 
 
 def _not_completed(jobs: list[Job]) -> Table:
