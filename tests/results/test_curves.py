@@ -74,7 +74,7 @@ def test_more_curves_than_colours_are_facets_of_one_key_with_a_colour_for_the_ot
             own = [job for job in jobs if (job.value("optimizer.lr"), job.value("posterior")) == (value, posterior)]
             assert drawn[f"{posterior} test"] == [[job.results["latent_dim"], job.results["test/bound"]] for job in own]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["diagonal", "planar", "train", "test"]
+    assert legend == ["diagonal train", "diagonal test", "planar train", "planar test"]
     charts = report_charts(directory, jobs)
     assert [chart.title for chart in charts] == ["lr = 0.01, at the end", "lr = 0.1, at the end"]
     assert {series.label for chart in charts for series in chart.series} == {"diagonal", "planar"}
@@ -123,6 +123,16 @@ def test_curves_of_one_point_leave_out_the_panels_in_which_they_would_be_invisib
     assert [axis.get_title() for axis in figure.axes] == ["at the end"]
     ((_, figure),) = pictures_of.pictures(tmp_path, grid(tmp_path, [0], [1], ["a", "b"], [2], evaluations=(200,)))
     assert [line.get_marker() for line in figure.axes[0].lines] == ["o"] * 4
+
+
+def test_the_legend_of_many_curves_has_an_entry_for_each_colour_and_each_split(tmp_path):
+    def legend(*settings):
+        ((_, figure),) = pictures_of.pictures(tmp_path, grid(tmp_path, [0], *settings, [2, 5]))
+        return [text.get_text() for text in figure.legends[0].get_texts()]
+
+    assert legend([1], ["a", "b"]) == ["a train", "a test", "b train", "b test"]
+    assert legend([1], list("abcde")) == [*"abcde", "train", "test"]
+    assert legend([1, 2], list("abcde")) == [*"abcde", "train", "test"]  # facets of the first key
 
 
 def test_the_axis_has_room_for_the_standard_errors(tmp_path):

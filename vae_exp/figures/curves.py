@@ -20,6 +20,12 @@ STYLES: dict[str, Any] = {
 }
 
 
+NARROWEST = 5.5
+"""The width of a figure with a single panel, in inches."""
+
+MOST_ENTRIES = 8
+"""Entries of a legend that has one for every curve."""
+
 MOST_COLUMNS = 4
 """Panels beside each other, if each facet is one panel."""
 
@@ -89,7 +95,8 @@ def faceted_curves(facets: Mapping[str, list[Panel]], title: str, size: str, yla
     ends_only = len(sizes) > 1 and not has_curves(every)
     columns = min(len(facets), MOST_COLUMNS) if ends_only else len(sizes) + (len(sizes) > 1)
     rows = -(-len(facets) // columns) if ends_only else len(facets)
-    figure = Figure(figsize=(3.1 * columns + 1, 3.0 * rows + 0.8), layout="constrained")
+    width = 3.1 * columns + 1 if columns > 1 else NARROWEST
+    figure = Figure(figsize=(width, 3.0 * rows + 0.8), layout="constrained")
     figure.suptitle(title, fontsize="medium")
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axis in axes.flat:
@@ -110,7 +117,7 @@ def faceted_curves(facets: Mapping[str, list[Panel]], title: str, size: str, yla
         axes[0, 0].set_ylim(low, high)
     for axis in axes[:, 0]:
         axis.set_ylabel(ylabel)
-    _add_legend(figure, list(axes.flat), every, colors if len(facets) > 1 else None)
+    _add_legend(figure, list(axes.flat), every, colors)
     return figure
 
 
@@ -119,13 +126,13 @@ def has_curves(panels: list[Panel]) -> bool:
     return any(len(line.points) > 1 for panel in panels for line in panel.lines)
 
 
-def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: dict[str, str] | None) -> None:
-    """Add the legend below: an entry for every curve, or, if colours are given, for every colour and every width."""
+def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: dict[str, str]) -> None:
+    """Add the legend below: an entry for every curve, or, if these are many, for every colour and every width."""
     legend: dict[str, Any] = {}
     for axis in axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
             legend.setdefault(name, handle)
-    if colors is not None:
+    if len(legend) > MOST_ENTRIES:
         lines = [line for panel in panels for line in panel.lines]
         styles: dict[str, Any] = {label: {"color": color, "lw": 2.0} for label, color in colors.items()}
         styles |= {
@@ -137,7 +144,7 @@ def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: d
         list(legend.values()),
         list(legend),
         loc="outside lower center",
-        ncols=min(len(legend), 6),
+        ncols=min(len(legend), 6 if figure.get_figwidth() > NARROWEST else 4),
         fontsize="small",
         frameon=False,
     )
@@ -197,7 +204,10 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
 
 
 def axis_limits_of_curves(panels: list[Panel]) -> tuple[float, float]:
-    """Compute axis limits that show the ends of all curves but not their first steps, which would flatten the rest."""
+    """Compute axis limits that show the ends of all curves but not their first steps, which would flatten the rest.
+
+    Standard errors at the ends are inside.
+    """
     lines = [line for panel in panels for line in panel.lines if line.points]
     ours = [np.array(line.points)[:, 1:].T for line in lines]
     published = [np.array([nats, 0.0 * nats]) for line in lines if (nats := _nats(line)).size]
@@ -206,7 +216,7 @@ def axis_limits_of_curves(panels: list[Panel]) -> tuple[float, float]:
     high = max(((mean + error).max() for mean, error in curves), default=math.nan)
     lowest_end = min((mean[-1] - error[-1] for mean, error in curves), default=math.nan)
     span = (high - lowest_end) or 1.0
-    return lowest_end - 0.25 * span, high + 0.06 * span
+    return lowest_end - (0.25 if has_curves(panels) else 0.06) * span, high + 0.06 * span
 
 
 def _nats(line: Line) -> Any:
