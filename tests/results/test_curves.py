@@ -250,6 +250,13 @@ class TestBesideThePaper:
         names = {text.get_text() for text in drawn["figure2.png"].legends[0].get_texts()}
         assert {"sgvb_b train", "sgvb_b test, paper", "wake_sleep test, paper"} <= names
 
+    def test_the_papers_curves_are_drawn_beside_runs_that_were_evaluated_once(self, jobs, tmp_path):
+        once = [Job(job.number, job.path, job.overrides, job.results, job.history[-1:]) for job in jobs]
+        drawn = dict(pictures_of.pictures(tmp_path / "sweep", once))
+        (axis,) = [axis for axis in drawn["figure2.png"].axes if axis.get_title() == "$N_z$ = 20"]
+        assert [len(line.get_xdata()) > 1 for line in axis.lines if line.get_label().endswith("paper")] == [True, True]
+        assert [line.get_marker() for line in axis.lines if line.get_label() == "sgvb_b test"] == ["o"]
+
     def test_the_page_has_them_too(self, jobs, tmp_path):
         charts = {chart.title: chart for chart in report_charts(tmp_path, jobs)}
         assert list(charts) == ["latent_dim = 3", "latent_dim = 4", "latent_dim = 20", "at the end"]

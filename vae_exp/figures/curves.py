@@ -90,7 +90,7 @@ def faceted_curves(facets: Mapping[str, list[Panel]], title: str, size: str, yla
     """
     every = [panel for panels in facets.values() for panel in panels]
     sizes = sorted({panel.size for panel in every})
-    labels = list(dict.fromkeys(line.label for panel in every for line in panel.lines))
+    labels = dict.fromkeys(line.label for panel in every for line in panel.lines)
     colors = {label: f"C{i}" for i, label in enumerate(labels)}
     ends_only = len(sizes) > 1 and not has_curves(every)
     columns = min(len(facets), MOST_COLUMNS) if ends_only else len(sizes) + (len(sizes) > 1)
@@ -101,17 +101,12 @@ def faceted_curves(facets: Mapping[str, list[Panel]], title: str, size: str, yla
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()  # a facet may lack a size
-    for number, (facet, panels) in enumerate(facets.items()):
-        own = axes.flat[number : number + 1] if ends_only else axes[number]
-        if not ends_only:
-            for panel in panels:
-                _draw_curves(own[sizes.index(panel.size)], panel, colors, size)
-        if len(sizes) > 1:
-            _draw_final(own[-1], panels, colors, size)
-        if ends_only and facet:
-            own[-1].set_title(facet, fontsize="medium")
-        elif facet:
-            own[0].annotate(facet, (0, 1.12), xycoords="axes fraction", fontsize="medium", fontweight="bold")
+    for (facet, panels), row in zip(facets.items(), axes.flat if ends_only else axes, strict=False):
+        if ends_only:
+            _draw_final(row, panels, colors, size, facet or "at the end")
+        else:
+            _draw_row(dict(zip(sizes, row, strict=False)), row[-1], panels, colors, size)
+            row[0].annotate(facet, (0, 1.12), xycoords="axes fraction", fontweight="bold")
     low, high = axis_limits_of_curves(every)
     if math.isfinite(low) and high > low:
         axes[0, 0].set_ylim(low, high)
@@ -121,9 +116,18 @@ def faceted_curves(facets: Mapping[str, list[Panel]], title: str, size: str, yla
     return figure
 
 
+def _draw_row(axes: Mapping[int, Axes], last: Axes, panels: list[Panel], colors: dict[str, str], size: str) -> None:
+    """Draw the panels of a facet, by size, and the final values if there are several sizes."""
+    for panel in panels:
+        _draw_curves(axes[panel.size], panel, colors, size)
+    if len(axes) > 1:
+        _draw_final(last, panels, colors, size, "at the end")
+
+
 def has_curves(panels: list[Panel]) -> bool:
-    """Tell whether any curve has two points or more."""
-    return any(len(line.points) > 1 for panel in panels for line in panel.lines)
+    """Tell whether any curve, ours or one of the paper, has two points or more."""
+    lines = [line for panel in panels for line in panel.lines]
+    return any(len(line.points) > 1 or len(line.published_points) > 1 for line in lines)
 
 
 def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: dict[str, str]) -> None:
@@ -134,10 +138,9 @@ def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: d
             legend.setdefault(name, handle)
     if len(legend) > MOST_ENTRIES:
         lines = [line for panel in panels for line in panel.lines]
+        splits = {line.split for line in lines}
         styles: dict[str, Any] = {label: {"color": color, "lw": 2.0} for label, color in colors.items()}
-        styles |= {
-            split: {"color": "0.4"} | STYLES[split] for split in STYLES if split in {line.split for line in lines}
-        }
+        styles |= {split: {"color": "0.4"} | style for split, style in STYLES.items() if split in splits}
         styles |= {"paper": {"color": "0.4", "ls": "--"}} if any(line.published_points for line in lines) else {}
         legend = {name: Line2D([], [], **style) for name, style in styles.items()}
     figure.legend(
@@ -176,7 +179,7 @@ def _set_ticks(axis: Axes, samples: list[float]) -> None:
         axis.minorticks_off()
 
 
-def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: str) -> None:
+def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: str, title: str) -> None:
     axis.set_axis_on()
     for (label, color), split in product(colors.items(), STYLES):
         ends = [
@@ -198,7 +201,7 @@ def _draw_final(axis: Axes, panels: list[Panel], colors: dict[str, str], size: s
     axis.set_xscale("log")
     axis.set_xticks(shown, [f"{n:,}" for n in shown])
     axis.minorticks_off()
-    axis.set_title("at the end", fontsize="medium")
+    axis.set_title(title, fontsize="medium")
     axis.set_xlabel(size)
     axis.grid(alpha=0.3)
 
