@@ -74,7 +74,7 @@ def test_more_curves_than_colours_are_facets_of_one_key_with_a_colour_for_the_ot
             own = [job for job in jobs if (job.value("optimizer.lr"), job.value("posterior")) == (value, posterior)]
             assert drawn[f"{posterior} test"] == [[job.results["latent_dim"], job.results["test/bound"]] for job in own]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["diagonal train", "diagonal test", "planar train", "planar test"]
+    assert legend == ["diagonal", "planar", "train", "test"]
     charts = report_charts(directory, jobs)
     assert [chart.title for chart in charts] == ["lr = 0.01, at the end", "lr = 0.1, at the end"]
     assert {series.label for chart in charts for series in chart.series} == {"diagonal", "planar"}

@@ -112,7 +112,7 @@ def faceted_curves(facets: Mapping[str, list[Panel]], title: str, size: str, yla
         axes[0, 0].set_ylim(low, high)
     for axis in axes[:, 0]:
         axis.set_ylabel(ylabel)
-    _add_legend(figure, list(axes.flat), every, colors)
+    _add_legend(figure, list(axes.flat), every, colors, MOST_ENTRIES if len(facets) == 1 else 0)
     return figure
 
 
@@ -130,13 +130,13 @@ def has_curves(panels: list[Panel]) -> bool:
     return any(len(line.points) > 1 or len(line.published_points) > 1 for line in lines)
 
 
-def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: dict[str, str]) -> None:
-    """Add the legend below: an entry for every curve, or, if these are many, for every colour and every width."""
+def _add_legend(figure: Figure, axes: list[Axes], panels: list[Panel], colors: dict[str, str], most: int) -> None:
+    """Add the legend below: at most so many entries, one for every curve, or else one for every colour and width."""
     legend: dict[str, Any] = {}
     for axis in axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
             legend.setdefault(name, handle)
-    if len(legend) > MOST_ENTRIES:
+    if len(legend) > most:
         lines = [line for panel in panels for line in panel.lines]
         splits = {line.split for line in lines}
         styles: dict[str, Any] = {label: {"color": color, "lw": 2.0} for label, color in colors.items()}

@@ -37,7 +37,7 @@ def of_run(job: Job) -> Fold | None:
         "matrix products by": results.get("product"),
     }
     rows = [[name, value] for name, value in cost.items() if value is not None]
-    tables = [Table("", ["", "value"], rows, "The time of training is without that of evaluations.")]
+    tables = [Table("", ["what", "value"], rows, "The time of training is without that of evaluations.")]
     columns = ["samples", *(name for name in COLUMNS if any(name in row for row in job.history))]
     if job.history:
         tables.append(Table("", columns, [[row.get(name) for name in columns] for row in job.history]))

@@ -37,14 +37,14 @@ function bars() {
   return html("section", { id: "bars" }, heading(title), note ? html("p", { class: "verdict" }, note) : null, chart);
 }
 
-/** The settings that differ from those of the experiment, and the whole config, folded. */
+/** The settings that differ from those of the experiment, or of a run without one, and the whole config, folded. */
 function config() {
   if (!page.config && !page.settings) return null;
   const changed = page.settings ? table({ ...page.settings, title: "" }) : null;
   const whole = page.config
     ? html("details", {}, html("summary", {}, "The whole configuration"), html("pre", {}, page.config))
     : null;
-  return html("section", { id: "config" }, heading("Settings that differ from the experiment's"), changed, whole);
+  return html("section", { id: "config" }, heading("Settings that differ"), changed, whole);
 }
 
 function machine() {
