@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ RUNS = {
     "keras_mlp_vae": "latent_scatter",
     "keras_conv_vae": "manifold",
     "mnist_cvae": "samples",
-    "mnist_m2": "analogies",
+    "mnist_m2": "samples",
     "mnist_m1_m2": "analogies",
     "mnist_aae": "latent_scatter",
     "mnist_aae_semi": "samples",
@@ -50,7 +51,7 @@ RUNS = {
     "mnist_sae": "filters",
     "mnist_sdae": "filters",
     "mnist_cae": "filters",
-    "mnist_scae": "filters",
+    "mnist_scae": "reconstructions",
     "mnist_cae_h": "filters",
     "mnist_cae_fine_tuned": "filters",
 }
@@ -69,12 +70,13 @@ PLAIN = ("logger=none", "callbacks.evaluate.decades=0.01")
 
 COLUMNS = 6
 ROWS_OF_IMAGES = 4
+COLOURS = 96
 SHAPE = 1.5
 """The width of a tile, in its heights."""
 
 SIDE = 13
 ROWS_OF_MANIFOLD = 6
-"""Images per side of a manifold, and the rows in its middle that are shown."""
+"""Images per side of a manifold, and the rows that are shown."""
 
 BEGIN, END = "<!-- made by scripts/gallery.py -->", "<!-- end -->"
 
@@ -107,12 +109,14 @@ def tile_of_run(name: str, path: Path) -> Tile:
         if kind == "latent_scatter":
             return Tile(name, points=run.model.autoencoder.encode(x, y).numpy(), labels=y.numpy())
         drawn = drawings(run.model, (x, y), "", SIDE, run.standardisation)[kind]()
-    return Tile(name, part(images_of(drawn), run.data.info.shape[1:], 0 if kind == "manifold" else GAP))
+    gap = 0 if kind == "manifold" else GAP
+    return Tile(name, part(images_of(drawn, gap), run.data.info.shape[1:], gap))
 
 
-def images_of(figure: Figure) -> Any:
-    """Return the images of a figure as one array (H, W), its panels below each other."""
-    return np.concatenate([np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images])
+def images_of(figure: Figure, gap: int) -> Any:
+    """Return the images of a figure as one array (H, W), its panels below each other, with one gap between them."""
+    first, *others = (np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images)
+    return np.concatenate([first, *(other[gap:] for other in others)])
 
 
 def part(grid: Any, size: Sequence[int], gap: int) -> Any:
@@ -131,15 +135,18 @@ def part(grid: Any, size: Sequence[int], gap: int) -> Any:
         for rows in range(most, 0, -1)
         if rows * (columns := round(SHAPE * rows * height / width)) <= present[0] * present[1]
     )
+    cells = grid[gap:, gap:].reshape(present[0], height, present[1], width).swapaxes(1, 2)
     if rows > present[0] or columns > present[1]:  # few rows: their images fill other rows
-        cells = (
-            grid[gap:, gap:].reshape(present[0], height, present[1], width).swapaxes(1, 2).reshape(-1, height, width)
+        cells = cells.reshape(-1, height, width)[: rows * columns].reshape(rows, columns, height, width)
+    elif gap:
+        cells = cells[:rows, :columns]
+    else:  # a manifold: from end to end
+        down, across = (
+            np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(present, (rows, columns), strict=True)
         )
-        filled = cells[: rows * columns].reshape(rows, columns, height, width).swapaxes(1, 2)
-        return np.pad(filled.reshape(rows * height, columns * width), ((gap, 0), (gap, 0)), constant_values=1.0)
-    # the middle of a manifold, and the first images of all other pictures
-    top, left = (0, 0) if gap else ((present[0] - rows) // 2 * height, (present[1] - columns) // 2 * width)
-    return grid[top : top + rows * height + gap, left : left + columns * width + gap]
+        cells = cells[down][:, across]
+    pixels = cells.swapaxes(1, 2).reshape(rows * height, columns * width)
+    return np.pad(pixels, ((gap, 0), (gap, 0)), constant_values=1.0)
 
 
 def tile_of_sweep(name: str) -> Tile:
@@ -152,7 +159,7 @@ def compose(tiles: Sequence[Tile]) -> Figure:
     """Draw the tiles in rows, each above its name."""
     rows = math.ceil(len(tiles) / COLUMNS)
     figure = Figure(figsize=(2.0 * COLUMNS, (2.0 / SHAPE + 0.25) * rows), layout="constrained")
-    all_axes = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    all_axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for axes in all_axes:
         axes.set_axis_off()
     for axes, tile in zip(all_axes, tiles, strict=False):
@@ -162,7 +169,7 @@ def compose(tiles: Sequence[Tile]) -> Figure:
             axes.set_box_aspect(1 / SHAPE)
         else:
             axes.imshow(tile.image, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
-        axes.set_title(tile.name, y=-0.02, va="top", fontsize=10, family="monospace")
+        axes.set_title(tile.name, y=-0.04, pad=0, va="top", fontsize=10, family="monospace")
     return figure
 
 
@@ -211,9 +218,11 @@ def main(folder: str, *arguments: str) -> None:
         budget = budgets.get(name, common)
         if budget and not (path / "results.json").exists():
             train(name, int(budget), path)
-    compose([*(tile_of_run(name, Path(folder) / name) for name in RUNS), *map(tile_of_sweep, SWEEPS)]).savefig(
-        DOCS / "images" / "gallery.png", dpi=130, bbox_inches="tight", pad_inches=0.05
-    )
+    tiles = [*(tile_of_run(name, Path(folder) / name) for name in RUNS), *map(tile_of_sweep, SWEEPS)]
+    with Image.open(BytesIO(compose(tiles).png(dpi=110))) as picture:
+        # few colours make a small file; this method keeps the rare ones, those of points and curves
+        few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(DOCS / "images" / "gallery.png", optimize=True)
     rows = [*(row_of_run(read_job(Path(folder) / name)) for name in RUNS), *map(row_of_sweep, SWEEPS)]
     page = DOCS / "gallery.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
