@@ -1,12 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-oldest check fix docs clean
+.PHONY: run test test-all test-oldest check fix docs clean
 
 run: .venv/installed  ## train the paper's variational autoencoder on MNIST
 	$(BIN)/python -m vae_exp +experiment=mnist_vae
 
-test: check  ## every check: style, types, tests
+test: check  ## style, types and all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: check  ## also the tests that run Ray, joblib, submitit, Jupyter and a W&B agent
 	$(BIN)/python -m pytest
 
 test-oldest: .venv-oldest/installed  ## the tests with the oldest release of every dependency that pyproject.toml allows

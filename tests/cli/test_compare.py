@@ -10,6 +10,7 @@ from vae_exp.cli import compare
 
 
 @pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("reports")
 def test_a_sweep_and_a_run_beside_each_other(swept, trained, command, tmp_path):
     variant(trained, tmp_path / "lr=0.1", {"optimizer.lr": 0.1, "seed": 5})
     status, printed = command(compare, swept, "lr=0*", "metrics=[test/bound,train/kl]", "output=out")

@@ -24,6 +24,7 @@ def config_dir(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("reports")
 def test_what_to_type_again_names_the_config_folder(run, config_dir, tmp_path):
     words = ["--config-dir=my confs", "likelihood=mine", *QUICK]
     first = run(*words)

@@ -13,6 +13,7 @@ QUICK = ["network.hidden_sizes=[8]", "logger=none", "callbacks.evaluate.decades=
 pytestmark = pytest.mark.usefixtures("few_digits")
 
 
+@pytest.mark.usefixtures("reports")
 def test_the_reports_can_be_made_again_and_a_killed_job_has_one(run, tmp_path, monkeypatch):
     assert run("-m", "seed=0,1", "hydra.sweep.dir=sweep", "samples=1000", *QUICK).status == 0
     directory = tmp_path / "sweep"

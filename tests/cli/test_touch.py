@@ -38,6 +38,7 @@ def test_a_run_without_a_checkpoint_and_a_model_without_a_decoder_are_named(trai
     assert "Classifier has no decoder that is trained: nothing to touch" in said.err
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_run_writes_the_page_if_the_config_says_so(run, tmp_path):
     words = ["samples=100", "network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "touch=true"]
     outcome = run(*words, "callbacks.evaluate.decades=0.1")

@@ -27,6 +27,7 @@ from wandb_server import Server
 from vae_exp.config.stored import LOADER
 from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
+from vae_exp.results.report import try_report
 from vae_exp.training import results
 
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -87,6 +88,11 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MNIST, "load", lambda self: _few_digits(self.root))
 
 
+@pytest.fixture
+def reports() -> None:
+    """Let `run` write reports. They take a fifth of a small run, so it writes them only for tests that ask for it."""
+
+
 GET_MODE = Hydra.get_mode
 
 
@@ -111,15 +117,20 @@ class Outcome:
 
 @pytest.fixture
 def run(
-    tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    small_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> Callable[..., Outcome]:
     """Return a function that runs `python -m vae_exp …` in this process, so that torch is imported only once."""
     from vae_exp.cli.main import main
 
+    asks_for_reports = "reports" in request.fixturenames
     monkeypatch.chdir(tmp_path)
     directories = iter(range(1000))
 
-    def call(*arguments: str, directory: Path | None = None) -> Outcome:
+    def call(*arguments: str, directory: Path | None = None, reports: bool = asks_for_reports) -> Outcome:
         directory = directory or tmp_path / f"run{next(directories)}"
         words = ["vae_exp", *arguments, f"paths.data={small_data}"]
         if not any(word.startswith(("resume=", "hydra.run.dir=", "-m")) for word in arguments):
@@ -127,6 +138,8 @@ def run(
         sets_mode = any(word.startswith("hydra.mode=") for word in arguments)
         monkeypatch.setattr(Hydra, "get_mode", GET_MODE if sets_mode else no_mode)
         monkeypatch.setattr(sys, "argv", words)
+        for module in ("vae_exp.training.run", "vae_exp.results.sweep"):
+            monkeypatch.setattr(f"{module}.try_report", try_report if reports else lambda path: None)
         HydraConfig.instance().cfg = None  # as in a new process: an earlier job has set it
         capfd.readouterr()
         status = 0
@@ -141,12 +154,23 @@ def run(
 
 
 @pytest.fixture
-def trained(run, few_digits, tmp_path, tmp_path_factory):
-    """A copy of a run of 200 samples, which is made once."""
-    made = tmp_path_factory.getbasetemp() / "trained"
-    if not made.exists():
-        assert run("samples=200", *TINY, directory=made).status == 0
-    return shutil.copytree(made, tmp_path / "trained")
+def once(run, few_digits, tmp_path, tmp_path_factory):
+    """Return a function that trains a run once for all tests, by its name, and gives each test a copy."""
+
+    def call(name: str, *arguments: str) -> Path:
+        made = tmp_path_factory.getbasetemp() / name
+        if not made.exists():
+            outcome = run(*arguments, directory=made, reports=True)
+            assert outcome.status == 0, outcome.err
+        return shutil.copytree(made, tmp_path / name)
+
+    return call
+
+
+@pytest.fixture
+def trained(once):
+    """A copy of a run of 200 samples."""
+    return once("trained", "samples=200", *TINY)
 
 
 @pytest.fixture
@@ -154,7 +178,7 @@ def swept(run, few_digits, tmp_path, tmp_path_factory):
     """A copy of a sweep of three jobs, which is made once; the current folder holds it."""
     made = tmp_path_factory.getbasetemp() / "swept"
     if not made.exists():
-        assert run("-m", "seed=0,1,2", "samples=200", *TINY, f"hydra.sweep.dir={made}").status == 0
+        assert run("-m", "seed=0,1,2", "samples=200", *TINY, f"hydra.sweep.dir={made}", reports=True).status == 0
     return shutil.copytree(made, tmp_path / "sweep")
 
 

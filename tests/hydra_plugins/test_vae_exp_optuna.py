@@ -43,6 +43,7 @@ def test_a_space_that_is_none_is_refused(run, tmp_path, values):
     assert not list(tmp_path.glob("sweep/0"))
 
 
+@pytest.mark.usefixtures("reports")
 def test_settings_lie_in_the_space_and_the_best_is_that_of_the_validation_split(run, tmp_path):
     directory = tmp_path / "sweep"
     outcome = run(*OPTUNA, *SPACE, "hydra.sweeper.n_trials=4", "hydra.sweep.dir=sweep", *QUICK)

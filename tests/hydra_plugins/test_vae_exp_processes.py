@@ -33,6 +33,7 @@ def wait_for(found, seconds=60.0):
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(run, tmp_path, one_thread, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")  # the launcher sets it for the jobs
     marks = tmp_path / "marks"

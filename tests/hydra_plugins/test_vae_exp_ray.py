@@ -29,6 +29,7 @@ HALF_A_GPU = [
 ]
 
 
+@pytest.mark.slow
 @needs_ray
 def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resumed(
     run, tmp_path, one_thread, monkeypatch
@@ -71,26 +72,27 @@ def test_on_ray_a_job_that_raises_and_one_that_is_killed_fail_alone_and_are_resu
     assert [row["seed"] for row in table(tmp_path / "sweep")] == [str(seed) for seed in range(3)]
 
 
+@pytest.mark.slow
 @needs_joblib
 @needs_submitit
 def test_the_published_launchers_give_the_same_numbers(run, tmp_path, one_thread, monkeypatch):
-    """Joblib runs both jobs in one process. Submitit has a process for each job, so it gets only the good one."""
+    """Joblib and submitit have processes for their jobs, so they get only the good one: each imports all anew."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     words = ["-m", *SMALL]
-    for launcher, *keys in (["basic"], ["joblib", "hydra.launcher.n_jobs=2", "hydra.launcher.batch_size=2"]):
-        outcome = run(*words, "seed=0,-1", f"hydra/launcher={launcher}", *keys, f"hydra.sweep.dir={launcher}")
-        assert outcome.status == 1
-        assert "1 of 2 jobs failed" in outcome.err
-        assert f"job 1 ({' '.join(SMALL)} seed=-1 " in outcome.err
-        assert "): seed=-1: is not allowed" in outcome.err
-        assert [row["status"] for row in table(tmp_path / launcher)] == ["completed", "failed"]
-    assert numbers(tmp_path / "joblib") == numbers(tmp_path / "basic")
-    outcome = run(*words, "seed=0", "hydra/launcher=submitit_local", "hydra.sweep.dir=submitit")
-    assert outcome.status == 0, outcome.err
-    (row,) = numbers(tmp_path / "submitit")
-    assert row | {"seed": "0"} == numbers(tmp_path / "basic")[0]  # one job alone has no column for its seed
+    outcome = run(*words, "seed=0,-1", "hydra/launcher=basic", "hydra.sweep.dir=basic")
+    assert outcome.status == 1
+    assert "1 of 2 jobs failed" in outcome.err
+    assert f"job 1 ({' '.join(SMALL)} seed=-1 " in outcome.err
+    assert "): seed=-1: is not allowed" in outcome.err
+    assert [row["status"] for row in table(tmp_path / "basic")] == ["completed", "failed"]
+    for launcher, *keys in (["joblib", "hydra.launcher.n_jobs=2"], ["submitit_local"]):
+        outcome = run(*words, "seed=0", f"hydra/launcher={launcher}", *keys, f"hydra.sweep.dir={launcher}")
+        assert outcome.status == 0, outcome.err
+        (row,) = numbers(tmp_path / launcher)
+        assert row | {"seed": "0"} == numbers(tmp_path / "basic")[0]  # one job alone has no column for its seed
 
 
+@pytest.mark.slow
 @needs_ray
 def test_ctrl_c_saves_the_jobs_on_ray_and_ends_the_sweep(run, tmp_path):
     words = [*SMALL, "samples=100000000", "trainer.compile=false", "seed=range(2)", "hydra.sweep.dir=sweep"]

@@ -63,6 +63,7 @@ def kinds(cell):
     return [sorted(data) for data in results]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_from_top_to_bottom_and_shows_what_is_stored(executed, name):
     stored, fresh = code_of(read(name)), code_of(executed[name])
@@ -77,6 +78,7 @@ def test_a_notebook_runs_from_top_to_bottom_and_shows_what_is_stored(executed, n
         assert seen == budget
 
 
+@pytest.mark.slow
 def test_an_interrupted_notebook_gets_the_run_so_far(executed):
     (cell,) = code_of(executed["interrupted"])
     printed = "".join(output.get("text", "") for output in cell.outputs)

@@ -75,6 +75,7 @@ def test_what_was_logged_offline_is_uploaded(run, python, wandb_server, tmp_path
     assert whole.files[row["figures/figure2"]["path"]] == (sweep / "figure2.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_agent_starts_a_run_of_its_sweep(run, python, wandb_server, tmp_path):
     words = [*SMALL, "samples=300", "dataset.train_size=400", "callbacks.figures=null", "hydra.run.dir=shelf"]
     words += ["callbacks.evaluate.images=100"]

@@ -49,6 +49,7 @@ def of_a_single_run(results, name, sign=1):
 
 
 class TestRanks:
+    @pytest.mark.usefixtures("reports")
     def test_only_like_with_like(self, run, tmp_path):
         outcome = run("-m", "architecture=ae,vae", "samples=200", *QUICK, "hydra.sweep.dir=sweep")
         assert outcome.status == 0, outcome.err
@@ -67,6 +68,7 @@ class TestRanks:
         labels = {series["label"] for chart in report_data(tmp_path / "sweep")["charts"] for series in chart["series"]}
         assert labels == {"ae, −nll", "vae, bound"}
 
+    @pytest.mark.usefixtures("reports")
     def test_nor_a_bound_on_what_is_known_to_the_label(self, run, tmp_path):
         """A model that is told the label bounds log p(x|y): a column, a curve and a best job of its own."""
         words = ["architecture=vae,cvae", "architecture.latent_dim=2", "samples=300", *QUICK]

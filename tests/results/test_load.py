@@ -11,10 +11,8 @@ pytestmark = pytest.mark.usefixtures("few_digits")
 
 
 @pytest.fixture
-def finished(run):
-    outcome = run("architecture=cvae", "architecture.latent_dim=4", "objective.samples=2", *QUICK)
-    assert outcome.status == 0, outcome.err
-    return outcome.directory
+def finished(once):
+    return once("finished", "architecture=cvae", "architecture.latent_dim=4", "objective.samples=2", *QUICK)
 
 
 def test_a_checkpoint_that_is_missing_is_refused_with_those_that_there_are(trained):

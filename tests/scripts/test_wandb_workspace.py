@@ -11,7 +11,7 @@ from wandb_server import environment
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "wandb_workspace.py"
 QUICK = ["samples=500", "callbacks.evaluate.decades=0.01", "trainer.log_every_n_steps=2", "network.hidden_sizes=[8]"]
-QUICK += ["callbacks.figures.manifold_side=3"]
+QUICK += ["callbacks.figures.manifold_side=2", "+callbacks.figures.images=20"]
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic V1 style `@validator`:pydantic.PydanticDeprecatedSince20")
 
 

@@ -8,6 +8,7 @@ QUICK = ["samples=1000", "logger=none", "callbacks.evaluate.decades=1"]
 
 
 @pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("reports")
 def test_a_signal_while_the_figures_are_drawn_ends_the_run_which_can_be_finished(run, monkeypatch):
     # a shell's background jobs inherit SIGINT as ignored; at a terminal it is Python's own
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)

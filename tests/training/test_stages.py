@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 import signal
 import time
 from itertools import pairwise
@@ -30,6 +29,7 @@ def weights(directory):
 
 
 @pytest.mark.usefixtures("few_digits")
+@pytest.mark.usefixtures("reports")
 def test_every_stage_is_a_run_that_begins_where_the_one_before_it_ended(run):
     outcome = run("samples=300", *SMALL)
     assert outcome.status == 0, outcome.err
@@ -165,12 +165,9 @@ def test_a_stage_is_told_its_own_words_and_what_is_typed_where_it_fits(run):
 
 
 @pytest.fixture
-def staged(run, few_digits, tmp_path, tmp_path_factory):
-    """A copy of a run of four stages, which is made once."""
-    made = tmp_path_factory.getbasetemp() / "staged"
-    if not made.exists():
-        assert run(*SMALL, *NO_FIGURES, directory=made).status == 0
-    return shutil.copytree(made, tmp_path / "staged")
+def staged(once):
+    """A copy of a run of four stages."""
+    return once("staged", *SMALL, *NO_FIGURES)
 
 
 def test_a_larger_budget_goes_on_with_the_last_stage_alone(run, staged):

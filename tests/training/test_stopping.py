@@ -71,6 +71,7 @@ class TestPatience:
 
 
 class TestEarlyStopping:
+    @pytest.mark.usefixtures("reports")
     def test_works_as_typed_and_says_what_stopped_a_run(self, run):
         whole = run(*STOP, *QUICK)  # the bound rises, and a higher one is better
         assert (whole.status, whole.results["samples"], whole.results["stopped_by"]) == (0, 1000, None)

@@ -51,6 +51,7 @@ def test_numbers_that_json_does_not_have_are_words():
     assert json.loads(as_json({"a": [float("nan"), (float("-inf"), 1.5, None)]})) == {"a": ["nan", ["-inf", 1.5, None]]}
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_fault_in_the_report_does_not_fail_the_run(run, monkeypatch):
     monkeypatch.setattr("vae_exp.results.report.page_of_run", lambda path: 1 / 0)
     outcome = run(*WITHOUT_FIGURES)

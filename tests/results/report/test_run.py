@@ -18,6 +18,7 @@ def curves(chart):
     return [path.get_attribute("data-name") for path in chart.find_elements(By.CSS_SELECTOR, ".curves path[data-name]")]
 
 
+@pytest.mark.usefixtures("reports")
 def test_the_page_of_a_run_shows_curves_values_pictures_and_numbers(run, browser):
     outcome = run(*QUICK, "architecture.latent_dim=2")
     assert outcome.status == 0, outcome.err
@@ -62,6 +63,7 @@ def test_the_page_of_a_run_shows_curves_values_pictures_and_numbers(run, browser
     assert browser.is_quiet()
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_run_that_diverged_says_so(run):
     outcome = run(*WITHOUT_FIGURES, "optimizer=sgd", "optimizer.lr=1e9")
     assert outcome.status == 1

@@ -27,6 +27,7 @@ def visible(chart):
     return sum(float(point.get_attribute("cy")) < axis for point in points)
 
 
+@pytest.mark.usefixtures("reports")
 def test_the_page_of_a_sweep_shows_every_job_and_sorts_them(run, browser, tmp_path):
     words = ["architecture.latent_dim=2,10,-3", "objective=sgvb_b,wake_sleep", "hydra.sweep.dir=sweep"]
     assert run("-m", *words, *WITHOUT_FIGURES).status == 1

@@ -49,6 +49,7 @@ def tap(browser, selector, across, down):
     browser.settle()
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_conditional_model_is_touched_by_mouse_finger_and_keys(run, command, browser):
     outcome = run("architecture=cvae", "architecture.latent_dim=2", "callbacks.evaluate.decades=0.1", *QUICK)
     status, said = command(touch, f"run={outcome.directory}")
@@ -117,6 +118,7 @@ def test_a_conditional_model_is_touched_by_mouse_finger_and_keys(run, command, b
     assert browser.is_quiet()
 
 
+@pytest.mark.usefixtures("reports")
 def test_the_models_of_a_sweep_stand_beside_each_other(trained, command, browser, tmp_path):
     for job, rate in enumerate(("0.01", "0.02", "0.02")):  # the last differs in the seed alone
         path = shutil.copytree(trained, tmp_path / "sweep" / str(job))
