@@ -68,6 +68,7 @@ def in_a_hostile_place(wheel, tmp_path_factory):
     return ended, directory / "run"
 
 
+@pytest.mark.slow
 def test_a_run_ends_well_in_a_hostile_place(in_a_hostile_place):
     ended, directory = in_a_hostile_place
     assert (ended.returncode, ended.stderr) == (0, b"")

@@ -7,7 +7,7 @@ from vae_exp.results.jobs import read_job, read_jobs
 from vae_exp.results.report.changes import changes, source
 
 TINY = ["samples=200", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.1"]
-pytestmark = pytest.mark.usefixtures("few_digits")
+pytestmark = pytest.mark.usefixtures("few_digits", "reports")
 
 
 def test_only_what_differs_from_the_experiment_is_shown_with_its_value_there(run):
