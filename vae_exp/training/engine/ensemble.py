@@ -234,10 +234,10 @@ class Ensemble:
         """Set what the trainer sets for the updates of a run alone; oneDNN's product does not work under torch.vmap."""
         settings, device = self.members[0].settings, self._order.device.type
         coarse = torch.autocast(device, torch.bfloat16, enabled=settings.is_coarse)
+        products = matmul_precision(settings.float32_matmul_precision)
         # Lightning sets the GPU in the thread of each run, and this is another one
-        with torch.cuda.device_of(self._order), coarse:
-            with unvalidated(), fast_linear(False), matmul_precision(settings.float32_matmul_precision):
-                yield
+        with torch.cuda.device_of(self._order), coarse, products, unvalidated(), fast_linear(False):
+            yield
 
 
 def _give(tensors: Tensors, member: Member) -> None:
