@@ -160,7 +160,7 @@ def test_ctrl_c_lets_all_jobs_save_and_the_sweep_goes_on(run, tmp_path, one_thre
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
-    words = [*TOGETHER, "samples=4000", "callbacks.evaluate.decades=3", "seed=0,1"]
+    words = [*TOGETHER, "samples=4000", "callbacks.evaluate.decades=2", "callbacks.evaluate.per_decade=2", "seed=0,1"]
     thread = threading.Thread(target=press)
     thread.start()
     outcome = run(*ENSEMBLE, *words, "hydra.sweep.dir=sweep")
@@ -196,6 +196,17 @@ def test_captured_updates_are_those_of_one_after_another(run, tmp_path, one_thre
         torch.testing.assert_close(ours["state_dict"], theirs["state_dict"], rtol=0, atol=0)
         states = [[each["optimizer_states"][0]["state"], each["vae_exp"]["generator"]] for each in (ours, theirs)]
         torch.testing.assert_close(*states, rtol=0, atol=0)
+
+
+def test_every_member_has_a_wandb_run_of_its_own(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    words = [*(word for word in TOGETHER if word != "logger=none"), "logger=wandb", "seed=0,1"]
+    outcome = run(*ENSEMBLE, *words, "hydra.sweep.dir=sweep")
+    assert outcome.status == 0, outcome.err
+    assert engines(tmp_path / "sweep") == ["ensemble of 2"] * 2
+    for job in ("0", "1"):
+        (log,) = (tmp_path / "sweep" / job / "wandb").glob("offline-run-*/*.wandb")
+        assert log.read_bytes().count(b"test/bound") > 0
 
 
 @pytest.mark.parametrize(

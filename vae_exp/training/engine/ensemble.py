@@ -234,9 +234,9 @@ class Ensemble:
         """Set what the trainer sets for the updates of a run alone; oneDNN's product does not work under torch.vmap."""
         settings, device = self.members[0].settings, self._order.device.type
         coarse = torch.autocast(device, torch.bfloat16, enabled=settings.is_coarse)
-        precision = matmul_precision(settings.float32_matmul_precision)
+        products = matmul_precision(settings.float32_matmul_precision)
         # Lightning sets the GPU in the thread of each run, and this is another one
-        with torch.cuda.device_of(self._order), coarse, unvalidated(), fast_linear(False), precision:
+        with torch.cuda.device_of(self._order), coarse, products, unvalidated(), fast_linear(False):
             yield
 
 
