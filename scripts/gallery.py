@@ -3,8 +3,8 @@
     python scripts/gallery.py <folder> [<samples>] [<experiment>=<samples> …]
 
 The folder holds a finished run of each experiment of conf/experiment, under its name. Missing runs are trained if a
-number of samples is given; no run gets more samples than its experiment has. Sweeps are not run: their tiles are cut
-from the pictures of docs/reproduction.md. It writes docs/images/gallery.png and the table of docs/gallery.md.
+number of samples is given; no run gets more samples than its experiment has. Sweeps are not run: the tiles of the
+paper's figures are cut from the pictures of docs/reproduction.md. It writes docs/images/gallery.png and the table of docs/gallery.md.
 """
 
 import math
