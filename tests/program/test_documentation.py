@@ -148,6 +148,21 @@ def test_every_other_command_has_arguments_that_exist_and_values_that_are_allowe
     assert len(called) == len(found) > 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_every_other_command_works(trained, swept, command, tmp_path):
+    """On a small run and a small sweep in the places of the reader's."""
+    places = {"run=multirun": f"run={swept}/0", "run=": f"run={trained}", "outputs": tmp_path}
+    places |= dict.fromkeys(("multirun", "placeholder"), swept)
+    found = [words for words in every_command() if words[:1] and words[0] in COMMANDS[1:] and len(words) > 1]
+    assert {words[0] for words in found} == {*COMMANDS[1:]}
+    for words in found:
+        arguments = [word for word in words[1:] if not word.startswith("trust=")]
+        for start, place in places.items():
+            arguments = [place if str(word).startswith(start) else word for word in arguments]
+        status, said = command(import_module(f"vae_exp.cli.{words[0]}"), *arguments)
+        assert status == 0, (words, said.err)
+
+
 def test_report_and_list_are_given_folders():
     for words in every_command():
         if len(words) > 1 and words[0] == "report":
