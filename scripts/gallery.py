@@ -4,7 +4,8 @@
 
 The folder holds a finished run of each experiment of conf/experiment, under its name. Missing runs are trained if a
 number of samples is given; no run gets more samples than its experiment has. Sweeps are not run: the tiles of the
-paper's figures are cut from the pictures of docs/reproduction.md. It writes docs/images/gallery.png and the table of docs/gallery.md.
+paper's figures are cut from the pictures of docs/reproduction.md. It writes docs/images/gallery.png and the table of
+docs/gallery.md.
 """
 
 import math

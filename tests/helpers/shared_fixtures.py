@@ -27,6 +27,7 @@ from wandb_server import Server
 from vae_exp.config.stored import LOADER
 from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
+from vae_exp.results import start
 from vae_exp.results.report import try_report
 from vae_exp.training import results
 
@@ -39,7 +40,7 @@ settings.load_profile("untimed")
 TINY = ["network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "callbacks.evaluate.decades=0.3"]
 omegaconf._utils.get_yaml_loader = lambda: LOADER  # the same with libyaml: Hydra reads many files for every run
 remember()
-results._git_revision = cache(results._git_revision)  # git would look at every file of the checkout for every run
+start.git_revision = cache(start.git_revision)  # git would look at every file of the checkout for every run
 results.version = cache(results.version)
 
 

@@ -3,6 +3,7 @@
 from omegaconf import DictConfig
 
 from vae_exp.config.record import Record, record_of
+from vae_exp.results.revision import git_revision
 from vae_exp.results.run_directory import RunDirectory
 
 
@@ -16,6 +17,9 @@ class Start:
         directory: The directory of the run.
         hydra: Hydra's own config of the job.
         whole: For a stage, the `Start` of the run that the stage belongs to.
+
+    Attributes:
+        revision: The commit of this code when the run was started: the checkout may change while it trains.
     """
 
     def __init__(
@@ -26,6 +30,7 @@ class Start:
         self.hydra = hydra
         self.whole = whole
         self.made = False
+        self.revision: str | None = git_revision() if whole is None else whole.revision
 
     @property
     def record(self) -> Record:

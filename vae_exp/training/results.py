@@ -2,18 +2,16 @@
 
 import math
 import platform
-import subprocess
 import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from vae_exp.architecture import Generative
 from vae_exp.config.objects import recorded_objects
-from vae_exp.config.record import Record
 from vae_exp.dataset import Info
+from vae_exp.results.start import Start
 from vae_exp.training.experiment import Experiment
 
 IDENTITY_KEYS = (
@@ -32,17 +30,17 @@ PARTS = (*IDENTITY_KEYS, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 
 
-def results_of(record: Record, experiment: Experiment | None, status: str, error: str | None) -> dict[str, Any]:
+def results_of(start: Start, experiment: Experiment | None, status: str, error: str | None) -> dict[str, Any]:
     """Collect the results as one flat object: config, status, latest metrics and their sample count, device, versions.
 
     Args:
-        record: What the run was started with.
+        start: What the run was started with.
         experiment: The experiment; None if the run failed before it was built.
         status: How the run ended: `completed`, `failed`, `diverged` or `interrupted`.
         error: The reason if the run is not completed.
     """
     metrics = {} if experiment is None else dict(experiment.metrics)
-    model = experiment.architecture if experiment else None
+    model, record = experiment.architecture if experiment else None, start.record
     for name in ("step", "epoch", "seconds"):
         metrics.pop(name, None)
     values = record.flat
@@ -70,7 +68,7 @@ def results_of(record: Record, experiment: Experiment | None, status: str, error
         **(_images(experiment.data.info) if experiment else {}),
         **({"objects": objects} if (objects := recorded_objects(record.values)) else {}),
         "threads": torch.get_num_threads(),
-        "git_revision": _git_revision(),
+        "git_revision": start.revision,
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "version/python": platform.python_version(),
     }
@@ -88,17 +86,3 @@ def _jacobian(experiment: Experiment | None) -> dict[str, float]:
     if experiment is None or experiment.data.standardisation is None:
         return {}
     return {"jacobian": experiment.data.log_jacobian}
-
-
-def _git_revision() -> str | None:
-    """Return the commit of the checkout with this code, plus `+` if a file was changed; None if it is installed."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        git = ["git", "-C", str(root)]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+" if changed.stdout.strip() else "")

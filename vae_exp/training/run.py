@@ -134,7 +134,7 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
             if start.made or status == "completed":
                 stage_results = known_results(RunDirectory(directory.path / name).results)
                 own = {"status": status, "error": error, "stage": name, "overrides": list(start.record.overrides)}
-                directory.write_results((stage_results or results_of(start.record, None, status, error)) | own)
+                directory.write_results((stage_results or results_of(start, None, status, error)) | own)
                 _touch(config, directory, status, objects)
                 try_report(directory.path)
     return value
@@ -168,7 +168,7 @@ def _train(start: Start, checkpoint: dict[str, Any] | None, objects: Objects) ->
     finally:
         try:
             if start.made or checkpoint is None:
-                directory.write_results(results_of(start.record, experiment, status, error))
+                directory.write_results(results_of(start, experiment, status, error))
                 if start.whole is None:
                     _touch(config, directory, status, objects)
                 try_report(directory.path)
