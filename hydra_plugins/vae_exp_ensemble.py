@@ -12,8 +12,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from pydantic import PositiveInt
 
-from vae_exp.cli.launch import composed, ending, run_elsewhere, shared_overrides
-from vae_exp.errors import Interrupted
+from vae_exp.cli.launch import composed, ending, job_return, run_elsewhere, shared_overrides
+from vae_exp.errors import Interrupted, RunError
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ class EnsembleLauncher(Launcher):
         shared, began, left = shared_overrides(configs), time.monotonic(), iter(reversed(range(len(configs))))
         results: dict[int, JobReturn] = {}
 
-        def ended(number: int, result: JobReturn) -> None:
-            results[number] = result
-            line = ending(result, configs[number], shared)
+        def ended(number: int, result: JobReturn | RunError) -> None:
+            results[number] = job_return(result, configs[number])
+            line = ending(results[number], configs[number], shared)
             log.info("%s; %d left, after %.0f s", line, next(left), time.monotonic() - began)
 
         jobs = [partial(run_elsewhere, self.hydra_context, self.task_function, config) for config in configs]

@@ -13,7 +13,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from pydantic import PositiveInt
 
-from vae_exp.cli.launch import composed, ending, failed, run_elsewhere, shared_overrides
+from vae_exp.cli.launch import composed, ending, job_return, run_elsewhere, shared_overrides
 from vae_exp.errors import RunError
 from vae_exp.training.forked import Call, check_platform, cores, run_forked, start_server, threads_per_process
 
@@ -64,20 +64,16 @@ class ProcessLauncher(Launcher):
         shared, began, left = shared_overrides(configs), time.monotonic(), iter(reversed(range(len(configs))))
 
         def ended(number: int, result: JobReturn | RunError) -> None:
-            line = ending(_job(result, configs[number]), configs[number], shared)
+            line = ending(job_return(result, configs[number]), configs[number], shared)
             log.info("%s; %d left, after %.0f s", line, next(left), time.monotonic() - began)
 
         log.info("Jobs: %d, %d at a time, threads of each: %d", len(configs), self.jobs, self.threads)
         results = run_forked(calls, self.jobs, self.threads, ended)
-        return [_job(result, config) for result, config in zip(results, configs, strict=True)]
+        return [job_return(result, config) for result, config in zip(results, configs, strict=True)]
 
 
 def _log_of(config: DictConfig) -> Path:
     return Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir) / "vae_exp.log"
-
-
-def _job(result: JobReturn | RunError, config: DictConfig) -> JobReturn:
-    return failed(config, result) if isinstance(result, RunError) else result
 
 
 def _run(context: HydraContext, task_function: TaskFunction, instances: Any, config: DictConfig) -> JobReturn:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from vae_exp.errors import RunError
 from vae_exp.likelihood import is_validated, unvalidated
 from vae_exp.training.turns import Place, current_place, run_in_turns
 
@@ -97,6 +98,20 @@ def test_an_exception_as_an_answer_is_raised_in_the_function():
         return "went on"
 
     assert run(function, answer=lambda requests: dict.fromkeys(requests, OSError("full"))) == ["went on"]
+
+
+def test_a_function_that_raises_ends_with_an_error_and_the_others_go_on():
+    def raises():
+        raise OSError("the disk is full")
+
+    def meets():
+        current_place().meet("anything")
+        return "went on"
+
+    error, result = run(raises, meets)
+    assert isinstance(error, RunError)
+    assert str(error) == "OSError: the disk is full"
+    assert result == "went on"
 
 
 def test_a_signal_reaches_those_that_have_started_and_the_others_do_not_start():

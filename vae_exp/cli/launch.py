@@ -71,6 +71,11 @@ def failed(config: DictConfig, error: RunError) -> JobReturn:
     return job
 
 
+def job_return(result: JobReturn | RunError, config: DictConfig) -> JobReturn:
+    """Return the result of a job, also if there is only an error in its place."""
+    return failed(config, result) if isinstance(result, RunError) else result
+
+
 def shared_overrides(configs: Iterable[DictConfig]) -> set[str]:
     """Return the overrides that all jobs have, which need not be repeated for each; empty if there is only one job."""
     overrides = [set(config.hydra.overrides.task) for config in configs]

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
+from vae_exp.errors import RunError
 from vae_exp.training.engine.together import Together
 from vae_exp.training.lasting_import import lasting_import
 from vae_exp.training.turns import Place, run_in_turns
@@ -17,14 +18,15 @@ Result = TypeVar("Result")
 
 
 def run_together(
-    functions: Sequence[Callable[[], Result]], logs: Sequence[Path], ended: Callable[[int, Result], None]
+    functions: Sequence[Callable[[], Result]], logs: Sequence[Path], ended: Callable[[int, Result | RunError], None]
 ) -> int | None:
     """Run functions that train. Those whose models are alike are trained as an ensemble.
 
     Args:
-        functions: They must not raise an exception.
+        functions: The functions.
         logs: For each function the file to which its standard error is appended. Its standard output is dropped.
-        ended: Called when a function has ended, with its place in `functions` and its result.
+        ended: Called when a function has ended, with its place in `functions` and its result; a `RunError` if it raised
+            an exception.
 
     Returns:
         The number of the signal that interrupted them; None if there was none.

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 
+from vae_exp.errors import RunError
 from vae_exp.likelihood import is_validated, set_validation, torch_validates
 from vae_exp.network.linear import is_fast, set_fast_linear
 from vae_exp.training.generators import Own
@@ -70,21 +71,21 @@ class Place(Generic[Result]):
     """The place of a function among those that take turns.
 
     Args:
-        function: The function. It must not raise an exception.
+        function: The function.
         output: The standard output and error of the function.
 
     Attributes:
         generators: PyTorch's random generators of this function.
         request: What it asks for now; None before it has started and after it has ended.
         answer: The answer to its last request.
-        result: What it returned; None while it runs.
+        result: What it returned; a `RunError` if it raised an exception; None while it runs.
     """
 
     def __init__(self, function: Callable[[], Result], output: tuple[Any, Any]) -> None:
         self.generators = Own()
         self.request: Any = None
         self.answer: Any = None
-        self.result: Result | None = None
+        self.result: Result | RunError | None = None
         self._function = function
         self._globals: list[Any] = [output, *(read() for read, _ in GLOBALS[1:])]
         self._turn, self._pause = threading.Semaphore(0), threading.Semaphore(0)
@@ -155,7 +156,10 @@ class Place(Generic[Result]):
 
     def _run(self) -> None:
         _PLACE.set(self)
-        self.result = self._function()
+        try:
+            self.result = self._function()
+        except BaseException as error:  # otherwise all would wait for it
+            self.result = RunError(f"{type(error).__name__}: {error}")
         self.request = None
         self._pause.release()
 
