@@ -118,6 +118,21 @@ def test_an_interrupted_run_is_saved_and_goes_on(of_the_command):
         vae_exp.train(*WORDS, directory="mine")
 
 
+class InterruptAtFirstCheckpoint(Interrupt):
+    """Presses Ctrl-C while the first checkpoint is written, before the first update."""
+
+    def on_save_checkpoint(self, *_):
+        super().on_train_batch_end()
+
+    def on_train_batch_end(self, *_):
+        pass
+
+
+def test_a_run_with_a_checkpoint_is_saved_whenever_it_is_interrupted():
+    interruption = interrupted(*WORDS, callbacks=[InterruptAtFirstCheckpoint()])
+    assert "all is saved. Go on with:" in str(interruption)
+
+
 def test_a_run_in_stages_is_interrupted_in_the_same_way():
     stages = ["+experiment=mnist_cae_fine_tuned", "network.hidden_sizes=[]", "samples=200", "logger=none"]
     stages += ["callbacks.figures=null", "callbacks.evaluate.decades=0.1"]

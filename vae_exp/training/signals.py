@@ -22,8 +22,11 @@ class StopOnSignal(pl.Callback):
         self.received: int | None = None
         self._previous: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Install the handlers in the main thread only: in other threads a launcher stops its jobs in its own way."""
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Install the handlers before the first checkpoint is written.
+
+        Only in the main thread: in other threads a launcher stops its jobs in its own way.
+        """
         self._experiment = experiment_of(trainer)
         if (place := current_place()) is not None:
             place.listen(self._receive)
