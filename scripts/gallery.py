@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from PIL import Image
 
 import vae_exp
@@ -71,7 +72,6 @@ PLAIN = ("logger=none", "callbacks.evaluate.decades=0.01")
 
 COLUMNS = 6
 ROWS_OF_IMAGES = 4
-COLOURS = 96
 SHAPE = 1.5
 """The width of a tile, in its heights."""
 
@@ -174,6 +174,15 @@ def compose(tiles: Sequence[Tile]) -> Figure:
     return figure
 
 
+def palette() -> Image.Image:
+    """Return an image with the colours of the gallery: greys for images, and tints for points and curves."""
+    greys = np.linspace(0, 1, 32)[:, None].repeat(3, 1)
+    tints = [share * np.array(color) + 1 - share for color in colormaps["tab10"].colors for share in (0.3, 0.6, 0.8, 1)]
+    found = Image.new("P", (1, 1))
+    found.putpalette((np.concatenate([greys, tints]) * 255).round().astype(np.uint8).tobytes())
+    return found
+
+
 def row_of_run(job: Job) -> list[str]:
     """Return the cells of a run: name, command, result with its standard error, samples, commit."""
     words = [word for word in job.results["overrides"] if not word.startswith((*PLAIN, "callbacks.figures="))]
@@ -220,9 +229,8 @@ def main(folder: str, *arguments: str) -> None:
         if budget and not (path / "results.json").exists():
             train(name, int(budget), path)
     tiles = [*(tile_of_run(name, Path(folder) / name) for name in RUNS), *map(tile_of_sweep, SWEEPS)]
-    with Image.open(BytesIO(compose(tiles).png(dpi=110))) as picture:
-        # few colours make a small file; this method keeps the rare ones, those of points and curves
-        few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    with Image.open(BytesIO(compose(tiles).png(dpi=110))) as picture:  # few colours make a small file
+        few = picture.convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE)
         few.save(DOCS / "images" / "gallery.png", optimize=True)
     rows = [*(row_of_run(read_job(Path(folder) / name)) for name in RUNS), *map(row_of_sweep, SWEEPS)]
     page = DOCS / "gallery.md"
