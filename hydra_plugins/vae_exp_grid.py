@@ -17,6 +17,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vae_exp.cli.launch import check_launcher
 from vae_exp.cli.sweep import failure, report_at_end
 from vae_exp.config.overrides import Override, key_of, parse, parse_sweep, quoted
 from vae_exp.config.replay import targets_named_by
@@ -57,11 +58,16 @@ class JobSweeper(Sweeper):
         self._composed: set[tuple[str, ...]] = set()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Build the launcher."""
+        """Build the launcher.
+
+        Raises:
+            ConfigError: A key of it is not allowed.
+        """
         # the directory's name may contain the choice of a group, and Hydra 1.3 sets its config only inside a job
         HydraConfig.instance().set_config(config)
         self.config = config
         self.loader = hydra_context.config_loader
+        check_launcher(config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

@@ -10,11 +10,10 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import PositiveInt
 
 from vae_exp.cli.launch import composed, ending, failed, run_elsewhere, shared_overrides
-from vae_exp.config.schema import check_node
 from vae_exp.errors import RunError
 from vae_exp.training.forked import Call, check_platform, cores, run_forked, start_server, threads_per_process
 
@@ -38,13 +37,11 @@ class ProcessLauncher(Launcher):
         self.threads = threads or threads_per_process(self.jobs)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Check the keys.
+        """Check the platform.
 
         Raises:
-            ConfigError: A key is not allowed, or the platform cannot fork.
+            ConfigError: It cannot fork.
         """
-        launcher: Any = OmegaConf.to_container(config.hydra.launcher)
-        check_node(OmegaConf.create(launcher), ProcessLauncher, "hydra.launcher")
         check_platform()
         self.hydra_context = hydra_context
         self.task_function = task_function

@@ -13,11 +13,10 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from vae_exp.cli.launch import composed, ending, failed, run_elsewhere, shared_overrides
-from vae_exp.config.schema import check_node
 from vae_exp.errors import ConfigError, RunError, needs_extra
 
 log = logging.getLogger(__name__)
@@ -61,8 +60,6 @@ class RayLauncher(Launcher):
         Raises:
             ConfigError: The cluster does not exist, or no node has the resources that a job needs.
         """
-        launcher: Any = OmegaConf.to_container(config.hydra.launcher)
-        check_node(OmegaConf.create(launcher), RayLauncher, "hydra.launcher")
         if find_spec("ray") is None:
             raise ConfigError(needs_extra("hydra/launcher=ray", "ray"))
         self.hydra_context = hydra_context

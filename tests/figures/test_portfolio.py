@@ -6,6 +6,7 @@ import torch
 
 from vae_exp.architecture import AE, M2, VAE
 from vae_exp.corruption import Masking
+from vae_exp.figures.captions import CAPTIONS
 from vae_exp.figures.portfolio import portfolio
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP
@@ -48,6 +49,7 @@ def row_names(figure):
 def test_every_model_gets_the_figures_that_it_has(kind, names, rows, latent_dim, of_a_plane):
     _, _, figures = drawn(kind, latent_dim)
     assert set(figures) == {"reconstructions"} | names | of_a_plane
+    assert set(figures) <= CAPTIONS.keys()
     assert row_names(figures["reconstructions"]) == rows
 
 

@@ -15,6 +15,7 @@ from yamls import GROUPS, choices, composed
 from vae_exp.cli.main import COMMANDS
 from vae_exp.config.assembly import check_config
 from vae_exp.config.overrides import parse_argument
+from vae_exp.dataset.mnist import MNIST
 
 EXAMPLES = re.compile("my_parts|my_conf|my_package|my_laplace|--config-dir")
 """Parts of the reader's own, whose commands tests/program/test_own_project.py runs."""
@@ -23,6 +24,15 @@ FILES = {"dataset=folder": "images", "dataset=arrays": "images.npz"}
 """The files of the fixture `small_data` in the place of the reader's."""
 
 PATH = "dataset.source.path="
+
+NOT_HERE = (
+    "dataset=(celeba|cifar10|omniglot|svhn)",  # downloaded
+    "label_column=kind|dataset=folder.*dataset.labels=300",  # the reader's own files, where ours have fewer labels
+    "objective=wake_sleep.*network.init_std=0.1",  # its first updates lead far away, and it needs many to return
+)
+
+SHORT = ["samples=24", "logger=none", "callbacks.evaluate.images=10", "callbacks.evaluate.train_images=10"]
+"""Words after those of a command."""
 
 
 def of(page):
@@ -84,20 +94,37 @@ def merged(commands):
     return [(*parts, *row.values()) for parts, rows in bins.items() for row in rows]
 
 
-def test_every_training_command_has_keys_that_exist_and_values_that_are_allowed(small_data):
-    found = {}
-    for words, page in every_command().items():
+def training_commands(data):
+    """The overrides of one job of every command that trains, with the files of `small_data`."""
+    for words in every_command():
         if {*words[:1]} & {*COMMANDS[1:]} or EXAMPLES.search(" ".join(words)) or {*words} & {"-sc", "--help"}:
             continue
         overrides = [word for word in one_job(words[words[:1] == ("train",) :]) if not word.startswith(PATH)]
-        files = [f"{PATH}{small_data / file}" for part, file in FILES.items() if part in overrides]
-        found[(*overrides, *files)] = page
+        yield (*overrides, *(f"{PATH}{data / file}" for part, file in FILES.items() if part in overrides))
+
+
+def test_every_training_command_has_keys_that_exist_and_values_that_are_allowed(small_data):
+    found = {*training_commands(small_data)}
     assert len(found) > 50
-    for overrides in merged(found):
+    for overrides in merged(sorted(found)):
         try:
             check_config(composed(*overrides))
         except Exception as error:
             raise AssertionError(" ".join(overrides)) from error
+
+
+@pytest.mark.slow
+def test_every_training_command_trains(run, small_data, monkeypatch):
+    """A few updates of one job."""
+    digits = MNIST("").load()
+    monkeypatch.setattr(MNIST, "load", lambda self: digits)
+    failed = {}
+    for overrides in sorted({*training_commands(small_data)}):
+        if not re.search("|".join(NOT_HERE), " ".join(overrides)):
+            outcome = run(*overrides, *SHORT)
+            if outcome.status:
+                failed[overrides] = outcome.err
+    assert failed == {}
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("train", "report", "list")])
@@ -119,6 +146,21 @@ def test_every_other_command_has_arguments_that_exist_and_values_that_are_allowe
         monkeypatch.setattr(sys, "argv", ["vae_exp", *values])
         module.main()
     assert len(called) == len(found) > 0, capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_every_other_command_works(trained, swept, command, tmp_path):
+    """On a small run and a small sweep in the places of the reader's."""
+    places = {"run=multirun": f"run={swept}/0", "run=": f"run={trained}", "outputs": tmp_path}
+    places |= dict.fromkeys(("multirun", "placeholder"), swept)
+    found = [words for words in every_command() if words[:1] and words[0] in COMMANDS[1:] and len(words) > 1]
+    assert {words[0] for words in found} == {*COMMANDS[1:]}
+    for words in found:
+        arguments = [word for word in words[1:] if not word.startswith("trust=")]
+        for start, place in places.items():
+            arguments = [place if str(word).startswith(start) else word for word in arguments]
+        status, said = command(import_module(f"vae_exp.cli.{words[0]}"), *arguments)
+        assert status == 0, (words, said.err)
 
 
 def test_report_and_list_are_given_folders():

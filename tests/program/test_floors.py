@@ -33,6 +33,7 @@ WITHOUT_TORCH = [
     "vae_exp.results.sweep",
     "vae_exp.results.sweep_directory",
     "vae_exp.results.tables",
+    "hydra_plugins.vae_exp_ensemble",
     "hydra_plugins.vae_exp_grid",
     "hydra_plugins.vae_exp_optuna",
     "hydra_plugins.vae_exp_processes",

@@ -12,6 +12,7 @@ import pytest
 from wandb_file import read_wandb
 
 from vae_exp.cli import sample
+from vae_exp.results.report.page import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["samples=200", "logger=none", "callbacks.figures=null", "callbacks.evaluate.images=50"]
@@ -29,7 +30,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_is_whole(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "vae_exp/conf/config.yaml" in names
-    assert {f"vae_exp/results/report/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    files = ["page.html", "page.css", *(f"{script}.js" for script in SCRIPTS)]
+    assert {f"vae_exp/results/report/{file}" for file in files} <= set(names)
     assert {"hydra_plugins/vae_exp_grid.py", "hydra_plugins/vae_exp_ray.py"} <= set(names)
     assert "vae_exp/dataset/mnist_files/train-images-idx3-ubyte.xz" in names
     assert "vae_exp/dataset/mnist_files/LICENSE.md" in names
@@ -66,6 +68,7 @@ def in_a_hostile_place(wheel, tmp_path_factory):
     return ended, directory / "run"
 
 
+@pytest.mark.slow
 def test_a_run_ends_well_in_a_hostile_place(in_a_hostile_place):
     ended, directory = in_a_hostile_place
     assert (ended.returncode, ended.stderr) == (0, b"")

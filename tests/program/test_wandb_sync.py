@@ -35,6 +35,7 @@ def python(wandb_server, tmp_path):
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_digits")
 def test_what_was_logged_offline_is_uploaded(run, python, wandb_server, tmp_path):
     sweep = tmp_path / "shelf"

@@ -1,6 +1,7 @@
 """The pictures of a sweep, beside the paper's."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from matplotlib.image import imsave
 from tables import table
 
 from vae_exp.figures import published
+from vae_exp.figures.curves import axis_limits_of_curves
 from vae_exp.results import curves as pictures_of
 from vae_exp.results.jobs import Job, read_jobs
 from vae_exp.results.report.sweep import charts as report_charts
@@ -53,6 +55,93 @@ def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, dire
     assert set(curves) == {" ".join(label) for label in labels}
     assert list(curves["sgvb_b test"].get_ydata()) == [point[1] for point in panels[0].lines[1].points]
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_more_curves_than_colours_are_facets_of_one_key_with_a_colour_for_the_other(run, directory, monkeypatch):
+    monkeypatch.setattr(pictures_of, "MOST_CURVES", 3)
+    words = ["optimizer.lr=0.01,0.1", "posterior=diagonal,planar", "architecture.latent_dim=2,5"]
+    once = [word for word in QUICK if "decades" not in word] + ["callbacks.evaluate.decades=0.01"]
+    assert run("-m", *words, *once).status == 0
+    jobs = read_jobs(directory)
+    found = pictures_of.facets(jobs)
+    assert list(found) == ["lr = 0.01", "lr = 0.1"]
+    figure = dict(pictures_of.pictures(directory, jobs))["figure2.png"]
+    assert [axis.get_title() for axis in figure.axes] == list(found)
+    assert len({axis.get_ylim() for axis in figure.axes}) == 1
+    for axis, value in zip(figure.axes, ("0.01", "0.1"), strict=True):
+        drawn = {bars.get_label(): bars.lines[0].get_xydata().tolist() for bars in axis.containers}
+        for posterior in ("diagonal", "planar"):
+            own = [job for job in jobs if (job.value("optimizer.lr"), job.value("posterior")) == (value, posterior)]
+            assert drawn[f"{posterior} test"] == [[job.results["latent_dim"], job.results["test/bound"]] for job in own]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["diagonal", "planar", "train", "test"]
+    charts = report_charts(directory, jobs)
+    assert [chart.title for chart in charts] == ["lr = 0.01, at the end", "lr = 0.1, at the end"]
+    assert {series.label for chart in charts for series in chart.series} == {"diagonal", "planar"}
+
+
+def synthetic(path, number, values, *, evaluations=(100, 200)):
+    overrides = {key: str(value) for key, value in values.items()}
+    results = values | {"status": "completed", "samples": 200, "train/bound": -1.0, "test/bound": -2.0 - number}
+    rows = [{"samples": n, "train/bound": -1.0, "test/bound": -2.0 - number} for n in evaluations]
+    return Job(str(number), path, overrides, results, rows)
+
+
+def grid(path, *lists, evaluations=(100, 200)):
+    keys = ("seed", "optimizer.lr", "objective", "architecture.latent_dim")
+    found = [dict(zip(keys, combination, strict=True)) for combination in product(*lists)]
+    return [synthetic(path, i, values, evaluations=evaluations) for i, values in enumerate(found)]
+
+
+def test_facets_with_curves_are_rows_with_a_panel_for_every_size(tmp_path):
+    jobs = grid(tmp_path, [0], [1, 2, 3], ["a", "b", "c"], [2, 5])
+    jobs = [job for job in jobs if (job.value("optimizer.lr"), job.value("architecture.latent_dim")) != ("3", "5")]
+    ((_, figure),) = pictures_of.pictures(tmp_path, jobs)
+    axes = np.array(figure.axes).reshape(3, 3)  # a row for each lr, and the final values last
+    assert [[axis.get_title() for axis in row] for row in axes[:2]] == [["$N_z$ = 2", "$N_z$ = 5", "at the end"]] * 2
+    assert [text.get_text() for text in axes[1, 0].texts] == ["lr = 2"]
+    assert not axes[2, 1].axison  # this size failed
+    assert [len(axis.lines) for axis in axes[0, :2]] == [6, 6]
+    assert axes[2, 0].get_ylim() == axes[0, 0].get_ylim()
+
+
+@pytest.mark.parametrize(
+    ("rates", "objectives", "expected"),
+    [
+        ([1, 2], ["a", "b"], [""]),
+        ([1], list("abcdefghijk"), [""]),  # no second key to split by
+        ([1, 2, 3], list("abc"), ["lr = 1", "lr = 2", "lr = 3"]),
+        ([1, 2], list("abcdefgh"), [f"objective = {one}" for one in "abcdefgh"]),  # 8 colours are too many
+    ],
+)
+def test_the_facet_is_the_first_key_that_leaves_few_enough_curves(tmp_path, rates, objectives, expected):
+    assert list(pictures_of.facets(grid(tmp_path, [0, 1], rates, objectives, [2, 5]))) == expected
+
+
+def test_curves_of_one_point_leave_out_the_panels_in_which_they_would_be_invisible(tmp_path):
+    ((_, figure),) = pictures_of.pictures(tmp_path, grid(tmp_path, [0], [1], ["a", "b"], [2, 5], evaluations=(200,)))
+    assert [axis.get_title() for axis in figure.axes] == ["at the end"]
+    ((_, figure),) = pictures_of.pictures(tmp_path, grid(tmp_path, [0], [1], ["a", "b"], [2], evaluations=(200,)))
+    assert [line.get_marker() for line in figure.axes[0].lines] == ["o"] * 4
+
+
+def test_the_legend_of_many_curves_has_an_entry_for_each_colour_and_each_split(tmp_path):
+    def legend(*settings):
+        ((_, figure),) = pictures_of.pictures(tmp_path, grid(tmp_path, [0], *settings, [2, 5]))
+        return [text.get_text() for text in figure.legends[0].get_texts()]
+
+    assert legend([1], ["a", "b"]) == ["a train", "a test", "b train", "b test"]
+    assert legend([1], list("abcde")) == [*"abcde", "train", "test"]
+    assert legend([1, 2], list("abcde")) == [*"abcde", "train", "test"]  # facets of the first key
+
+
+def test_the_axis_has_room_for_the_standard_errors(tmp_path):
+    jobs = grid(tmp_path, [0, 1], [1], ["a"], [2, 5])
+    (panels,) = pictures_of.facets(jobs).values()
+    low, high = axis_limits_of_curves(panels)
+    ends = [line.points[-1] for panel in panels for line in panel.lines]
+    assert all(low < mean - error and mean + error < high for _, mean, error in ends)
+    assert max(error for *_, error in ends) > 0
 
 
 def test_figure_2_is_a_sweep_beside_the_published_curves(run, directory):
@@ -160,6 +249,13 @@ class TestBesideThePaper:
         assert [3.0, 20.0] in [list(x.get_xdata()) for x in crosses]
         names = {text.get_text() for text in drawn["figure2.png"].legends[0].get_texts()}
         assert {"sgvb_b train", "sgvb_b test, paper", "wake_sleep test, paper"} <= names
+
+    def test_the_papers_curves_are_drawn_beside_runs_that_were_evaluated_once(self, jobs, tmp_path):
+        once = [Job(job.number, job.path, job.overrides, job.results, job.history[-1:]) for job in jobs]
+        drawn = dict(pictures_of.pictures(tmp_path / "sweep", once))
+        (axis,) = [axis for axis in drawn["figure2.png"].axes if axis.get_title() == "$N_z$ = 20"]
+        assert [len(line.get_xdata()) > 1 for line in axis.lines if line.get_label().endswith("paper")] == [True, True]
+        assert [line.get_marker() for line in axis.lines if line.get_label() == "sgvb_b test"] == ["o"]
 
     def test_the_page_has_them_too(self, jobs, tmp_path):
         charts = {chart.title: chart for chart in report_charts(tmp_path, jobs)}

@@ -104,6 +104,7 @@ def test_the_library_reads_the_same_dashboard_back(spec):
     assert json.loads(again) == spec
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_digits")
 def test_runs_log_whatever_it_shows(run, spec, tmp_path):
     words = ["-m", *QUICK, "architecture.latent_dim=2", "dataset.validation_size=50"]

@@ -1,14 +1,31 @@
-"""What our launchers share, which run the jobs of a sweep in other processes: compose, run, say how a job ended."""
+"""What our launchers share: check the keys, compose a job, run it, say how it ended."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_exp.cli.sweep import failure
+from vae_exp.config.schema import check_node
 from vae_exp.errors import Interrupted, RunError, UserError
+
+OURS = "hydra_plugins.vae_exp_"
+"""Where the targets of our own launchers begin."""
+
+
+def check_launcher(config: DictConfig) -> None:
+    """Check the keys of one of our launchers. Hydra would end with a TypeError when it builds it.
+
+    Raises:
+        ConfigError: A key is unknown, or its value is not allowed.
+    """
+    keys: Any = OmegaConf.to_container(config.hydra.launcher)
+    if str(keys["_target_"]).startswith(OURS):
+        check_node(OmegaConf.create(keys), get_class(keys["_target_"]), "hydra.launcher")
 
 
 def composed(context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:
@@ -28,7 +45,7 @@ def composed(context: HydraContext, config: DictConfig, overrides: Sequence[str]
 
 
 def run_elsewhere(context: HydraContext, task_function: TaskFunction, config: DictConfig) -> JobReturn:
-    """Run a job in this process, which is not that of the sweep, and return what can be sent to the sweep."""
+    """Run a job in a process or thread that is not that of the sweep, and return what can be sent to the sweep."""
     setup_globals()
     HydraConfig.instance().set_config(config)
     try:

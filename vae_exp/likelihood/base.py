@@ -43,15 +43,19 @@ class Likelihood(nn.Module, ABC):
 @contextmanager
 def unvalidated() -> Iterator[None]:
     """Turn off the argument checks of distributions: uint8 images cannot leave [0, 1], and the checks cost time."""
-    global _validated
-    before, torch_before = _validated, torch_validates()
-    _validated = False
-    Distribution.set_default_validate_args(False)
+    before = _validated, torch_validates()
+    set_validation(False, False)
     try:
         yield
     finally:
-        _validated = before
-        Distribution.set_default_validate_args(torch_before)
+        set_validation(*before)
+
+
+def set_validation(ours: bool, torchs: bool) -> None:
+    """Set whether the distributions of this package and those of PyTorch check their arguments, until this changes."""
+    global _validated
+    _validated = ours
+    Distribution.set_default_validate_args(torchs)
 
 
 def is_validated() -> bool:

@@ -25,12 +25,18 @@ def fast_linear(enabled: bool) -> Iterator[None]:
     PyTorch computes them by MKL, which is slower on processors that Intel did not make. Turn this off for functions
     under torch.vmap.
     """
-    global _fast
-    before, _fast = _fast, enabled and AVAILABLE
+    before = _fast
+    set_fast_linear(enabled and AVAILABLE)
     try:
         yield
     finally:
-        _fast = before
+        set_fast_linear(before)
+
+
+def set_fast_linear(enabled: bool) -> None:
+    """Turn `fast_linear` on or off, until this changes."""
+    global _fast
+    _fast = enabled
 
 
 def is_fast() -> bool:

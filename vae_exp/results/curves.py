@@ -18,6 +18,9 @@ SIZES = {"architecture.latent_dim": "$N_z$", "dataset.train_size": "$N_{train}$"
 MOST_PIXELS = 10**8
 """Larger pictures of a job are not shown: a small file can unpack to a picture that fills the memory."""
 
+MOST_CURVES = 7
+"""Curves that one panel can show: the page has as many colours."""
+
 PICTURES = ("samples.png", "manifold.png", "reconstructions.png", "filters.png")
 
 
@@ -27,7 +30,7 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
     Yields:
         The name of each file and its figure.
     """
-    from vae_exp.figures.curves import bound_curves
+    from vae_exp.figures.curves import faceted_curves
     from vae_exp.figures.images import collage
     from vae_exp.figures.search import search_slices
 
@@ -39,11 +42,11 @@ def pictures(path: Path, jobs: list[Job]) -> "Iterator[tuple[str, Figure]]":
         if tried:
             values = [trial.value for trial in ranked]
             yield "search.png", search_slices(tried, values, ranked.index(best(ranked)), ranked[0].metric, title(path))
-    elif curves := panels(jobs):
+    elif curves := facets(jobs):
         measured = measures(jobs)
         ylabel = f"{', '.join(METRIC_LABELS[name] for name in measured)} (nats per image)"
         name = "figure3.png" if measured == ["log_likelihood"] else "figure2.png"
-        yield name, bound_curves(curves, title(path), SIZES[size_key(jobs)], ylabel)
+        yield name, faceted_curves(curves, title(path), SIZES[size_key(jobs)], ylabel)
     for name in PICTURES:
         files = {", ".join(values): group[0].figures / name for values, group in groups(jobs).items()}
         drawn = {setting: image for setting, file in files.items() if (image := _picture(file)) is not None}
@@ -66,16 +69,39 @@ def _picture(path: Path) -> Any | None:
     return read_or_warn(read, path) if path.exists() else None
 
 
+def facets(jobs: list[Job]) -> "dict[str, list[Panel]]":
+    """Collect the curves to draw, by facet: one panel per size, with the curves of every setting and of the paper.
+
+    If one panel would have more curves than there are colours, each value of one varied key is a facet, such as
+    `prior = flow`; otherwise there is a single facet, "".
+    """
+    keys = [key for key in varied_keys(jobs) if key not in ("seed", size_key(jobs))]
+    drawn = [group[0] for group in groups(jobs).values() if _is_drawn(group[0], size_key(jobs))]
+    if len(_labels(drawn, keys)) <= MOST_CURVES or len(keys) < 2:
+        found = {"": _panels(jobs, keys)}
+    else:
+        left = {key: len(_labels(drawn, [other for other in keys if other != key])) for key in keys}
+        facet = next((key for key in keys if left[key] <= MOST_CURVES), min(keys, key=lambda key: left[key]))
+        others, name = [key for key in keys if key != facet], facet.rpartition(".")[2]
+        values = dict.fromkeys(job.value(facet) for job in drawn)
+        found = {f"{name} = {value}": _panels(jobs, others, {facet: value}) for value in values}
+    return {title: panels for title, panels in found.items() if panels}
+
+
 def panels(jobs: list[Job]) -> "list[Panel]":
-    """Collect the curves to draw: one panel per size, with the curves of every setting and those of the paper."""
+    """Collect the panels of all facets, one after another."""
+    return [panel for found in facets(jobs).values() for panel in found]
+
+
+def _panels(jobs: list[Job], keys: list[str], only: dict[str, str] | None = None) -> "list[Panel]":
+    """Collect the curves of the jobs with certain values, labelled by their values of the keys, by size."""
     from vae_exp.figures.curves import Line, Panel
 
     size = size_key(jobs)
-    keys = [key for key in varied_keys(jobs) if key not in ("seed", size)]
     by_size: dict[int, list[Line]] = {}
     for group in groups(jobs).values():
         job = group[0]
-        if not job.history or not isinstance(job.results.get(size), int):
+        if not _is_drawn(job, size) or any(job.value(key) != value for key, value in (only or {}).items()):
             continue
         measured = [METRIC_LABELS[job.judged_by("test")]] if len(measures(jobs)) > 1 else []
         label = ", ".join([*(job.value(key) for key in keys), *measured])
@@ -85,6 +111,14 @@ def panels(jobs: list[Job]) -> "list[Panel]":
             line = Line(label, split, points, job.published(split))
             by_size.setdefault(job.results[size], []).append(line)
     return [Panel(size, lines) for size, lines in sorted(by_size.items())]
+
+
+def _is_drawn(job: Job, size: str) -> bool:
+    return bool(job.history) and isinstance(job.results.get(size), int)
+
+
+def _labels(jobs: list[Job], keys: list[str]) -> set[tuple[str, ...]]:
+    return {tuple(job.value(key) for key in keys) for job in jobs}
 
 
 def size_key(jobs: list[Job]) -> str:

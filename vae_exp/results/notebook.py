@@ -13,7 +13,9 @@ from PIL.PngImagePlugin import PngImageFile
 from vae_exp.results.curves import MOST_PIXELS
 from vae_exp.results.files import read_or_warn, reporting_read_errors
 from vae_exp.results.jobs import read_job
-from vae_exp.results.report.run import PARTS, facts
+from vae_exp.results.report.facts import facts
+from vae_exp.results.report.machine import in_short
+from vae_exp.results.report.run import PARTS
 from vae_exp.results.run_directory import RunDirectory
 
 HEIGHT = 180
@@ -27,7 +29,8 @@ def run_as_html(path: Path, metrics: Mapping[str, Any]) -> str:
     """Summarise a run: how it ended, its parts, its main numbers, and its pictures in a small size."""
     parts = {name: metrics[name] for name in PARTS if metrics.get(name) is not None}
     objects = {f"{place} (an object)": what for place, what in metrics.get("objects", {}).items()}
-    shown = {"status": metrics["status"]} | facts(dict(metrics))
+    cost = {"training": in_short(metrics)} if metrics.get("train_seconds") else {}
+    shown = {"status": metrics["status"]} | facts(dict(metrics)) | cost
     about = " · ".join(f"{escape(str(name))} {escape(str(value))}" for name, value in parts.items())
     folder = read_job(path).figures
     files = [folder / f"{name}.png" for name in PICTURES]

@@ -12,7 +12,18 @@ from vae_exp.config.stored import read_yaml
 from vae_exp.results.files import read_or_warn
 from vae_exp.results.run_directory import RunDirectory
 
-GROUPS = ("dataset", "architecture", "head", "likelihood", "network", "objective", "prior", "posterior", "optimizer")
+GROUPS = (
+    "dataset",
+    "architecture",
+    "head",
+    "likelihood",
+    "network",
+    "objective",
+    "prior",
+    "posterior",
+    "optimizer",
+    "scheduler",
+)
 """The groups whose choice is a setting, such as `likelihood=gaussian`."""
 
 CHOSEN_BY = {"objective": "architecture", "prior": "architecture", "posterior": "architecture"}

@@ -8,7 +8,14 @@ from vae_exp.config.formats import choices_in_current_format
 from vae_exp.results.files import read_json, read_or_warn, reporting_read_errors
 from vae_exp.results.metrics import SPLITS
 
-NUMBER_PREFIXES = ("budget", "samples", "step", "train_seconds", *(f"{split}/" for split in SPLITS))
+NUMBER_PREFIXES = (
+    "budget",
+    "evaluation_seconds",
+    "samples",
+    "step",
+    "train_seconds",
+    *(f"{split}/" for split in SPLITS),
+)
 """Prefixes of the keys whose values are numbers."""
 
 TEXT_PREFIXES = ("date", "device", "error", "git_revision", "stopped_by", "version/")

@@ -11,6 +11,9 @@ from vae_exp.results.metrics import SPLITS
 
 FIRST_COLUMNS = ("samples", "step", "train/bound", "validation/bound", "test/bound")
 LAST_COLUMNS = ("bounds", "steps_per_second", "train_seconds", "device", "git_revision", "error")
+MACHINE_COLUMNS = ("steps/s", "minutes")
+"""Columns of the table of settings that are about the machine."""
+
 METRIC_LABELS = {
     "log_likelihood": "log p(x), estimated",
     "log_likelihood given y": "log p(x|y), estimated",
@@ -72,7 +75,7 @@ def summary(jobs: list[Job]) -> tuple[list[str], list[list[str]]]:
     keys = [key for key in varied_keys(jobs) if key != "seed"]
     splits = [s for s in SPLITS if s != "validation" or any(job.measure(s)[0] in job.results for job in jobs)]
     heads = [f"{split} {COLUMN_HEADS[name]}" for name in measures(jobs) for split in splits]
-    columns = [*keys, "runs", "reached", *heads, "paper, test", "test − paper", "steps/s", "minutes"]
+    columns = [*keys, "runs", "reached", *heads, "paper, test", "test − paper", *MACHINE_COLUMNS]
     classifiers = any("test/error" in job.results for job in jobs)
     columns += ["test error, %"] * classifiers
     return columns, [

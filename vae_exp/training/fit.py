@@ -50,6 +50,7 @@ from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.signals import StopOnSignal
 from vae_exp.training.stages import start_from
 from vae_exp.training.trainer import build_trainer
+from vae_exp.training.turns import current_place
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,10 @@ def prepare_worker(path: Path, record: Path, shard: Shard, resumed: bool) -> tup
 
 
 def _check_shards(architecture: Model, data: Dataset, processes: int, objects: Objects) -> None:
+    if processes > 1 and current_place() is not None:
+        raise ConfigError(
+            "trainer=ddp: an ensemble trains on one device. Use trainer=default, or another hydra/launcher"
+        )
     if processes > 1 and objects:
         raise ConfigError(
             f"trainer=ddp: the other processes cannot be given objects ({', '.join(objects)}). Name their classes "

@@ -64,7 +64,7 @@ def train(config: DictConfig, path: Path, hydra: DictConfig, objects: Objects = 
         Interrupted: A signal stopped the run. Everything is saved.
     """
     directory, config = RunDirectory(path), with_objects(config, objects)
-    with _levels_of_libraries():
+    with levels_of_libraries():
         if config.get("stages"):
             _check(config, hydra, objects)
             return _train_stages(config, directory, hydra, objects)
@@ -72,7 +72,8 @@ def train(config: DictConfig, path: Path, hydra: DictConfig, objects: Objects = 
 
 
 @contextmanager
-def _levels_of_libraries() -> Iterator[None]:
+def levels_of_libraries() -> Iterator[None]:
+    """Set the levels of the loggers of libraries in this context."""
     loggers = {logging.getLogger(name): level for name, level in LEVELS.items()}
     before = {logger: logger.level for logger in loggers}
     try:

@@ -85,3 +85,8 @@ class TrainerSettings:
         if self.engine in ("eager", "compiled"):
             return self.engine == "compiled"
         return None if self.compile == "auto" else self.compile
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether products of a training step are in bfloat16."""
+        return str(self.precision).startswith("bf16")

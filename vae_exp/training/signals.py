@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from vae_exp.errors import Interrupted
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.training.experiment import experiment_of
+from vae_exp.training.turns import current_place
 
 
 class StopOnSignal(pl.Callback):
@@ -23,8 +24,10 @@ class StopOnSignal(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Install the handlers in the main thread only: in other threads a launcher stops its jobs in its own way."""
-        if threading.current_thread() is threading.main_thread():
-            self._experiment = experiment_of(trainer)
+        self._experiment = experiment_of(trainer)
+        if (place := current_place()) is not None:
+            place.listen(self._receive)
+        elif threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
 
     def on_train_batch_end(
@@ -54,7 +57,7 @@ class StopOnSignal(pl.Callback):
         """Restore the previous signal handlers."""
         self._restore_handlers()
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None = None) -> None:
         self.received = number
         self._experiment.stop()  # stop before the end of the execution, which may be many updates away
         self._restore_handlers()

@@ -6,7 +6,9 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from vae_exp.figures.figure import Figure
 from vae_exp.results.metrics import with_error
+from vae_exp.results.report.page import Page, Picture
 
 QUICK = ["samples=1000", "network.hidden_sizes=[8]", "logger=none", "callbacks.evaluate.decades=1"]
 WITHOUT_FIGURES = [*QUICK, "callbacks.figures=null"]
@@ -30,8 +32,9 @@ def test_the_page_of_a_run_shows_curves_values_pictures_and_numbers(run, browser
     assert browser.texts(".chart figcaption")[:3] == ["bound", "nll", "kl"]
     assert all(curves(chart) == ["train", "test"] for chart in charts[:3])
     assert [len(chart.find_elements(By.CSS_SELECTOR, ".curves circle")) for chart in charts[:3]] == [10] * 3
-    assert browser.texts("#pictures figcaption") == ["latent scatter", "manifold", "reconstructions", "samples"]
-    assert all(int(picture.get_attribute("naturalWidth")) > 100 for picture in browser.all("#pictures img"))
+    assert browser.texts("#pictures figcaption b") == ["latent scatter", "manifold", "reconstructions", "samples"]
+    assert all(len(text.split()) > 8 for text in browser.texts("#pictures figcaption"))
+    assert all(int(picture.get_attribute("naturalWidth")) > 100 for picture in browser.all("#pictures figure img"))
     assert "latent_dim: 2" in browser.all("#config pre")[0].get_attribute("textContent")
 
     bars = browser.all(".bars .column")
@@ -52,14 +55,57 @@ def test_the_page_of_a_run_shows_curves_values_pictures_and_numbers(run, browser
     browser.press(".legend button", "train")
     assert curves(charts[0]) == ["train", "test"]
 
-    browser.all("#pictures figure button")[0].click()
-    assert browser.all("dialog img")[0].is_displayed()
-    browser.all("dialog")[0].click()
-    assert not browser.all("dialog")[0].is_displayed()
+    rows = [row.text.split() for row in browser.all("#config tbody tr")]
+    assert ["architecture.latent_dim", "2", "20"] in rows
+    folded = browser.all("details")
+    assert not any(part.get_attribute("open") for part in folded)
+    assert browser.texts("#machine summary")[0].startswith("Time and machine: ")
+    assert browser.texts("#reproduce .copied")[0].splitlines()[-1] == browser.texts(".command")[0]
 
     browser.resize(400)
     assert browser.width() == 400
     assert all(350 < chart.size["width"] < 400 for chart in charts)
+    assert browser.is_quiet()
+
+
+def test_every_picture_opens_large_by_pointer_and_by_keyboard(browser, tmp_path):
+    figure = Figure(figsize=(2, 1))
+    for name in ("filters", "own", "samples"):
+        (tmp_path / f"{name}.png").write_bytes(figure.png(dpi=100))
+    pictures = [Picture.read(tmp_path / f"{name}.png") for name in ("filters", "own", "samples")]
+    page = Page("page", "completed", pictures=pictures)
+    (tmp_path / "page.html").write_text(page.html(), encoding="utf-8")
+    browser.open(tmp_path / "page.html")
+    small, (dialog,) = browser.all("#pictures figure img")[0].size["width"], browser.all("dialog")
+
+    def large():
+        return dialog.is_displayed() and browser.texts("dialog p b")[0]
+
+    buttons = browser.all("#pictures figure button")
+    buttons[0].click()
+    assert large() == "filters"
+    assert browser.all("dialog img")[0].size["width"] > 2 * small
+    browser.all("dialog img")[0].click()
+    assert not dialog.is_displayed()
+
+    buttons[1].send_keys(Keys.ENTER)
+    assert large() == "own"
+    browser.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert large() == "samples"
+    browser.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert large() == "filters"
+    browser.all("dialog button[title='Previous picture']")[0].click()
+    assert large() == "samples"
+    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not dialog.is_displayed()
+    assert browser.driver.switch_to.active_element == buttons[1]
+
+    browser.resize(390)
+    buttons[0].click()
+    assert browser.all("dialog img")[0].size["width"] >= 390
+    assert browser.width() == 390
+    browser.press("dialog button", "\u2715")
+    assert not dialog.is_displayed()
     assert browser.is_quiet()
 
 

@@ -20,6 +20,10 @@ class Curve:
     samples: tuple[int, ...]
     nats: tuple[float, ...]
 
+    def points(self, last: float) -> list[tuple[int, float]]:
+        """Return (samples, nats) up to a number of samples."""
+        return [(n, nats) for n, nats in zip(self.samples, self.nats, strict=True) if n <= last]
+
     def at(self, samples: float) -> float | None:
         """Interpolate the curve at `samples`, linearly in log samples; None outside the range of the curve."""
         if not self.samples[0] <= samples <= self.samples[-1]:

@@ -1,4 +1,4 @@
-"""The content of a report, and the page made from it: `page.html`, `page.css`, `page.js` and the content as JSON."""
+"""The content of a report, and the page made from it: `page.html`, `page.css`, the scripts and the content as JSON."""
 
 import base64
 import hashlib
@@ -12,7 +12,12 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from vae_exp.figures.captions import CAPTIONS
+
 FOLDER = Path(__file__).parent
+
+SCRIPTS = ("elements", "scales", "curves", "tables", "pictures", "page")
+"""The scripts in the order in which they use each other."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +101,17 @@ class Bars:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG that is embedded in the page."""
+    """A PNG that is embedded in the page, with what it shows as a sentence."""
 
     name: str
     source: str
+    caption: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Picture":
         """Read a picture from its file."""
-        return cls(path.stem.replace("_", " "), f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}")
+        source = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        return cls(path.stem.replace("_", " "), source, CAPTIONS.get(path.stem, ""))
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,33 @@ class Gallery:
 
     title: str
     pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Tables that are shown when the reader opens them."""
+
+    title: str
+    tables: list[Table]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How to make the results again, and how to cite them.
+
+    Attributes:
+        commands: The lines for a shell, with the versions as comments.
+        note: What else has to be the same.
+        citation: A sentence with the result and where it comes from.
+        bibtex: An entry for the program.
+        source: What the experiment is, and the paper it is from.
+    """
+
+    commands: str
+    note: str
+    citation: str
+    bibtex: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +168,9 @@ class Page:
         wide_pictures: Whether each picture takes the whole width.
         galleries: Pictures of several runs, side by side.
         tables: Tables after the pictures.
+        machine: What is about the machine, folded.
+        reproduction: How to make the results again.
+        settings: The settings that differ from those of the experiment.
         config: The config, as YAML.
         origin: The commit, the date or device, and the versions.
     """
@@ -152,12 +189,16 @@ class Page:
     wide_pictures: bool = False
     galleries: list[Gallery] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    machine: Fold | None = None
+    reproduction: Reproduction | None = None
+    settings: Table | None = None
     config: str = ""
     origin: str = ""
 
     def html(self) -> str:
         """Make the page as the text of one HTML file."""
-        script = (FOLDER / "page.js").read_text(encoding="utf-8")
+        files = [(FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+        script = "\n".join(['"use strict";', *files])
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         return Template((FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
             title=escape(self.title),

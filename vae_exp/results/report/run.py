@@ -8,11 +8,13 @@ from typing import Any
 from vae_exp.config.flatten import flat
 from vae_exp.config.stored import check_folder_name, read_config
 from vae_exp.results.files import read_or_warn
-from vae_exp.results.jobs import read_job, recorded_overrides
+from vae_exp.results.jobs import Job, read_job, recorded_overrides
 from vae_exp.results.metrics import SPLITS, STANDARD_ERROR, by_measure, history, measure, standard_error, with_error
-from vae_exp.results.numbers import shown
-from vae_exp.results.report import latents
+from vae_exp.results.report import latents, machine
+from vae_exp.results.report.changes import changes
+from vae_exp.results.report.facts import facts, paper
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
+from vae_exp.results.report.reproduce import reproduction
 from vae_exp.results.run_directory import RunDirectory
 
 PARTS = (
@@ -29,8 +31,10 @@ PARTS = (
     "latent_dim",
     "seed",
 )
-COUNT_COLUMNS = ("samples", "step", "epoch", "images", "labelled")
+COUNT_COLUMNS = ("samples", "step", "epoch", "images", "labelled", "labelled_of_rarest_class")
 """Columns of metrics.csv that count samples, steps or images. They are in the table but not among the curves."""
+
+NOT_DRAWN = (*COUNT_COLUMNS, *machine.COLUMNS)
 
 ERRORS_NOTE = "± is the standard error over the images of the split."
 
@@ -40,30 +44,38 @@ def page_of_run(path: Path) -> Page:
     directory, job = RunDirectory(path), read_job(path)
     results = job.results
     config = directory.config.read_text(encoding="utf-8", errors="replace") if directory.config.exists() else ""
+    words = command("python -m vae_exp", [*directory.flags, *recorded_overrides(directory, results)])
     carriers = latents.latents_of(read_or_warn(history, job.shown.kl_per_latent) or [])
     return Page(
         title=directory.name,
         status=results["status"],
         parts={name: results[name] for name in PARTS if results.get(name) is not None},
-        command=command("python -m vae_exp", [*directory.flags, *recorded_overrides(directory, results)]),
+        command=words,
         links=model_links(path),
         notice=results.get("error") or "",
-        facts=facts(results),
+        facts=facts(results) | paper(job),
         summary=[table for table in (_stages(directory), _final(results)) if table.rows],
-        charts=charts(job.history),
+        charts=charts(job),
         bars=latents.bars(carriers, _settings(directory), results.get("test/active_units")) if carriers else None,
         pictures=[Picture.read(file) for file in sorted(job.figures.glob("*.png"))],
         tables=[
             *([latents.table(carriers)] if carriers else []),
             *([_evaluations(job.history)] if job.history else []),
         ],
+        machine=machine.of_run(job),
+        reproduction=reproduction(words, [job]),
+        settings=changes([job]),
         config=config,
         origin=origin(results),
     )
 
 
-def charts(history: list[dict[str, float]]) -> list[Chart]:
-    """Make a chart of every metric against the samples. The splits of one measure share a chart."""
+def charts(job: Job) -> list[Chart]:
+    """Make a chart of every metric against the samples. The splits of one measure share a chart.
+
+    The paper's curves of the same experiment are beside those of the metric that ranks the model.
+    """
+    history = job.history
     if not history:
         return []
     measures = by_measure(dict.fromkeys(name for row in history for name in row))
@@ -71,10 +83,27 @@ def charts(history: list[dict[str, float]]) -> list[Chart]:
     drawn = []
     for measured, names in sorted(measures.items(), key=lambda item: (item[0] != first, "" in item[1])):
         every_split = [Series("", split, curve_points(history, name)) for split, name in names.items()]
+        if measured == first:
+            every_split += _published(job, names)
         series = [curve for curve in every_split if curve.points]
-        if measured not in COUNT_COLUMNS and series:
+        if series and measured not in NOT_DRAWN and not all(map(_is_constant, series)):
             drawn.append(Chart(measured.replace("_", " "), series))
     return drawn
+
+
+def _published(job: Job, splits: Iterable[str]) -> list[Series]:
+    """Return the paper's curves of the same experiment, up to the last evaluation."""
+    last = job.history[-1]["samples"]
+    found = {split: curve for split in splits if (curve := job.published(split)) is not None}
+    return [
+        Series("", split, [(n, nats, 0.0) for n, nats in curve.points(last)], published=True)
+        for split, curve in found.items()
+    ]
+
+
+def _is_constant(curve: Series) -> bool:
+    """Tell whether the points of a curve have one value: the tables show it."""
+    return len(curve.points) > 1 and len({value for _, value, _ in curve.points}) == 1
 
 
 def _settings(directory: RunDirectory) -> dict[str, Any]:
@@ -106,31 +135,6 @@ def curve_points(history: list[dict[str, float]], name: str) -> list[tuple[float
     return finite([(row["samples"], row[name], standard_error(row, name) or 0.0) for row in history if name in row])
 
 
-def facts(results: dict[str, Any]) -> dict[str, Any]:
-    """Return the main results of a run by name; the first is the most important."""
-    name, _ = measure(results, "test")
-    names = (name, name.replace("test/", "train/"))
-    if name == "test/error":
-        found = {f"{metric}, %": _percent(results, metric) for metric in names}
-    else:
-        found = {f"{metric}, nats per image": with_error(results, metric) for metric in names}
-        found["a bound on"] = results.get("bounds")
-    found["samples"] = results.get("samples")
-    if results.get("budget") != results.get("samples"):
-        found["budget"] = results.get("budget")
-    found["stopped by"] = results.get("stopped_by")
-    if results.get("train_seconds"):
-        seconds = results["train_seconds"]
-        found["training"] = f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
-    found |= {"steps/s": results.get("steps_per_second"), "device": results.get("device")}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _percent(results: dict[str, Any], name: str) -> str | None:
-    value, error = results.get(name), standard_error(results, name)
-    return None if value is None else shown(100 * value, error and 100 * error)
-
-
 def _final(results: dict[str, Any]) -> Table:
     """Make the table of the final value of every metric on every split."""
     measures = by_measure(name for name, value in results.items() if value is not None and "/" in name)
@@ -144,7 +148,8 @@ def _final(results: dict[str, Any]) -> Table:
 
 
 def _evaluations(history: list[dict[str, float]]) -> Table:
-    columns = without_errors(name for row in history for name in row)
+    names = without_errors(name for row in history for name in row)
+    columns = [name for name in names if name not in machine.COLUMNS]
     rows = [[with_error(row, name) for name in columns] for row in history]
     return Table("Evaluations", columns, rows, errors_note(history[-1]))
 

@@ -9,9 +9,13 @@ from omegaconf import OmegaConf
 
 from vae_exp.config.overrides import key_of
 from vae_exp.results import curves, tables
-from vae_exp.results.jobs import Job, comparable_groups, varied_keys
+from vae_exp.results.jobs import Job, comparable_groups, groups, varied_keys
 from vae_exp.results.metrics import with_error
+from vae_exp.results.report import machine
+from vae_exp.results.report.changes import changes
+from vae_exp.results.report.facts import gap_of
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
+from vae_exp.results.report.reproduce import reproduction
 from vae_exp.results.report.run import command, curve_points, errors_note, model_links, without_errors
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.search import best, trials
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 HIDDEN_OVERRIDES = ("hydra.mode", "hydra.sweep.dir")
 """Overrides that the shown command leaves out: Hydra adds the first, and the second is the sweep's directory."""
 
+GAP_NOTE = "The gap is how much better the value of the training split is than that of the test split."
+
 PICTURES = ("figure2.png", "figure3.png", "search.png", *curves.PICTURES)
 
 
@@ -32,20 +38,22 @@ def page_of_sweep(path: Path, jobs: list[Job]) -> Page:
     overrides = SweepDirectory(path).recorded_overrides() if record else []
     shown = [override for override in overrides if key_of(override) not in HIDDEN_OVERRIDES]
     settings_of_all = {key: value for key, value in record.items() if key != "hydra"}
-    columns, rows = tables.summary(jobs)
-    settings = Table.filled("Settings", columns, rows, tables.unit(jobs))
+    words = command("python -m vae_exp -m", [*SweepDirectory(path).flags, *shown]) if shown else ""
     counts = Counter(job.results["status"] for job in jobs)
     return Page(
         title=tables.title(path),
         status="completed" if set(counts) == {"completed"} else "incomplete",
-        command=command("python -m vae_exp -m", [*SweepDirectory(path).flags, *shown]) if shown else "",
+        command=words,
         links=model_links(path),
         facts={**_best(path, jobs), "jobs": len(jobs), **counts},
-        summary=[table for table in (settings, _not_completed(jobs)) if table.rows],
+        summary=[table for table in (_summary(jobs), _not_completed(jobs)) if table.rows],
         charts=charts(path, jobs),
         pictures=[Picture.read(path / name) for name in PICTURES if (path / name).exists()],
         wide_pictures=True,
         tables=[_every_job(jobs)],
+        machine=machine.of_sweep(jobs),
+        reproduction=reproduction(words, jobs),
+        settings=changes(jobs),
         config=OmegaConf.to_yaml(settings_of_all) if record else "",
         origin=tables.origin(jobs),
     )
@@ -56,16 +64,23 @@ def charts(path: Path, jobs: list[Job]) -> list[Chart]:
 
     A search, or a grid without such curves, has one curve per job.
     """
-    from vae_exp.figures.curves import axis_limits_of_curves
+    from vae_exp.figures.curves import axis_limits_of_curves, has_curves
 
-    panels = curves.panels(jobs)
-    if not panels or SweepDirectory(path).is_search:
+    facets = curves.facets(jobs)
+    every = [panel for panels in facets.values() for panel in panels]
+    if not every or SweepDirectory(path).is_search:
         return _by_job(jobs)
-    low, high = axis_limits_of_curves(panels)
+    low, high = axis_limits_of_curves(every)
     size = curves.size_key(jobs).rpartition(".")[2]
-    drawn = [Chart(f"{size} = {panel.size:,}", _of_panel(panel)) for panel in panels]
-    if len(panels) > 1:
-        drawn.append(Chart("at the end", _final(panels), x=size, sizes=True))
+    sizes = {panel.size for panel in every}
+    drawn = []
+    for facet, panels in facets.items():
+        if has_curves(every) or len(sizes) == 1:
+            titles = [", ".join(filter(None, (facet, f"{size} = {panel.size:,}"))) for panel in panels]
+            drawn += [Chart(title, _of_panel(panel)) for title, panel in zip(titles, panels, strict=True)]
+        if len(sizes) > 1:
+            title = ", ".join(filter(None, (facet, "at the end")))
+            drawn.append(Chart(title, _final(panels), x=size, sizes=True))
     unit = ", ".join(tables.METRIC_LABELS[name] for name in tables.measures(jobs))
     unit += "" if tables.measures(jobs) == ["error"] else ", nats per image"
     shared = (low, high) if math.isfinite(low) and high > low else None
@@ -141,12 +156,23 @@ def _best(path: Path, jobs: list[Job]) -> dict[str, Any]:
 def _every_job(jobs: list[Job]) -> Table:
     """Make the table of `sweep.csv` without empty columns. The first cell links to the job's own report."""
     rows = tables.rows(jobs)
-    columns = [name for name in without_errors(rows[0]) if name not in ("job", "error", "directory")]
+    hidden = ("job", "error", "directory", *machine.COLUMNS_OF_JOBS)
+    columns = [name for name in without_errors(rows[0]) if name not in hidden]
     cells = [
         [_linked(job), *(with_error(row, name) for name in columns), _model(job)]
         for job, row in zip(jobs, rows, strict=True)
     ]
     return Table.filled("Every job", ["job", *columns, "model"], cells, errors_note(rows[0]))
+
+
+def _summary(jobs: list[Job]) -> Table:
+    """Make the table of the settings without what is about the machine."""
+    columns, rows = tables.summary(jobs)
+    columns, gaps = [*columns, "gap"], [gap_of(group) for group in groups(jobs).values()]
+    rows = [[*row, found] for row, found in zip(rows, gaps, strict=True)]
+    kept = [i for i, name in enumerate(columns) if name not in tables.MACHINE_COLUMNS]
+    rows = [[row[i] for i in kept] for row in rows]
+    return Table.filled("Settings", [columns[i] for i in kept], rows, f"{tables.unit(jobs)} {GAP_NOTE}")
 
 
 def _not_completed(jobs: list[Job]) -> Table:

@@ -16,7 +16,7 @@ from vae_exp.evaluation.pca import principal_components
 from vae_exp.likelihood import unvalidated
 from vae_exp.prior.normal import DiagonalNormal, is_normal, kl_per_latent
 from vae_exp.results.export.functions import functions_of
-from vae_exp.results.report.run import facts
+from vae_exp.results.report.facts import facts
 from vae_exp.results.run import Run
 from vae_exp.results.touch.examples import Examples
 from vae_exp.results.touch.program import Store, numbers_as_text

@@ -1,15 +1,14 @@
 """Blocks of updates, captured as one CUDA graph."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vae_exp.errors import ConfigError
-from vae_exp.training.engine.update import Update
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +27,10 @@ class Captured:
     advances the device's generator. So a run can be saved and resumed between any two blocks.
 
     Args:
-        update: One update.
+        update: One update: maps the images, labels and weights of a batch and its size to the losses.
+        parameters: The parameters that it changes.
         serve: Maps the positions (K, B) of images in the training set to images, labels and weights of K batches.
-        optimizer: The optimizer that `update` calls.
+        optimizers: The optimizers that `update` calls.
         capture: Captures a function and returns a function that replays its kernels, such as `cuda_graph`.
         required: Whether to raise an error if the graph cannot be made. If not, train without it then.
 
@@ -40,13 +40,15 @@ class Captured:
 
     def __init__(
         self,
-        update: Update,
+        update: Callable[[Tensor, Tensor, Tensor | None, int], Tensor],
+        parameters: Sequence[nn.Parameter],
         serve: Callable[[Tensor], Iterable[tuple[Tensor, Tensor, Tensor | None]]],
-        optimizer: Optimizer,
+        optimizers: Sequence[Optimizer],
         capture: Callable[[Callable[[], Tensor]], Callable[[], Tensor]],
         required: bool,
     ) -> None:
-        self._update, self._serve, self._optimizer, self._capture = update, serve, optimizer, capture
+        self._update, self._serve, self._capture = update, serve, capture
+        self._parameters, self._optimizers = parameters, optimizers
         self._required, self.failed = required, False
         self._index: Tensor | None = None
         self._replay: Callable[[], Tensor] | None = None
@@ -55,17 +57,18 @@ class Captured:
         """Update on K batches, one after another.
 
         Args:
-            index: The positions of the images in the training set, (K, B) int64.
+            index: The positions of the images in the training set, (K, …, B) int64.
 
         Returns:
-            The losses of each batch, (K, 1 + terms), nats per image.
+            The losses of each batch, (K, …, 1 + terms), nats per image.
 
         Raises:
             ConfigError: The graph is required, but cannot be made.
         """
         if self._index is None:
             self._index = index.clone()
-            make_capturable(self._optimizer)
+            for optimizer in self._optimizers:
+                make_capturable(optimizer)
             return run_on_side_stream(self._run, index.device)
         self._index.copy_(index)
         steps = self._steps_on_cpu()
@@ -80,14 +83,14 @@ class Captured:
         # a replay does not advance the optimizer's counters on the CPU
         for step, old in zip(steps, before, strict=True):
             step.copy_(old + len(index))
-        for parameter, gradient in zip(self._update.parameters, self._gradients, strict=True):
+        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
         return losses.clone()
 
     def _make(self) -> None:
         try:
             self._replay = self._capture(self._run)
-            self._gradients = [p.grad for p in self._update.parameters]
+            self._gradients = [p.grad for p in self._parameters]
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             if self._required:
@@ -97,11 +100,14 @@ class Captured:
 
     def _run(self) -> Tensor:
         assert self._index is not None
-        return torch.stack([self._update(x, y, counts, len(x)) for x, y, counts in self._serve(self._index)])
+        return torch.stack(
+            [self._update(x, y, counts, self._index.shape[-1]) for x, y, counts in self._serve(self._index)]
+        )
 
     def _steps_on_cpu(self) -> list[Tensor]:
-        """Return the optimizer's step counters that are on the CPU."""
-        steps = [state["step"] for state in self._optimizer.state.values() if "step" in state]
+        """Return the optimizers' step counters that are on the CPU."""
+        states = [state for optimizer in self._optimizers for state in optimizer.state.values()]
+        steps = [state["step"] for state in states if "step" in state]
         return [step for step in steps if step.device.type == "cpu"]
 
 
@@ -117,9 +123,16 @@ def run_on_side_stream(function: Callable[[], Tensor], device: torch.device) -> 
     return result
 
 
-def cuda_graph(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Capture a function as a CUDA graph. Return a function that launches all its kernels on the same memory."""
+def cuda_graph(function: Callable[[], Tensor], generators: Sequence[torch.Generator] = ()) -> Callable[[], Tensor]:
+    """Capture a function as a CUDA graph. Return a function that launches all its kernels on the same memory.
+
+    Args:
+        function: The function.
+        generators: The generators that it draws from, in addition to that of the device.
+    """
     graph = torch.cuda.CUDAGraph()
+    for generator in generators:
+        graph.register_generator_state(generator)
     with torch.cuda.graph(graph):
         result = function()
 

@@ -1,15 +1,17 @@
 """The choice of an engine: eager, compiled or captured updates."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vae_exp.architecture import EStep
-from vae_exp.dataset.batches import Execution, TrainingBatch
+from vae_exp.dataset.batches import Execution, TrainingBatch, TrainingStream
 from vae_exp.dataset.shard import Shard
-from vae_exp.network.linear import product_library
+from vae_exp.network.linear import fast_linear, product_library
 from vae_exp.training.engine import compiled
 from vae_exp.training.engine.captured import (
     GRAPHS_PER_EXECUTION,
@@ -19,11 +21,16 @@ from vae_exp.training.engine.captured import (
     not_captured_error,
     why_not_captured,
 )
+from vae_exp.training.engine.ensemble import Member
 from vae_exp.training.engine.gradients import Eager
 from vae_exp.training.engine.losses import WeightedLoss
+from vae_exp.training.engine.partner import Partner, why_alone
 from vae_exp.training.engine.schedule import Schedule
 from vae_exp.training.engine.update import Step, Update
 from vae_exp.training.settings import TrainerSettings
+from vae_exp.training.turns import Place
+
+log = logging.getLogger(__name__)
 
 BATCHES_PER_READ = 10
 """Batches that are read at once if updates are not captured. Their images stay in the processor's cache."""
@@ -84,10 +91,32 @@ class Engine:
         self._update_on_rest = Update(eager, step)
         self._captured: Captured | None = None
         if serve is not None and not reason and settings.engine in ("auto", "captured"):
-            self._captured = Captured(self._update, serve, optimizer, cuda_graph, required)
+            self._captured = Captured(self._update, self._update.parameters, serve, [optimizer], cuda_graph, required)
         # a schedule and an E step prepare each update
         self._serve = serve if shard.size == 1 and e_step is None and not schedule.changes else None
         self._product = _products(loss, batch_size, settings)
+        self._loss, self._settings = loss, settings
+        self._as_member = partial(Member, loss, step, optimizer, schedule, settings, self._captured is not None)
+        self._partner: Partner | None = None
+
+    def join(self, place: Place[Any], stream: TrainingStream, seen: int, budget: int, goals: Sequence[int]) -> None:
+        """Train together with the runs that take turns with this one and are like it.
+
+        Args:
+            place: The place of this run among those that take turns.
+            stream: The training batches.
+            seen: The samples that this run has seen.
+            budget: The samples at which it ends.
+            goals: The samples at which it is evaluated.
+        """
+        if reason := why_alone(self._e_step, self._settings, stream):
+            place.leave()
+            log.info("Training alone, not as an ensemble: %s", reason)
+            return
+        with fast_linear(False):  # torch.vmap does not work on its operation
+            product = _products(self._loss, self._batch_size, self._settings)
+        member = self._as_member(stream, place.generators, (seen, budget, tuple(goals), self.updates_per_execution))
+        self._partner = Partner(place, member, self._update, seen, product)
 
     def update(self, batch: TrainingBatch) -> Tensor | None:
         """Update on a batch, or on this process's shard of it, after the E step, if there is one.
@@ -113,6 +142,8 @@ class Engine:
             The number of images of K updates, and their losses, (K, 1 + terms): of a whole block if updates are
             captured, otherwise of one update.
         """
+        if self._partner is not None:
+            yield from self._partner.blocks(batches)
         if self._captured is not None:
             for block in batches.blocks(UPDATES_PER_GRAPH):
                 yield block.numel(), self._captured(block)
@@ -129,10 +160,13 @@ class Engine:
     @property
     def names(self) -> list[str]:
         """The names of the losses that an update returns; empty before the first update."""
-        return self._update.names or self._update_on_rest.names
+        together = [] if self._partner is None else self._partner.names
+        return together or self._update.names or self._update_on_rest.names
 
     def computation(self) -> dict[str, Any]:
         """For the results: whether updates are compiled, which engine runs them, and who computes the products."""
+        if self._partner is not None and (together := self._partner.computation()):
+            return together
         kernels = self._compute.engine
         captured = self._captured is not None and not self._captured.failed
         engine = f"CUDA graph, {kernels}" if captured else kernels
@@ -141,9 +175,7 @@ class Engine:
 
 def _products(model: nn.Module, batch_size: int, settings: TrainerSettings) -> str:
     """Name the library that computes matrix products, and their precision if it is not the highest."""
-    if settings.precision != "32-true":
-        product = "bfloat16"
-    else:
-        product = product_library(model, batch_size, next(model.parameters()).device)
+    device = next(model.parameters()).device
+    product = "bfloat16" if settings.is_coarse else product_library(model, batch_size, device)
     precision = settings.float32_matmul_precision
     return product if precision == "highest" else f"{product}, {precision} precision"

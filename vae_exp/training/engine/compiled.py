@@ -135,7 +135,7 @@ class Compiled:
         coarse = torch.is_autocast_enabled(x.device.type)
         sizes = {name: torch.stack([g.norm() for g in expected.values()]).norm() for name in expected}
         tolerance = BFLOAT16_TOLERANCE if coarse else FLOAT32_TOLERANCE
-        fault = _difference("gradient", gradients, expected, sizes, "autograd's", *tolerance)
+        fault = difference("gradient", gradients, expected, sizes, "autograd's", *tolerance)
         if self._step is None or fault:
             return fault
         with self._unchanged(x.device):
@@ -144,7 +144,7 @@ class Compiled:
             self._step.apply()
             expected = self._changes(before)
         sizes = {name: value.norm() for name, value in before.items()}
-        return _difference("change", changes, expected, sizes, "the optimizer's", *STEP_TOLERANCE)
+        return difference("change", changes, expected, sizes, "the optimizer's", *STEP_TOLERANCE)
 
     def _run(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
         with torch.no_grad():
@@ -216,10 +216,20 @@ def _compiled(function: Callable[..., Any], generates_code: bool) -> Callable[..
     return torch.compile(function, fullgraph=True, dynamic=False, options=options)
 
 
-def _difference(
+def difference(
     what: str, found: Tensors, expected: Tensors, sizes: Tensors, whose: str, rounding: float, negligible: float
 ) -> str:
-    """Describe the first difference that is too large for rounding; empty if there is none."""
+    """Describe the first difference that is too large for rounding; empty if there is none.
+
+    Args:
+        what: What is compared.
+        found: The tensors, by name.
+        expected: What they should be.
+        sizes: The scalars to which `negligible` is relative.
+        whose: Whose the expected ones are.
+        rounding: The allowed norm of a difference, relative to the norm of the expected tensor, …
+        negligible: … plus this part of its size.
+    """
     for name, value in expected.items():
         difference = (found[name] - value).norm()
         allowed = rounding * value.norm() + negligible * sizes[name]

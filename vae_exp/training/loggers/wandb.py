@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import secrets
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,12 @@ from vae_exp.errors import ConfigError
 from vae_exp.results.files import read_or_warn, read_text, reporting_read_errors, write_atomically
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.sweep_directory import SweepDirectory
+from vae_exp.training.turns import current_place
 
 log = logging.getLogger(__name__)
+
+_RUN: ContextVar[Any] = ContextVar("run", default=None)
+"""The W&B run of this thread."""
 
 
 def account_configured() -> bool:
@@ -65,6 +70,8 @@ class WandB(WandbLogger):
             chosen = _from_environment("MODE") or ("online" if account_configured() else "offline")
         project = project or _from_environment("PROJECT") or "vae_exp"
         folder = _from_environment("DIR") or str(directory)
+        # runs that take turns in one process would otherwise all write into the first one's
+        beside: Literal["default", "create_new"] = "default" if current_place() is None else "create_new"
         try:
             # not by Lightning, which passes `anonymous` too: W&B warns of it
             run = wandb.init(
@@ -80,11 +87,12 @@ class WandB(WandbLogger):
                 resume="allow",
                 config=config,
                 mode=chosen,
-                settings=wandb.Settings(silent=chosen != "online", console="off"),
+                settings=wandb.Settings(silent=chosen != "online", console="off", reinit=beside),
             )
         except (wandb.errors.Error, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"logger: W&B refuses its project, entity, tags or mode: {reason}") from error
+        _RUN.set(run)
         super().__init__(project=project, save_dir=folder, id=run.id, experiment=run)
         _keep_id(directory, run.id)
         run.define_metric("trainer/global_step")  # the x axis of what callbacks of Lightning log
@@ -98,9 +106,10 @@ class WandB(WandbLogger):
 
 
 def finish(exit_code: int) -> None:
-    """End the W&B run of this process: otherwise the next job of a sweep would write into it."""
-    if wandb.run is not None:
-        wandb.finish(exit_code=exit_code)
+    """End the W&B run of this thread: otherwise the next job of a sweep would write into it."""
+    run = wandb.run if current_place() is None else _RUN.get()
+    if run is not None:
+        run.finish(exit_code=exit_code)
 
 
 def log_sweep(directory: Path, config: DictConfig, table: list[dict[str, Any]], pictures: list[Path]) -> None:
