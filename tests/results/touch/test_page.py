@@ -55,6 +55,13 @@ def test_a_conditional_model_is_touched_by_mouse_finger_and_keys(run, command, b
     status, said = command(touch, f"run={outcome.directory}")
     assert (status, said.out.strip()) == (0, str(outcome.directory / "model.html")), said.err
     browser.open(outcome.directory / "report.html")
+    # the report shows it within itself, and links it
+    (frame,) = browser.all("#model iframe")
+    browser.driver.execute_script("arguments[0].scrollIntoView()", frame)
+    browser.driver.switch_to.frame(frame)
+    browser.settle()
+    assert float(browser.all("footer")[0].get_attribute("data-difference")) <= 1 / 255
+    browser.driver.switch_to.default_content()
     browser.driver.find_element(By.LINK_TEXT, "Touch the model").send_keys(Keys.ENTER)
     browser.settle()
 

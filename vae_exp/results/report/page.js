@@ -47,6 +47,13 @@ function config() {
   return html("section", { id: "config" }, heading("Settings that differ"), changed, whole);
 }
 
+/** The page of the model, live. The browser loads it when it comes into view. */
+function model() {
+  if (!page.model) return null;
+  const { text, href } = page.model;
+  return html("section", { id: "model" }, heading(text), html("iframe", { src: href, title: text, loading: "lazy" }));
+}
+
 function machine() {
   if (!page.machine) return null;
   const { title, tables } = page.machine;
@@ -77,6 +84,7 @@ document.getElementById("page").replaceChildren(
     bars(),
     curves(),
     pictures(),
+    model(),
     ...page.tables.map(table),
     config(),
     reproduction(),

@@ -167,6 +167,7 @@ class Page:
         pictures: The pictures.
         wide_pictures: Whether each picture takes the whole width.
         galleries: Pictures of several runs, side by side.
+        model: The page of the model, which is shown within this one.
         tables: Tables after the pictures.
         machine: What is about the machine, folded.
         reproduction: How to make the results again.
@@ -188,6 +189,7 @@ class Page:
     pictures: list[Picture] = field(default_factory=list)
     wide_pictures: bool = False
     galleries: list[Gallery] = field(default_factory=list)
+    model: Link | None = None
     tables: list[Table] = field(default_factory=list)
     machine: Fold | None = None
     reproduction: Reproduction | None = None

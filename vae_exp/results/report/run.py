@@ -58,6 +58,7 @@ def page_of_run(path: Path) -> Page:
         charts=charts(job),
         bars=latents.bars(carriers, _settings(directory), results.get("test/active_units")) if carriers else None,
         pictures=[Picture.read(file) for file in sorted(job.figures.glob("*.png"))],
+        model=next(iter(model_links(path)), None),
         tables=[
             *([latents.table(carriers)] if carriers else []),
             *([_evaluations(job.history)] if job.history else []),
