@@ -11,22 +11,11 @@ import torch
 from vae_exp.architecture import Generative
 from vae_exp.config.objects import recorded_objects
 from vae_exp.dataset import Info
+from vae_exp.results.settings import GROUPS
 from vae_exp.results.start import Start
 from vae_exp.training.experiment import Experiment
 
-IDENTITY_KEYS = (
-    "dataset",
-    "architecture",
-    "head",
-    "likelihood",
-    "network",
-    "objective",
-    "prior",
-    "posterior",
-    "optimizer",
-    "scheduler",
-)
-PARTS = (*IDENTITY_KEYS, "weight_prior")
+PARTS = (*GROUPS, "weight_prior")
 PACKAGES = ("vae_exp", "torch", "torchvision", "pytorch-lightning", "hydra-core", "wandb")
 
 
@@ -46,7 +35,7 @@ def results_of(start: Start, experiment: Experiment | None, status: str, error: 
     values = record.flat
     results: dict[str, Any] = {"format": record.format, "status": status, "error": error, "name": values.get("name")}
     results["overrides"] = list(record.overrides)
-    results |= {group: record.choices.get(group) for group in IDENTITY_KEYS}
+    results |= {group: record.choices.get(group) for group in GROUPS}
     results |= {
         "latent_dim": values.get("architecture.latent_dim"),
         "seed": values.get("seed"),

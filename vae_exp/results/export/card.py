@@ -9,22 +9,9 @@ from vae_exp.config.stored import printable
 from vae_exp.results.export.data import RunImages
 from vae_exp.results.export.functions import Function
 from vae_exp.results.metrics import SPLITS, by_measure, standard_error, with_error
-from vae_exp.results.report.run import errors_note
+from vae_exp.results.report.run import PARTS, errors_note
 from vae_exp.results.run import Run
 
-PARTS = (
-    "dataset",
-    "architecture",
-    "head",
-    "likelihood",
-    "network",
-    "objective",
-    "prior",
-    "posterior",
-    "optimizer",
-    "latent_dim",
-    "seed",
-)
 MARK = "Exported by vae_exp"
 """Every model card contains this."""
 

@@ -16,21 +16,9 @@ from vae_exp.results.report.facts import facts, paper
 from vae_exp.results.report.page import Chart, Link, Page, Picture, Series, Table, finite
 from vae_exp.results.report.reproduce import reproduction
 from vae_exp.results.run_directory import RunDirectory
+from vae_exp.results.settings import GROUPS
 
-PARTS = (
-    "dataset",
-    "architecture",
-    "head",
-    "likelihood",
-    "network",
-    "objective",
-    "prior",
-    "posterior",
-    "optimizer",
-    "scheduler",
-    "latent_dim",
-    "seed",
-)
+PARTS = (*GROUPS, "latent_dim", "seed")
 COUNT_COLUMNS = ("samples", "step", "epoch", "images", "labelled", "labelled_of_rarest_class")
 """Columns of metrics.csv that count samples, steps or images. They are in the table but not among the curves."""
 
