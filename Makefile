@@ -9,7 +9,7 @@ run: .venv/installed  ## train the paper's variational autoencoder on MNIST
 test: check  ## style, types and all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: check  ## also the slow tests: Ray, Jupyter, W&B, every command of the pages
+test-all: check  ## also the slow tests: Ray, Jupyter, W&B, a C++ compiler, every command of the pages
 	$(BIN)/python -m pytest
 
 test-oldest: .venv-oldest/installed  ## the tests with the oldest release of every dependency that pyproject.toml allows

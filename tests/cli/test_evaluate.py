@@ -33,7 +33,10 @@ QUICK = ["network.hidden_sizes=[20]", "logger=none", "callbacks.figures=null", "
 @pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize(
     ("objective", "from_the_encoder"),
-    [("sgvb_b", nullcontext()), ("mcem", pytest.raises(ConfigError, match="hmc_begin_at=encoder"))],
+    [
+        ("sgvb_b", nullcontext()),
+        pytest.param("mcem", pytest.raises(ConfigError, match="hmc_begin_at=encoder"), marks=pytest.mark.slow),
+    ],
     ids=["sgvb_b", "mcem"],
 )
 def test_estimates_agree_on_a_trained_model_of_three_latents(run, objective, from_the_encoder):

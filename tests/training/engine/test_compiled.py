@@ -158,6 +158,7 @@ def test_a_program_does_not_contain_an_optimizer_from_outside_pytorch():
     assert Step(model.parameters(), optimizer.sgd(with_weight_prior(model, 0)), WHOLE_BATCH, None).is_traceable
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.usefixtures("few_digits")
 def test_compiled_training_is_the_same_but_for_rounding(run, monkeypatch):
