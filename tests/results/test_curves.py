@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from matplotlib.image import imsave
+from of_the_paper import MNIST
 from tables import table
 
 from vae_exp.figures import published
@@ -186,21 +187,7 @@ def test_figure_3_is_a_sweep_over_the_size_of_the_training_set(run, directory):
     assert f"{jobs[3].results['test/log_likelihood']:.2f}" in page
 
 
-LIKE_THE_PAPER = {
-    "status": "completed",
-    "dataset": "mnist",
-    "dataset.binarization": "none",
-    "dataset.train_size": None,
-    "dataset.validation_size": 0,
-    "architecture": "vae",
-    "architecture.beta": 1.0,
-    "architecture.conditional": False,
-    "network": "mlp",
-    "network.activation": "tanh",
-    "network.hidden_sizes": [500],
-    "likelihood": "bernoulli",
-    "samples": 10_000_000,
-}
+LIKE_THE_PAPER = MNIST | {"status": "completed", "samples": 10000000}
 
 
 class TestBesideThePaper:

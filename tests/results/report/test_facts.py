@@ -1,25 +1,15 @@
 """The numbers in the head of a run's page."""
 
 import pytest
+from of_the_paper import MNIST
 
 from vae_exp.figures import published
 from vae_exp.results.jobs import Group, Job
 from vae_exp.results.report.facts import facts, gap, gap_of, paper
 from vae_exp.results.report.run import charts
 
-FIGURE_2 = {
-    "dataset": "mnist",
-    "dataset.binarization": "none",
-    "dataset.train_size": None,
-    "dataset.validation_size": 0,
-    "architecture": "vae",
-    "architecture.beta": 1.0,
-    "architecture.conditional": False,
+FIGURE_2 = MNIST | {
     "architecture.latent_dim": 20,
-    "likelihood": "bernoulli",
-    "network": "mlp",
-    "network.activation": "tanh",
-    "network.hidden_sizes": [500],
     "objective": "sgvb_b",
     "posterior": "diagonal",
     "prior": "standard",
