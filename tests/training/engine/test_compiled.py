@@ -1,5 +1,7 @@
 """Updates by one compiled program."""
 
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -140,6 +142,25 @@ def test_a_program_leaves_parameters_outside_the_loss_as_they_are():
         Update(compute, step)(torch.rand(6, *SHAPE), torch.zeros(6), None, 6)
     assert compute.updates
     assert torch.equal(model.unused.weight, before)
+
+
+def test_several_programs_are_in_use_and_one_that_is_not_is_forgotten():
+    """Without PyTorch's checks, it would take one for the other."""
+    torch.manual_seed(0)
+    models, updates = [WithUnused() for _ in range(2)], []
+    for model in models:
+        step = Step(model.parameters(), optimizer.adam(with_weight_prior(model, 0.0)), WHOLE_BATCH, None)
+        updates.append(Update(compiled.Compiled(model, True, step, generates_code=False), step))
+    for _ in range(4):
+        for model, update in zip(models, updates, strict=True):
+            before = [each.used.weight.detach().clone() for each in models]
+            update(torch.rand(6, *SHAPE), torch.zeros(6), None, 6)
+            changed = [not torch.equal(each.used.weight, old) for each, old in zip(models, before, strict=True)]
+            assert changed == [each is model for each in models]
+    weights = [weakref.ref(each.used.weight) for each in models]
+    del models, updates, model, update, step
+    gc.collect()
+    assert not any(weight() is not None for weight in weights)
 
 
 class Odd(optimizer.optim.SGD):

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from torch.func import functional_call, grad_and_value
 from vae_exp.errors import ConfigError
 from vae_exp.network.linear import is_fast
 from vae_exp.training.engine.gradients import Eager, Loss
-from vae_exp.training.engine.products import TakeLargeProducts
-from vae_exp.training.engine.update import Step
+from vae_exp.training.engine.products import TakeLargeProducts, TurnProducts
+from vae_exp.training.engine.update import Traced
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Compiled:
         self,
         model: nn.Module,
         required: bool,
-        step: Step | None = None,
+        step: Traced | None = None,
         begun: bool = False,
         generates_code: bool = True,
     ) -> None:
@@ -80,9 +81,12 @@ class Compiled:
         self._begun = begun or step is None
         self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._gradients: Tensors = {}
-        """Where the program stores the gradients of the parameters on which the loss depends, if it has a step."""
+        """Where the program stores the gradients of the parameters on which the loss depends.
+
+        An optimizer's fused kernels read a gradient in the order of its parameter, whatever its strides.
+        """
         self._eager = Eager(model)
-        self._program = _compiled(self._whole if step else self._gradient, generates_code)
+        self._program = _compiled(self._update, generates_code)
         self._compute: Callable[[Tensor, Tensor, Tensor | None], Loss] | None = None
         self.engine, self.updates = Eager.engine, False
 
@@ -113,8 +117,7 @@ class Compiled:
             if self._step is not None:
                 self._step.clip()
             expected = self._stored()
-            if self._step is not None:
-                self._gradients = {n: p.grad.clone() for n, p in self._parameters.items() if p.grad is not None}
+            self._gradients = {n: p.grad.clone() for n, p in self._parameters.items() if p.grad is not None}
         try:
             fault = self._fault(expected, x, y, counts)
         except Exception as error:  # the model has just run, so any error comes from the compiler
@@ -147,36 +150,25 @@ class Compiled:
         return difference("change", changes, expected, sizes, "the optimizer's", *STEP_TOLERANCE)
 
     def _run(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
-        with torch.no_grad():
-            if self._step is not None:
-                for name, parameter in self._parameters.items():
-                    parameter.grad = self._gradients.get(name)
-                loss: Loss = self._program(x, y, counts)
-                return loss
-            values = {name: p.detach() for name, p in self._parameters.items()}
-            derivatives, loss = self._program(values, x, y, counts)
         for name, parameter in self._parameters.items():
-            parameter.grad = derivatives[name]
+            parameter.grad = self._gradients.get(name)
+        with torch.no_grad():
+            loss: Loss = self._program(x, y, counts)
         return loss
 
-    def _gradient(self, values: Tensors, x: Tensor, y: Tensor, counts: Tensor | None) -> tuple[Tensors, Loss]:
-        """Map the values of the parameters and a batch to the gradient and the loss; traced."""
+    def _update(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
+        """Compute the gradient, and do the step if the program includes it; traced."""
 
-        def loss(values: Tensors) -> Loss:
+        def loss(values: Tensors) -> Any:
             value: Loss = functional_call(self._model, values, (x, y, counts))
-            return value
+            return value[0].sum(), value
 
-        result: tuple[Tensors, Loss] = grad_and_value(loss, has_aux=True)(values)
-        return result
-
-    def _whole(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
-        """Do a whole update; traced."""
-        assert self._step is not None
-        derivatives, loss = self._gradient(dict(self._parameters), x, y, counts)
+        derivatives, (_, value) = grad_and_value(loss, has_aux=True)(dict(self._parameters))
         for name, gradient in self._gradients.items():
             gradient.copy_(derivatives[name])
-        self._step.trace()
-        return loss
+        if self._step is not None:
+            self._step.trace()
+        return value
 
     @contextmanager
     def _unchanged(self, device: torch.device) -> Iterator[None]:
@@ -204,16 +196,16 @@ class Compiled:
 
 def _compiled(function: Callable[..., Any], generates_code: bool) -> Callable[..., Any]:
     """Compile a function at its first call."""
-    # otherwise the ninth job of a sweep in one process would exceed the limit of recompilations
-    torch.compiler.reset()
     # checking that nothing but the batch has changed takes 0.1 ms per call, and only batches change
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    # isolated, because without these checks a program is taken for that of another model; several may be in use
+    compile_one = partial(torch.compile, function, fullgraph=True, dynamic=False, isolate_recompiles=True)
     if not generates_code:
-        return torch.compile(function, fullgraph=True, dynamic=False, backend="aot_eager", options=options)
-    options |= {"fallback_random": True, "size_asserts": False}
+        return compile_one(backend="aot_eager", options=options)
+    options |= {"fallback_random": True, "size_asserts": False, "post_grad_custom_pre_pass": TurnProducts()}
     if is_fast():
         options["post_grad_custom_post_pass"] = TakeLargeProducts()
-    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+    return compile_one(options=options)
 
 
 def difference(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 Loss = tuple[Tensor, dict[str, Tensor]]
-"""The loss, a scalar, and the mean of each of its terms."""
+"""The loss and the mean of each of its terms: scalars, or of M models (M,)."""
 
 Gradients = Callable[[Tensor, Tensor, Tensor | None], Loss]
 """Maps images, labels and the weights of the images to the loss, and stores its gradient in the parameters."""
@@ -37,5 +37,5 @@ class Eager:
         loss, terms = self._model(x, y, counts)
         for parameter in self._parameters:
             parameter.grad = None
-        loss.backward()
+        loss.sum().backward()
         return loss.detach(), terms
