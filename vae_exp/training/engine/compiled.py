@@ -159,11 +159,12 @@ class Compiled:
     def _update(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
         """Compute the gradient, and do the step if the program includes it; traced."""
 
-        def loss(values: Tensors) -> Any:
-            value: Loss = functional_call(self._model, values, (x, y, counts))
-            return value[0].sum(), value
+        def total(values: Tensors) -> Any:
+            loss: Loss = functional_call(self._model, values, (x, y, counts))
+            return loss[0].sum(), loss
 
-        derivatives, (_, value) = grad_and_value(loss, has_aux=True)(dict(self._parameters))
+        value: Loss
+        derivatives, (_, value) = grad_and_value(total, has_aux=True)(dict(self._parameters))
         for name, gradient in self._gradients.items():
             gradient.copy_(derivatives[name])
         if self._step is not None:
