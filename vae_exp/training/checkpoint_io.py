@@ -24,7 +24,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint."""
         check_states(checkpoint)
         whole = io.BytesIO()  # if torch wrote to the file and the disk were full, its error would not say so
-        torch.save(_without_neighbours(checkpoint), whole)
+        tensors = {key: checkpoint[key] for key in ("state_dict", "optimizer_states") if key in checkpoint}
+        torch.save(checkpoint | _without_neighbours(tensors), whole)
         add_checksum(whole)
         with replacing(Path(path)) as file:
             file.write(whole.getbuffer())
@@ -54,12 +55,9 @@ def check_states(checkpoint: dict[str, Any]) -> None:
 
 
 def _without_neighbours(value: Any) -> Any:
-    """Copy tensors that are parts of larger ones, as those of an ensemble's member: they would be saved with the rest.
-
-    Lists and dicts are new ones, with the same other values.
-    """
+    """Copy tensors that are parts of larger ones, as those of an ensemble's member: they would be saved with the rest."""
     if isinstance(value, dict):
-        return type(value)((key, _without_neighbours(each)) for key, each in value.items())
+        return {key: _without_neighbours(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_without_neighbours(each) for each in value]
     is_plain = isinstance(value, Tensor) and value.layout == torch.strided

@@ -1,8 +1,9 @@
 """What follows the gradients of an ensemble: the step of each member's optimizer, or of one optimizer for all."""
 
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,23 +76,19 @@ class JointStep:
             if len(set(rates)) > 1:
                 group["lr"] = torch.tensor(rates, device=steps.parts[0][0].device)
         for whole, parts in steps.parts:
-            states = [optimizer.state[part] for optimizer, part in zip(optimizers, parts, strict=True)]
-            self._optimizer.state[whole] = {
-                name: stacked([state[name] for state in states]).to(whole.device)
-                if isinstance(value, Tensor)
-                else value
-                for name, value in states[0].items()
-            }
+            states = [optimizer.state.get(part, {}) for optimizer, part in zip(optimizers, parts, strict=True)]
+            tensors = {name: [state[name] for state in states] for name in _tensors(states[0])}
+            joined = {name: stacked(values).to(whole.device) for name, values in tensors.items()}
+            self._optimizer.state[whole] = {**states[0], **joined}
         self._plain_step = inspect.unwrap(type(self._optimizer).step)
 
     def share_state(self) -> None:
         """Let the states of the members' optimizers be parts of the joint one's: the program has updated that."""
         for whole, parts in self._steps.parts:
-            state = self._optimizer.state[whole]
+            joined = _tensors(self._optimizer.state[whole])
             for i, (member, part) in enumerate(zip(self._members, parts, strict=True)):
-                member.optimizer.state[part] = {
-                    name: value[..., i] if isinstance(value, Tensor) else value for name, value in state.items()
-                }
+                if part in member.optimizer.state:
+                    member.optimizer.state[part] |= {name: value[..., i] for name, value in joined.items()}
 
     def clip(self) -> None:
         """Do nothing: members that clip their gradients have steps of their own."""
@@ -108,7 +105,7 @@ class JointStep:
         """Return the tensors of all states."""
         optimizers = [self._optimizer, *(member.optimizer for member in self._members)]
         states = [state for optimizer in optimizers for state in optimizer.state.values()]
-        return [value for state in states for value in state.values() if isinstance(value, Tensor)]
+        return [value for state in states for value in _tensors(state).values()]
 
     @contextmanager
     def by_formulas(self) -> Iterator[None]:
@@ -138,7 +135,9 @@ def _settings(member: Member) -> Hashable:
 
 def own_state(optimizer: Optimizer) -> None:
     """Let the state of a member's optimizer have memory of its own again."""
-    for parameter, state in optimizer.state.items():
-        optimizer.state[parameter] = {
-            name: value.clone() if isinstance(value, Tensor) else value for name, value in state.items()
-        }
+    for state in optimizer.state.values():
+        state |= {name: value.clone() for name, value in _tensors(state).items()}
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
