@@ -55,7 +55,7 @@ def check_states(checkpoint: dict[str, Any]) -> None:
 
 
 def _without_neighbours(value: Any) -> Any:
-    """Copy tensors that are parts of larger ones, as those of an ensemble's member: they would be saved with the rest."""
+    """Copy tensors that are parts of larger ones, as those of an ensemble's members: the rest would be saved too."""
     if isinstance(value, dict):
         return {key: _without_neighbours(each) for key, each in value.items()}
     if isinstance(value, list):

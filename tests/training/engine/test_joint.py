@@ -40,11 +40,11 @@ def member_of(make, lr=0.01, prior=0.05, clip=None, scheduled=False):
 def members_of(make, rates):
     torch.manual_seed(0)
     members = [member_of(make, lr) for lr in rates]
-    return members, Stacked([member.loss for member in members], [])
+    return members, Stacked([member.loss for member in members], ["weight", "bias"], [])
 
 
 def set_gradients(whole):
-    for _, parameter in whole.trained_parameters():
+    for parameter in whole.parameters.values():
         parameter.grad = torch.randn_like(parameter)
 
 

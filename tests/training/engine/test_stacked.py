@@ -41,11 +41,10 @@ def test_losses_and_gradients_are_those_of_each_model(models, batch):
     for i, model in enumerate(models):
         loss, terms = Eager(model)(*(part[i] for part in batch))
         alone.append((loss, terms["nll"], model.layer.weight.grad, model.layer.bias.grad))
-    stacked = Stacked(models, [])
-    loss, terms = Eager(stacked)(*batch)
-    gradients = {name: parameter.grad for name, parameter in stacked.trained_parameters()}
-    assert gradients["unused.weight"] is None
-    assert "frozen" not in gradients
+    stacked = Stacked(models, ["layer.weight", "layer.bias"], [])
+    loss, terms = stacked(*batch)
+    gradients = {name: parameter.grad for name, parameter in stacked.parameters.items()}
+    assert gradients["layer.weight"].stride() == stacked.parameters["layer.weight"].stride()
     for i, expected in enumerate(alone):
         found = loss[i], terms["nll"][i], gradients["layer.weight"][..., i], gradients["layer.bias"][..., i]
         torch.testing.assert_close(found, expected)
@@ -53,9 +52,9 @@ def test_losses_and_gradients_are_those_of_each_model(models, batch):
 
 def test_the_parameters_of_each_model_are_parts_of_the_stacked_ones_until_it_is_released(models):
     before = [{name: value.clone() for name, value in model.state_dict().items()} for model in models]
-    stacked = Stacked(models, [])
+    stacked = Stacked(models, ["layer.weight"], [])
     with torch.no_grad():
-        for _, parameter in stacked.trained_parameters():
+        for parameter in stacked.parameters.values():
             parameter += 1
     for model, old in zip(models, before, strict=True):
         torch.testing.assert_close(model.layer.weight, old["layer.weight"] + 1)
@@ -63,7 +62,7 @@ def test_the_parameters_of_each_model_are_parts_of_the_stacked_ones_until_it_is_
         assert torch.equal(model.offset, old["offset"])
     stacked.release()
     with torch.no_grad():
-        for _, parameter in stacked.trained_parameters():
+        for parameter in stacked.parameters.values():
             parameter += 1
     torch.testing.assert_close(models[2].layer.weight, before[2]["layer.weight"] + 1)
     assert models[2].layer.weight.untyped_storage().nbytes() == models[2].layer.weight.nbytes

@@ -86,7 +86,7 @@ class Engine:
         if compiles:
             # a program would contain the learning rate
             included = step if step.is_traceable and not schedule.changes_rate else None
-            self._compute = compiled.Compiled(loss, bool(settings.compiles), included, begun)
+            self._compute = compiled.Compiled(eager, bool(settings.compiles), included, begun)
         self._update = Update(self._compute, step)
         # a batch of another size would need a compilation of its own
         self._update_on_rest = Update(eager, step)

@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-from torch.func import functional_call, grad_and_value
 
 from vae_exp.errors import ConfigError
 from vae_exp.network.linear import is_fast
-from vae_exp.training.engine.gradients import Eager, Loss
-from vae_exp.training.engine.products import TakeLargeProducts, TurnProducts
+from vae_exp.training.engine.gradients import Differentiated, Eager, Loss, Tensors
+from vae_exp.training.engine.products import TakeLargeProducts
 from vae_exp.training.engine.update import Traced
 
 log = logging.getLogger(__name__)
@@ -45,20 +44,18 @@ COMPILING_PAYS_ON_GPU_FROM = 100_000
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """PyTorch's name for the folder of compiled programs."""
 
-Tensors = dict[str, Tensor]
-
 
 class Compiled:
     """Compute the gradient by one compiled program, which includes the step if it can.
 
-    The program draws the same random numbers as `Eager`, and its results are equal up to rounding. The first batch that
-    it gets is computed in both ways to check this. Inside `fast_linear`, oneDNN computes the program's large products.
+    The program draws the same random numbers, and its results are equal up to rounding. The first batch that it gets is
+    computed in both ways to check this. Inside `fast_linear`, oneDNN computes the program's large products.
 
     The first update of a run is eager if the program includes the step: it creates the optimizer's state.
 
     Args:
-        model: A module whose `forward` maps images, labels and the weights of the images to a `Loss`.
-        required: Whether to raise an error if the program cannot be made or is wrong. If not, use `Eager` then.
+        eager: What the program computes, operator by operator.
+        required: Whether to raise an error if the program cannot be made or is wrong. If not, use `eager` then.
         step: What follows the gradient; None if the program ends with the gradient.
         begun: Whether the optimizer has done an update in this run, so that it has its state.
         generates_code: Whether machine code is generated. If not, the program is traced and differentiated, and its
@@ -71,21 +68,20 @@ class Compiled:
 
     def __init__(
         self,
-        model: nn.Module,
+        eager: Differentiated,
         required: bool,
         step: Traced | None = None,
         begun: bool = False,
         generates_code: bool = True,
     ) -> None:
-        self._model, self._required, self._step = model, required, step
+        self._eager, self._required, self._step = eager, required, step
         self._begun = begun or step is None
-        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._parameters = eager.parameters
         self._gradients: Tensors = {}
         """Where the program stores the gradients of the parameters on which the loss depends.
 
         An optimizer's fused kernels read a gradient in the order of its parameter, whatever its strides.
         """
-        self._eager = Eager(model)
         self._program = _compiled(self._update, generates_code)
         self._compute: Callable[[Tensor, Tensor, Tensor | None], Loss] | None = None
         self.engine, self.updates = Eager.engine, False
@@ -111,7 +107,7 @@ class Compiled:
         return self._compute(x, y, counts)
 
     def _choose(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Callable[[Tensor, Tensor, Tensor | None], Loss]:
-        """Choose the program if it is right on a batch, else `Eager`."""
+        """Choose the program if it is right on a batch, else what it is made of."""
         with self._unchanged(x.device):
             self._eager(x, y, counts)
             if self._step is not None:
@@ -158,18 +154,12 @@ class Compiled:
 
     def _update(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
         """Compute the gradient, and do the step if the program includes it; traced."""
-
-        def total(values: Tensors) -> Any:
-            loss: Loss = functional_call(self._model, values, (x, y, counts))
-            return loss[0].sum(), loss
-
-        value: Loss
-        derivatives, (_, value) = grad_and_value(total, has_aux=True)(dict(self._parameters))
+        derivatives, loss = self._eager.gradient(dict(self._parameters), x, y, counts)
         for name, gradient in self._gradients.items():
             gradient.copy_(derivatives[name])
         if self._step is not None:
             self._step.trace()
-        return value
+        return loss
 
     @contextmanager
     def _unchanged(self, device: torch.device) -> Iterator[None]:
@@ -184,8 +174,7 @@ class Compiled:
                 tensor.copy_(old)
 
     def _tensors(self) -> list[Tensor]:
-        parameters = [p.detach() for p in self._parameters.values()]
-        return [*parameters, *self._model.buffers(), *(self._step.state() if self._step is not None else [])]
+        return [*self._eager.tensors(), *(self._step.state() if self._step is not None else [])]
 
     def _stored(self) -> Tensors:
         """Return copies of the stored gradients; zeros for parameters on which the loss does not depend."""
@@ -203,7 +192,7 @@ def _compiled(function: Callable[..., Any], generates_code: bool) -> Callable[..
     compile_one = partial(torch.compile, function, fullgraph=True, dynamic=False, isolate_recompiles=True)
     if not generates_code:
         return compile_one(backend="aot_eager", options=options)
-    options |= {"fallback_random": True, "size_asserts": False, "post_grad_custom_pre_pass": TurnProducts()}
+    options |= {"fallback_random": True, "size_asserts": False}
     if is_fast():
         options["post_grad_custom_post_pass"] = TakeLargeProducts()
     return compile_one(options=options)

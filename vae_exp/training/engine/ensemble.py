@@ -12,9 +12,9 @@ from vae_exp.likelihood import unvalidated
 from vae_exp.network.linear import fast_linear
 from vae_exp.training.engine import compiled
 from vae_exp.training.engine.captured import UPDATES_PER_GRAPH, Captured, cuda_graph, matmul_precision
-from vae_exp.training.engine.compiled import BFLOAT16_TOLERANCE, FLOAT32_TOLERANCE, Tensors, difference
+from vae_exp.training.engine.compiled import BFLOAT16_TOLERANCE, FLOAT32_TOLERANCE, difference
 from vae_exp.training.engine.draws import Draw, Recorded
-from vae_exp.training.engine.gradients import Eager
+from vae_exp.training.engine.gradients import Eager, Tensors
 from vae_exp.training.engine.joint import JointStep, OwnSteps, are_joinable, own_state
 from vae_exp.training.engine.member import Member
 from vae_exp.training.engine.stacked import Stacked
@@ -37,6 +37,8 @@ class Ensemble:
         self.names: list[str] = []
         """The names of the losses; known after the first update."""
         self._draws: list[Draw] = []
+        self._trained: list[str] = []
+        """The parameters on which the loss depends: an optimizer must not see a gradient of the others."""
         self._stacked: Stacked | None = None
         self._begun = False
         """Whether the optimizers have done an update, so that they have their states."""
@@ -97,7 +99,8 @@ class Ensemble:
                 for i, member in enumerate(self.members):
                     with member.generators.current(), Recorded() as recorded:
                         Eager(member.loss)(x[i], y[i], None if counts is None else counts[i])
-                self._draws = recorded.draws
+                self._draws, own = recorded.draws, self.members[0].parameters()
+                self._trained = [name for name, parameter in own.items() if parameter.grad is not None]
                 drawn = [member.generators.state() for member in self.members]
                 gradients = [_gradients(member) for member in self.members]
                 for member, states in zip(self.members, served, strict=True):
@@ -105,7 +108,7 @@ class Ensemble:
                 self._stack()
                 assert self._stacked is not None
                 self._stacked.draw([member.generators for member in self.members])
-                Eager(self._stacked)(x, y, counts)
+                self._stacked(x, y, counts)
             self._steps.give_gradients()
             for member, states, expected in zip(self.members, drawn, gradients, strict=True):
                 _check_same(_gradients(member), expected, member)
@@ -123,10 +126,10 @@ class Ensemble:
         return {"compiled": is_compiled, "engine": f"{captured}{kernels}ensemble of {len(self.members)}"}
 
     def _stack(self) -> None:
-        self._stacked = Stacked([member.loss for member in self.members], self._draws)
+        self._stacked = Stacked([member.loss for member in self.members], self._trained, self._draws)
         self._steps = OwnSteps(self.members, self._stacked)
         self._joint: JointStep | None = None
-        self._compute: Eager | compiled.Compiled = Eager(self._stacked)
+        self._compute: Stacked | compiled.Compiled = self._stacked
         self._one_update = Update(self._compute, self._steps)
         self._captured: Captured | None = None
         if self.members[0].captures:
@@ -159,7 +162,7 @@ class Ensemble:
     def _update(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
         """Update on a batch of each member; return their losses, (M, 1 + terms)."""
         assert self._stacked is not None
-        if self._begun and self.members[0].compiles and isinstance(self._compute, Eager):
+        if self._begun and self.members[0].compiles and self._compute is self._stacked:
             self._compile()
         self._stacked.draw([member.generators for member in self.members])
         losses = self._one_update(x, y, counts, size)
@@ -182,9 +185,8 @@ class Ensemble:
 
 
 def _gradients(member: Member) -> Tensors:
-    """Return the gradients of the parameters that a member trains; zero where the loss does not depend on them."""
-    trained = {name: parameter for name, parameter in member.parameters().items() if parameter.requires_grad}
-    return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in trained.items()}
+    """Return the stored gradients of a member."""
+    return {name: p.grad for name, p in member.parameters().items() if p.grad is not None}
 
 
 def _check_same(gradients: Tensors, expected: Tensors, member: Member) -> None:

@@ -27,9 +27,9 @@ class OwnSteps:
     def __init__(self, members: Sequence[Member], whole: Stacked) -> None:
         self._members = members
         own = [member.parameters() for member in members]
-        self.parameters = [parameters[name] for parameters in own for name in whole.trained]
+        self.parameters = [parameters[name] for parameters in own for name in whole.parameters]
         """The parameters of all members that are trained."""
-        self.parts = [(value, [parameters[name] for parameters in own]) for name, value in whole.trained_parameters()]
+        self.parts = [(value, [parameters[name] for parameters in own]) for name, value in whole.parameters.items()]
         """Each stacked parameter, and the members' parameters that are parts of it."""
 
     def __call__(self, losses: Tensor, size: int) -> Tensor:
@@ -66,7 +66,8 @@ class JointStep:
         whole_of = {parts[0]: whole for whole, parts in steps.parts}
         optimizers = [member.optimizer for member in members]
         groups = [
-            {**group, "params": [whole_of[part] for part in group["params"]]} for group in optimizers[0].param_groups
+            {**group, "params": [whole_of[part] for part in group["params"] if part in whole_of]}
+            for group in optimizers[0].param_groups
         ]
         build: Callable[..., Optimizer] = type(optimizers[0])
         self._optimizer = build(groups)

@@ -1,4 +1,4 @@
-"""The matrix products of a compiled program: by the faster library, and in the order in which they are used."""
+"""The large products of a compiled program, computed by oneDNN."""
 
 import hashlib
 from collections.abc import Callable
@@ -20,30 +20,6 @@ torch.library.register_fake("vae_exp::product", lambda a, b, bias=None: a.new_em
 product: Callable[..., Tensor] = torch.ops.vae_exp.product.default
 
 
-class TurnProducts(CustomGraphPass):
-    """Compute the transposes (a b)ᵀ of batched products as bᵀ aᵀ.
-
-    The derivative of M stacked linear layers computes the gradients of their weights so. Nothing then has to read them
-    against the order in which they lie in memory.
-    """
-
-    def __call__(self, graph: torch.fx.Graph) -> None:
-        """Replace the transposes of batched products that are used nowhere else."""
-        aten: Any = torch.ops.aten
-        for node in graph.find_nodes(op="call_function", target=aten.permute.default):
-            before, order = node.args
-            if before.target is aten.bmm.default and list(order) == [0, 2, 1] and len(before.users) == 1:
-                with graph.inserting_before(node):
-                    a, b = (_call(graph, aten.permute.default, each, [0, 2, 1]) for each in before.args)
-                    node.replace_all_uses_with(_call(graph, aten.bmm.default, b, a))
-                graph.erase_node(node)
-                graph.erase_node(before)
-
-    def uuid(self) -> bytes:
-        """Identify this pass in the compiler's cache."""
-        return _uuid()
-
-
 class TakeLargeProducts(CustomGraphPass):
     """Replace the large products of a program by oneDNN's, after torch.compile has differentiated the program.
 
@@ -63,22 +39,10 @@ class TakeLargeProducts(CustomGraphPass):
 
     def uuid(self) -> bytes:
         """Identify this pass in the compiler's cache."""
-        return _uuid()
+        return hashlib.sha256(Path(__file__).read_bytes()).digest()
 
     def _replace(self, node: torch.fx.Node, *arguments: torch.fx.Node) -> None:
         a, b, *_ = values = [argument.meta["val"] for argument in arguments]
         float32_on_cpu = all(value.device.type == "cpu" and value.dtype is torch.float32 for value in values)
         if float32_on_cpu and is_large(a, b.t()):
             node.target, node.args = product, arguments
-
-
-def _call(graph: torch.fx.Graph, function: Callable[..., Any], *arguments: Any) -> torch.fx.Node:
-    """Add a call to a graph, with the shape of its result."""
-    node = graph.call_function(function, arguments)
-    values = [each.meta["val"] if isinstance(each, torch.fx.Node) else each for each in arguments]
-    node.meta["val"] = function(*values)
-    return node
-
-
-def _uuid() -> bytes:
-    return hashlib.sha256(Path(__file__).read_bytes()).digest()
