@@ -64,9 +64,9 @@ def group_norm(program: Program, node: Node) -> None:
 
 def layer_norm(program: Program, node: Node) -> None:
     """Translate a normalisation over the last axes."""
-    source, sizes, weight, bias, eps = node.args
-    assert isinstance(source, Node)
-    groups = math.prod(program.shape(source)) // math.prod(sizes)  # type: ignore[arg-type]
+    arguments: Any = node.args
+    source, sizes, weight, bias, eps = arguments
+    groups = math.prod(program.shape(source)) // math.prod(sizes)
     _normalised(program, node, source, groups, eps, weight, bias)
 
 
@@ -85,7 +85,9 @@ def _normalised(program: Program, node: Node, source: Any, groups: int, eps: Any
 def batch_norm(program: Program, node: Node) -> None:
     """Translate the normalisation by stored means and variances."""
     arguments: Any = node.args
-    source, *stored, _, eps = arguments
+    source, *stored, training, _, eps = arguments
+    if training:
+        raise ConfigError(f"the {program.name} of this model normalises by other images, which model.html cannot")
     shape = program.shape(source)
     weight, bias, mean, variance = (None if one is None else program.constant_of(one) for one in stored)
     assert mean is not None

@@ -138,9 +138,9 @@ def _along_last(name: str) -> Rule:
 
 def _rows(program: Program, node: Node) -> None:
     """Translate `table[i]` with one index."""
-    table, indices = node.args
-    assert isinstance(table, Node)
-    index: Any = indices if isinstance(indices, Node) else indices[0]  # type: ignore[index]
+    arguments: Any = node.args
+    table, indices = arguments
+    index = indices if isinstance(indices, Node) else indices[0]
     if (isinstance(indices, list) and len(indices) != 1) or index is None or math.prod(program.shape(index)) != 1:
         raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
     places = [program.place(table), program.place(index)]
@@ -207,7 +207,7 @@ RULES: dict[str, Rule] = {
     "convolution": convolution,
     "native_group_norm": group_norm,
     "native_layer_norm": layer_norm,
-    "_native_batch_norm_legit_no_training": batch_norm,
+    "native_batch_norm": batch_norm,
     "sum": _reduction("sum"),
     "mean": _reduction("mean"),
     "amax": _reduction("largest"),
