@@ -10,12 +10,11 @@ from torch.func import functionalize
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vae_exp.errors import ConfigError
 from vae_exp.likelihood import unvalidated
-from vae_exp.results.export.formats import quiet, translating
+from vae_exp.results.export.formats import quiet
 from vae_exp.results.export.functions import Function
 from vae_exp.results.touch.operations import RULES
-from vae_exp.results.touch.program import Program, Value
+from vae_exp.results.touch.program import Program, UnsuitableModel, Value
 
 
 def program_of(function: Function, outputs: Sequence[str]) -> Program:
@@ -26,7 +25,7 @@ def program_of(function: Function, outputs: Sequence[str]) -> Program:
         outputs: The names of those of its outputs that are needed.
 
     Raises:
-        ConfigError: It cannot be traced, or uses an operation that the page does not know.
+        UnsuitableModel: It cannot be traced, or uses an operation that the page does not know.
     """
     traced = _traced(function)
     program = Program(function.name)
@@ -44,14 +43,18 @@ def _traced(function: Function) -> GraphModule:
     """Record the core operations that compute a function of one image. `torch.export` would take five times as long.
 
     Raises:
-        ConfigError: It cannot be traced, for example because it decides by the values of its input.
+        UnsuitableModel: It cannot be traced, for example because it decides by the values of its input.
     """
     example = tuple(value[:1] for value in function.inputs.values())
-    with torch.no_grad(), unvalidated(), quiet(), translating(function), _compiling():
-        recorded = make_fx(function.module, None, "fake", _allow_non_fake_inputs=True)(*example)
-        functional = functionalize(recorded)  # without operations that write into their input
-        graph: GraphModule = make_fx(functional, _decompositions(), "fake", _allow_non_fake_inputs=True)(*example)
-        return graph
+    try:
+        with torch.no_grad(), unvalidated(), quiet(), _compiling():
+            recorded = make_fx(function.module, None, "fake", _allow_non_fake_inputs=True)(*example)
+            functional = functionalize(recorded)  # without operations that write into their input
+            graph: GraphModule = make_fx(functional, _decompositions(), "fake", _allow_non_fake_inputs=True)(*example)
+    except Exception as error:  # torch raises many
+        reason = " ".join(str(error).split())
+        raise UnsuitableModel(f"the {function.name} of this model cannot be traced: {reason[:300]}") from error
+    return graph
 
 
 def _decompositions() -> dict[Any, Callable[..., Any]]:
@@ -112,7 +115,7 @@ def _translate(program: Program, node: Node) -> None:
         return
     rule = RULES.get(str(node.target).removeprefix("aten.").partition(".")[0])
     if rule is None:
-        raise ConfigError(
+        raise UnsuitableModel(
             f"the {program.name} of this model uses {node.target}, which model.html cannot compute. "
             "python -m vae_exp export writes the model for programs that can"
         )
