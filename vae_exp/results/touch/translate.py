@@ -1,7 +1,8 @@
 """Translate a function of a model, by tracing it, into a `Program`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -57,10 +58,11 @@ def _traced(function: Function) -> GraphModule:
     return graph
 
 
-def _decompositions() -> dict[Any, Callable[..., Any]]:
+@cache
+def _decompositions() -> Any:
     """Return the definitions of operations by core operations, but not those of operations that the page knows."""
-    table = {**default_decompositions()}
-    del table[torch.ops.aten.upsample_nearest2d.default]
+    table: Any = default_decompositions()
+    table.pop(torch.ops.aten.upsample_nearest2d.default)
     return table
 
 
