@@ -49,7 +49,8 @@ class Examples:
         count = max(FEWEST_IMAGES, min(MOST_IMAGES, MOST_BYTES // (channels * height * width)))
         with repeatable(run):
             ((x, y),) = run.data.evaluation_batches("test", count, count)
-        images = x.cpu() if run.standardisation is None else run.standardisation.invert(x).cpu().float()
+        x = x.cpu()  # those of a run on a GPU are there
+        images = x if run.standardisation is None else run.standardisation.invert(x).float()
         dark, light = brightness(images)(torch.tensor([0.0, 1.0])).tolist()
         return cls(images, y.cpu(), run.data.info.class_names, light - dark, dark)
 
