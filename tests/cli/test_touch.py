@@ -67,6 +67,11 @@ def warnings(caplog):
 
 
 def test_a_page_that_nobody_asked_for_is_missing_without_a_word(trained, monkeypatch, caplog):
+    def without_encoder(path):
+        found = load_run(path)
+        found.model.amortized = False
+        return found
+
     page = trained / "model.html"
     monkeypatch.setattr("vae_exp.results.touch.MOST_WEIGHTS", 100)
     page.write_text("of an earlier model")
@@ -76,8 +81,13 @@ def test_a_page_that_nobody_asked_for_is_missing_without_a_word(trained, monkeyp
     try_touch(trained, load_run, True)
     assert page.exists()
     monkeypatch.setattr("vae_exp.results.touch.MOST_WEIGHTS", 1e6)
+    try_touch(trained, without_encoder, "auto")
+    assert not page.exists()
+    try_touch(trained, load_run, "auto")
+    assert page.exists()
     try_touch(trained, load_run, False)
     assert not page.exists()
+    assert warnings(caplog) == []
 
     def full(path, text):
         raise OSError("the disk is full")

@@ -78,26 +78,28 @@ def try_touch(path: Path, load: Load, wanted: bool | Literal["auto"]) -> None:
     Args:
         path: The run directory.
         load: Loads the run.
-        wanted: Whether there is to be a page. `auto`: if the model suits one and has at most `MOST_WEIGHTS` weights;
-            otherwise there is none, without a warning.
+        wanted: Whether there is to be a page. `auto`: if the model suits one, has an encoder and at most `MOST_WEIGHTS`
+            weights; otherwise there is none, without a warning.
     """
     page = RunDirectory(path).model_page
     try:
         page.unlink(missing_ok=True)
         if wanted:
-            write_touch(path, load if wanted is True else lambda each: _small(load(each)), page)
+            write_touch(path, load if wanted is True else lambda each: _quick(load(each)), page)
     except Exception as error:
         expected = wanted == "auto" and isinstance(error, UnsuitableModel)
         level = logging.DEBUG if expected else logging.WARNING
         log.log(level, "The page of the model of %s could not be written: %s", path, error)
 
 
-def _small(run: Run) -> Run:
-    """Return the run if its page is small enough to be shown in every report.
+def _quick(run: Run) -> Run:
+    """Return the run if its page is written quickly and is small enough to be shown in every report.
 
     Raises:
         UnsuitableModel: It is not.
     """
+    if not run.model.amortized:
+        raise UnsuitableModel(f"run={run.path}: has no encoder, and a search for codes takes long; touch=true does it")
     count = sum(parameter.numel() for parameter in run.model.parameters())
     if count > MOST_WEIGHTS:
         raise UnsuitableModel(f"run={run.path}: has {count:,} weights; touch=true writes a page of any size")
