@@ -39,7 +39,7 @@ class M1M2(Generative, Classifies):
         objective: Estimates the bounds.
         latent_dim: Size of z₂.
         features: Size of z₁, M1's latent_dim.
-        alpha: As in M2.
+        alpha: As in M2, with another default.
         labelled_per_batch: As in M2.
         hidden_sizes: Hidden layers of M2's encoders; its decoder has them in reverse order. None: as in the network.
             M2 sees `features` numbers and not an image, and computes every update once for each class.
@@ -61,7 +61,7 @@ class M1M2(Generative, Classifies):
         objective: Objective,
         latent_dim: PositiveInt = 50,
         features: PositiveInt = 50,
-        alpha: NonNegativeFloat = 10.0,
+        alpha: NonNegativeFloat = 1.0,
         labelled_per_batch: PositiveInt = 10,
         hidden_sizes: list[PositiveInt] | None = None,
         prior: BuildPrior = StandardNormal,
@@ -83,8 +83,8 @@ class M1M2(Generative, Classifies):
             latent_dim,
             alpha,
             labelled_per_batch,
-            prior,
-            posterior,
+            prior=prior,
+            posterior=posterior,
         )
         self.shape = shape
         self.latent_dim = latent_dim
