@@ -17,6 +17,7 @@ def weights(directory):
 @pytest.mark.usefixtures("few_digits")
 def test_m2_learns_on_the_latents_of_m1_which_stays_as_it_is(run):
     words = ["+experiment=mnist_m1_m2", "network.hidden_sizes=[20]", "samples=1000", "logger=none"]
+    words += ["dataset.binarization=threshold"]  # the same images in both evaluations
     outcome = run(*words, "architecture.alpha=0.2", "callbacks.evaluate.decades=0.1", "dataset.batch_size=50")
     assert outcome.status == 0, outcome.err
     m1, both = weights(outcome.directory / "m1"), weights(outcome.directory / "m2")
