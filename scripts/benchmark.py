@@ -161,11 +161,14 @@ def whole_run(device: str) -> str:
     with tempfile.TemporaryDirectory() as directory:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
 
-        def seconds(*arguments: str) -> float:
+        def python(*arguments: str) -> float:
             started = time.perf_counter()
-            command = [sys.executable, "-m", "vae_exp", *arguments]
+            command = [sys.executable, *arguments]
             subprocess.run(command, cwd=directory, env=environment, check=True, capture_output=True)
             return time.perf_counter() - started
+
+        def seconds(*arguments: str) -> float:
+            return python("-m", "vae_exp", *arguments)
 
         def first_step() -> float:
             worker = subprocess.Popen(
@@ -180,21 +183,29 @@ def whole_run(device: str) -> str:
 
         helps = [seconds("--help") for _ in range(5)]
         firsts = [first_step() for _ in range(5)]
+        imports = {name: [python("-c", f"import {name}") for _ in range(5)] for name in ("torch", "pytorch_lightning")}
         whole = seconds("+experiment=mnist_vae", "hydra.run.dir=run", f"trainer.accelerator={device}")
         without = ["callbacks.evaluate.decades=0.01", "~callbacks.figures"]
         bare = seconds("+experiment=mnist_vae", "hydra.run.dir=bare", f"trainer.accelerator={device}", *without)
         last = (Path(directory) / "run" / "metrics.csv").read_text().splitlines()
         row = dict(zip(last[0].split(","), last[-1].split(","), strict=True))
     evaluations = len(last) - 1
+    by_hand = float(row["step"]) / MEASURED["mnist"]["hand-written eager loop"].median
     share = float(row["evaluation_seconds"]) / float(row["seconds"])
     each = float(row["evaluation_seconds"]) / evaluations
     return "\n".join(
         [
             "| | seconds |\n|---|---|",
             f"| `--help`, best and median of five | {min(helps):.2f}, {statistics.median(helps):.2f} |",
+            *(
+                f"| `import {name}`, best and median of five | {min(times):.2f}, {statistics.median(times):.2f} |"
+                for name, times in imports.items()
+            ),
             f"| command to first update, best and median of 5 | {min(firsts):.2f}, {statistics.median(firsts):.2f} |",
             f"| the whole command, {float(row['samples']):,.0f} samples | {whole:.1f} |",
-            f"| the same with one evaluation and without figures | {bare:.1f} |",
+            f"| its training, with compiling and evaluations | {float(row['seconds']):.1f} |",
+            f"| the same number of updates by the hand-written loop, at its median speed | {by_hand:.1f} |",
+            f"| the whole command with one evaluation and without figures | {bare:.1f} |",
             f"| one evaluation of all 70,000 images (there were {evaluations}) | {each:.2f} |",
             f"| share of the evaluations in the training time | {share:.1%} |",
         ]

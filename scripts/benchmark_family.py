@@ -5,11 +5,13 @@
     python scripts/benchmark_family.py --cases ae m2     # some rows
 
 The loop computes the loss with PyTorch's own functions and steps with a fused Adam; all images are floats in memory.
-vae_exp runs with everything on, compiled and not. The programs take turns, as in scripts/benchmark.py.
+JAX scans over 100 updates, for the models that take a few lines in it. vae_exp runs with everything on, compiled and
+not. The programs take turns, as in scripts/benchmark.py.
 """
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -131,7 +133,70 @@ def loop(case: Case, device: str, pace: Pace) -> None:
             pace()
 
 
-PEERS["loop"] = loop
+def scan(case: Case, device: str, pace: Pace) -> None:
+    """Train by jax.lax.scan over 100 updates with Adam, compiled as one program."""
+    import jax
+    import numpy as np
+    from jax import numpy as jnp
+
+    x = jnp.asarray(images(case, "cpu").numpy())
+    rng = np.random.default_rng(0)
+    y = jnp.asarray(rng.integers(CLASSES, size=len(x)))
+    name = case.title
+    classes = CLASSES if name == "cvae" else 0
+    codes = LATENT if name in ("ae", "dae") else 2 * LATENT
+    sizes = [(784 + classes, HIDDEN), (HIDDEN, codes), (LATENT + classes, HIDDEN), (HIDDEN, 784)]
+    weights = [jnp.asarray(rng.normal(0, 0.01, size), jnp.float32) for size in sizes]
+    biases = [jnp.zeros(size[1]) for size in sizes]
+
+    def loss(parameters, x, y, key):
+        (a, b, c, d), (e, f, g, h) = parameters
+        label, dropped = jax.nn.one_hot(y, classes), x
+        if name == "dae":
+            dropped = x * (jax.random.uniform(key, x.shape) >= 0.25)
+        code = jnp.tanh(jnp.concatenate([dropped, label], 1) @ a + e) @ b + f
+        if name in ("ae", "dae"):
+            logits = jnp.tanh(code @ c + g) @ d + h
+            return (jnp.logaddexp(0, logits) - x * logits).sum(1).mean()
+        mean, log_variance = jnp.split(code, 2, 1)
+        draws = K if name == "iwae" else 1
+        noise = jax.random.normal(key, (draws, *mean.shape))
+        z = mean + jnp.exp(0.5 * log_variance) * noise
+        given = jnp.concatenate([z, jnp.broadcast_to(label, (draws, *label.shape))], -1)
+        logits = jnp.tanh(given @ c + g) @ d + h
+        nll = (jnp.logaddexp(0, logits) - x * logits).sum(-1)
+        if name == "iwae":
+            log_ratio = 0.5 * (noise**2 + log_variance - z**2).sum(-1)
+            return -jax.nn.logsumexp(log_ratio - nll, 0).mean()
+        kl = -0.5 * (1 + log_variance - mean**2 - jnp.exp(log_variance)).sum(1)
+        return (nll[0] + kl).mean()
+
+    def update(state, index):
+        parameters, first, second, step, key = state
+        key, noise = jax.random.split(key)
+        gradients = jax.grad(loss)(parameters, x[index], y[index], noise)
+        step = step + 1
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
+        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
+        rate = 1e-3 * jnp.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        parameters = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-8), parameters, first, second)
+        return (parameters, first, second, step, key), None
+
+    run = jax.jit(lambda state, indices: jax.lax.scan(update, state, indices)[0], donate_argnums=0)
+    zeros = [jax.tree.map(jnp.zeros_like, (weights, biases)) for _ in range(2)]
+    state = ((weights, biases), *zeros, jnp.zeros(()), jax.random.key(0))
+    updates = min(100, case.steps)
+    while True:
+        indices = rng.permutation(len(x))[: len(x) // (updates * case.batch) * updates * case.batch]
+        for block in indices.reshape(-1, updates, case.batch):
+            state = jax.block_until_ready(run(state, jnp.asarray(block)))
+            pace(updates)
+
+
+IN_JAX = ("ae", "dae", "vae", "cvae", "iwae")
+"""The models that are simple to write in JAX."""
+
+PEERS |= {"loop": loop, "scan": scan}
 
 
 def main() -> None:
@@ -140,8 +205,8 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7, help="number of turns of each program")
     parser.add_argument("--cases", nargs="+", default=list(OVERRIDES), choices=list(OVERRIDES))
     options = parser.parse_args()
-    print("| | by hand, steps/s | compiled ÷ by hand, best | median | eager ÷ by hand, best | median |")
-    print("|---|---|---|---|---|---|")
+    print("| | by hand, steps/s | compiled ÷ by hand, best, median | eager ÷ by hand | JAX ÷ by hand |")
+    print("|---|---|---|---|---|")
     for name in options.cases:
         words = [*OVERRIDES[name], *COMMON]
         specs = {
@@ -149,13 +214,15 @@ def main() -> None:
             "compiled": ("vae_exp", name, [*words, "trainer.compile=true"]),
             "eager": ("vae_exp", name, [*words, "trainer.compile=false"]),
         }
-        hand, compiled, eager = take_turns(specs, options.turns, "cpu", Path(__file__)).values()
-        ratios = [f"{m.best / hand.best:.2f} | {m.median / hand.median:.2f}" for m in (compiled, eager)]
-        print(f"| {name} | {hand.best:,.0f} | {' | '.join(ratios)} |", flush=True)
+        if name in IN_JAX and find_spec("jax"):
+            specs["JAX"] = ("scan", name, [])
+        hand, *others = take_turns(specs, options.turns, "cpu", Path(__file__)).values()
+        ratios = [f"{m.best / hand.best:.2f}, {m.median / hand.median:.2f}" for m in others]
+        print(f"| {name} | {hand.best:,.0f} | {' | '.join([*ratios, ''][:3])} |", flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2 and sys.argv[1] in ("loop", "vae_exp"):
+    if len(sys.argv) > 2 and sys.argv[1] in ("loop", "scan", "vae_exp"):
         _, peer, name, device, *overrides = sys.argv
         work(peer, CASES[name], device, overrides)
     main()

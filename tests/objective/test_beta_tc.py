@@ -5,6 +5,7 @@ import torch
 from torch.distributions import Independent, Normal
 
 from vae_exp.objective import SGVBA, BetaTC
+from vae_exp.posterior.full_covariance import CorrelatedNormal
 from vae_exp.prior.normal import DiagonalNormal
 
 
@@ -47,6 +48,19 @@ def test_the_total_correlation_of_a_normal_is_known(terms):
     assert split["mutual_information"].mean().item() == pytest.approx(
         0.5 * math.log((1.5**2 - 0.8**2) / 0.5**2), abs=0.1
     )
+
+
+def test_the_correlation_within_a_posterior_counts(exactly):
+    """All images have the posterior N(0, Σ) with variances 1 and correlation ρ = 0.6."""
+    torch.manual_seed(0)
+    zeros, below = torch.zeros(2000, 2), torch.tensor([[0.0, 0.0], [0.6, 0.0]]).expand(2000, 2, 2)
+    q = CorrelatedNormal(zeros, torch.tensor([1.0, 1 - 0.6**2]).log().expand(2000, 2), below)
+    p = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+    split = BetaTC()(zeros, lambda _: q, p, lambda z: Independent(Normal(z, 1.0), 1))
+    expected = -0.5 * math.log(1 - 0.6**2)
+    found = split["total_correlation"]
+    assert found.mean().item() == pytest.approx(expected, abs=4 * (found.std() / len(found) ** 0.5).item())
+    assert split["mutual_information"].abs().max() < 1e-9
 
 
 def test_only_the_total_correlation_has_a_weight():

@@ -1,9 +1,10 @@
-"""Sticking the landing, on a model whose posterior is a diagonal normal."""
+"""Sticking the landing, on models whose posterior is a normal."""
 
 import torch
 from torch.distributions import Independent, Normal
 
 from vae_exp.objective import SGVBA, STL
+from vae_exp.posterior.full_covariance import CorrelatedNormal
 from vae_exp.prior.normal import DiagonalNormal
 
 COPIES = 20_000
@@ -28,6 +29,21 @@ def test_at_the_true_posterior_every_draw_has_the_gradient_zero():
     torch.manual_seed(0)
     assert all(gradient.abs().max() < 1e-9 for gradient in gradients(STL(), 0.0))
     assert all(gradient.abs().max() > 0.1 for gradient in gradients(SGVBA(), 0.0))
+
+
+def test_at_a_true_posterior_with_a_full_covariance_every_draw_has_the_gradient_zero(exactly):
+    torch.manual_seed(0)
+    mixed, x = torch.tensor([[1.0, 0.4], [-0.3, 0.8]]), X[:1000]
+    precision = torch.eye(2) + mixed @ mixed.T / NOISE**2
+    tril = torch.linalg.cholesky(precision.inverse())
+    s, below = 2 * tril.diagonal().log(), tril.tril(-1)
+    inputs = [x @ mixed.T / NOISE**2 @ precision.inverse(), s.repeat(len(x), 1), below.repeat(len(x), 1, 1)]
+    for value in inputs:
+        value.requires_grad_()
+    for objective, is_zero in ((STL(), True), (SGVBA(), False)):
+        terms = objective(x, lambda _: CorrelatedNormal(*inputs), P, lambda z: Independent(Normal(z @ mixed, NOISE), 1))
+        gradients = torch.autograd.grad(sum(terms.values()).sum(), inputs)
+        assert all((gradient.abs().max() < 1e-9) == is_zero for gradient in gradients)
 
 
 def test_elsewhere_its_gradient_has_the_mean_of_estimator_a():

@@ -1,8 +1,8 @@
 """Checks that a prior and a posterior go with each other, and with the objective."""
 
 from vae_exp.errors import ConfigError
-from vae_exp.objective import HasEStep, IgnoresPrior, NeedsDensity, NeedsDiagonal, Objective
-from vae_exp.posterior.base import HasDensity, PosteriorFamily
+from vae_exp.objective import HasEStep, IgnoresPrior, NeedsDensity, NeedsNormal, Objective
+from vae_exp.posterior.base import HasDensity, NormalFamily, PosteriorFamily
 from vae_exp.posterior.diagonal import Diagonal
 from vae_exp.prior.base import NeedsEncoder, Prior
 
@@ -32,9 +32,9 @@ def check_latents(prior: Prior, posterior: PosteriorFamily, objective: Objective
             f"posterior: {name} needs log q(z|x) at latents that are no draws from q(z|x), and the family {q} "
             "knows it only at its draws. Allowed: diagonal, full_covariance, spline"
         )
-    if isinstance(objective, NeedsDiagonal) and not isinstance(posterior, Diagonal):
+    if isinstance(objective, NeedsNormal) and not isinstance(posterior, NormalFamily):
         raise ConfigError(
-            f"posterior: {name} needs a normal q(z|x) with independent latents, which a {q} is not. Allowed: diagonal"
+            f"posterior: {name} needs a normal q(z|x), which a {q} is not. Allowed: diagonal, full_covariance"
         )
     if isinstance(prior, NeedsEncoder) and conditional:
         raise ConfigError(

@@ -7,7 +7,7 @@ from vae_exp.objective.base import (
     HasEStep,
     IgnoresPrior,
     NeedsDensity,
-    NeedsDiagonal,
+    NeedsNormal,
     Objective,
     Terms,
 )
@@ -40,7 +40,7 @@ __all__ = [
     "HasEStep",
     "IgnoresPrior",
     "NeedsDensity",
-    "NeedsDiagonal",
+    "NeedsNormal",
     "Normals",
     "Objective",
     "Terms",

@@ -98,8 +98,8 @@ class NeedsDensity(ABC):  # noqa: B024 (says what a loss needs, and needs no met
     """An objective that needs log q(z|x) at latents that are not draws from q(z|x)."""
 
 
-class NeedsDiagonal(ABC):  # noqa: B024 (says what a loss needs, and needs no method for it)
-    """An objective that needs a normal q(z|x) with independent latents."""
+class NeedsNormal(ABC):  # noqa: B024 (says what a loss needs, and needs no method for it)
+    """An objective that needs a normal q(z|x)."""
 
 
 class ChangesDecoder(ABC):

@@ -7,12 +7,12 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, NeedsDiagonal, Objective, Terms
-from vae_exp.prior.base import Encode
+from vae_exp.objective.base import Decode, NeedsNormal, Objective, Terms
+from vae_exp.prior.base import Encode, ReparameterisedNormal
 from vae_exp.prior.normal import LOG_2_PI, DiagonalNormal
 
 
-class BetaTC(Objective, NeedsDiagonal):
+class BetaTC(Objective, NeedsNormal):
     """β-TCVAE (Chen et al. 2018, arXiv 1802.04942): only the total correlation of the latents has a weight.
 
     With q(z), the mean of q(z|x) over the images, the mean KL is the sum of three terms (eq. 2):
@@ -43,11 +43,11 @@ class BetaTC(Objective, NeedsDiagonal):
     def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute the terms from one latent per image, each (B,) in nats per image."""
         q = encode(x)
-        assert isinstance(q, DiagonalNormal)
+        assert isinstance(q, ReparameterisedNormal)
         z, log_q = q.rsample_and_log_prob((1,))
         nll = -decode(z).log_prob(x)[0]
-        pairs = log_density_per_latent(q, z[0])
-        log_marginal = pairs.sum(-1).logsumexp(1) - math.log(len(x))
+        log_marginal = q.log_prob(z[0][:, None]).logsumexp(1) - math.log(len(x))
+        pairs = log_density_per_latent(DiagonalNormal(q.mean, q.closed_log_variance()), z[0])
         log_product = (pairs.logsumexp(1) - math.log(len(x))).sum(-1)
         return {
             "nll": nll,
@@ -61,7 +61,7 @@ def log_density_per_latent(q: DiagonalNormal, z: Tensor) -> Tensor:
     """Compute log q(z_d|x_j) of every latent of every z under the posterior of every image.
 
     Args:
-        q: The posteriors, batch (M,), event (D,).
+        q: The posteriors of single latents, batch (M,), event (D,).
         z: Latents (B, D).
 
     Returns:

@@ -7,12 +7,11 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, NeedsDiagonal, Objective, Terms
-from vae_exp.prior.base import Encode
-from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.objective.base import Decode, NeedsNormal, Objective, Terms
+from vae_exp.prior.base import Encode, ReparameterisedNormal
 
 
-class DReG(Objective, NeedsDiagonal):
+class DReG(Objective, NeedsNormal):
     """The bound L_k of `IWAE`, with a gradient of less variance for the encoder (Tucker et al. 2019, arXiv 1810.04152).
 
     With w_i = p(x, z_i)/q(z_i|x) and w̃_i = w_i/Σ_j w_j, the gradient for the encoder's parameters φ is
@@ -37,7 +36,7 @@ class DReG(Objective, NeedsDiagonal):
     def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `iwae` = −L_k, (B,) in nats per image."""
         q = encode(x)
-        assert isinstance(q, DiagonalNormal)
+        assert isinstance(q, ReparameterisedNormal)
         constant = q.detach()
 
         def log_weights(z: Tensor) -> Tensor:

@@ -4,12 +4,11 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_exp.objective.base import Decode, NeedsDiagonal, Objective, Terms
-from vae_exp.prior.base import Encode
-from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.objective.base import Decode, NeedsNormal, Objective, Terms
+from vae_exp.prior.base import Encode, ReparameterisedNormal
 
 
-class STL(Objective, NeedsDiagonal):
+class STL(Objective, NeedsNormal):
     """Sticking the landing: estimator A, where log q(z|x) depends on φ only through z (Roeder et al. 2017).
 
     L = 1/L Σ_l [log p(x|z_l) + log p(z_l) − log q(z_l|x)] has the gradient of `SGVBA` without ∂log q(z|x)/∂φ at a
@@ -29,7 +28,7 @@ class STL(Objective, NeedsDiagonal):
     def forward(self, x: Tensor, encode: Encode, p: Distribution, decode: Decode) -> Terms:
         """Compute `nll` and an estimate of `kl` from samples, each (B,) in nats per image."""
         q = encode(x)
-        assert isinstance(q, DiagonalNormal)
+        assert isinstance(q, ReparameterisedNormal)
         z = q.rsample((self.samples,))
         nll = -decode(z).log_prob(x)
         kl = q.detach().log_prob(z) - p.log_prob(z)

@@ -58,3 +58,7 @@ BuildPosterior = Callable[[int], PosteriorFamily]
 
 class HasDensity(ABC):  # noqa: B024 (says what a family can do, and needs no method for it)
     """A family whose `log_prob` is known at any z, not only at its own draws."""
+
+
+class NormalFamily(HasDensity):
+    """A family of normals: every q(z|x) is a `ReparameterisedNormal`."""

@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from vae_exp.posterior.base import HasDensity, PosteriorFamily
+from vae_exp.posterior.base import NormalFamily, PosteriorFamily
 from vae_exp.prior.base import Factorised
 from vae_exp.prior.normal import DiagonalNormal
 
 
-class Diagonal(PosteriorFamily, Factorised, HasDensity):
+class Diagonal(PosteriorFamily, Factorised, NormalFamily):
     """q(z|x) = N(μ(x), diag σ²(x)) (arXiv 1312.6114, eq. 9). The features are μ and log σ².
 
     Args:

@@ -7,13 +7,13 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from vae_exp.likelihood import check_support
-from vae_exp.posterior.base import HasDensity, PosteriorFamily
+from vae_exp.posterior.base import NormalFamily, PosteriorFamily
 from vae_exp.posterior.triangular import Triangular
-from vae_exp.prior.base import Reparameterised, Shape
+from vae_exp.prior.base import ReparameterisedNormal, Shape
 from vae_exp.prior.normal import LOG_2_PI, is_normal
 
 
-class FullCovariance(PosteriorFamily, HasDensity):
+class FullCovariance(PosteriorFamily, NormalFamily):
     """q(z|x) = N(μ(x), L(x)L(x)ᵀ) with a lower triangular L, whose diagonal is exp(s/2) > 0 (arXiv 1906.02691, 2.5.1).
 
     The features are μ, s and the entries of L below the diagonal. KL(q‖p) is in closed form for p = N(0, I).
@@ -34,7 +34,7 @@ class FullCovariance(PosteriorFamily, HasDensity):
         return CorrelatedNormal(loc, s, self.below(below))
 
 
-class CorrelatedNormal(Reparameterised):
+class CorrelatedNormal(ReparameterisedNormal):
     """N(μ, LLᵀ): batch shape (B,), event (D,).
 
     Args:
@@ -55,6 +55,10 @@ class CorrelatedNormal(Reparameterised):
     def mean(self) -> Tensor:
         """μ, (B, D)."""
         return self.loc
+
+    def detach(self) -> "CorrelatedNormal":
+        """Return the same distribution with constants as parameters."""
+        return CorrelatedNormal(self.loc.detach(), self.s.detach(), self.below.detach())
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draw z = μ + Lε, (*sample_shape, B, D)."""

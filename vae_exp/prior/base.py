@@ -44,6 +44,18 @@ class Reparameterised(Distribution, ABC):
         """A distribution whose density is known at any z: the distribution itself, or the base of a flow."""
 
 
+class ReparameterisedNormal(Reparameterised):
+    """A normal distribution over latents."""
+
+    @abstractmethod
+    def detach(self) -> "ReparameterisedNormal":
+        """Return the same distribution with constants as parameters: its density has a derivative in z alone."""
+
+    @abstractmethod
+    def closed_log_variance(self) -> Tensor:
+        """Compute the log of the variance of each latent, (…, D)."""
+
+
 Encode = Callable[[Tensor], Reparameterised]
 """Images (B, C, H, W) to q(z|x), batch (B,) and event (latent_dim,)."""
 

@@ -8,7 +8,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, Normal, constraints
 
 from vae_exp.likelihood import check_support
-from vae_exp.prior.base import Reparameterised, Shape
+from vae_exp.prior.base import ReparameterisedNormal, Shape
 
 if TYPE_CHECKING:
     Normals = Independent[Normal]
@@ -19,7 +19,7 @@ else:  # PyTorch's class is generic for type checkers only
 LOG_2_PI = math.log(2 * math.pi)
 
 
-class DiagonalNormal(Reparameterised):
+class DiagonalNormal(ReparameterisedNormal):
     """N(μ, diag σ²), parametrised by log σ²: batch shape (…), event (D,).
 
     Densities are computed from log σ², never from σ²: float32 rounds σ² to 0 if log σ² is below −104. The log density
