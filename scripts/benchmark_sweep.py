@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-JOB = ["+experiment=mnist_vae", "logger=none", "callbacks.figures=null", "trust=benchmark_sweep"]
+JOB = ["+experiment=mnist_vae", "logger=none", "callbacks.figures=null", "touch=false", "trust=benchmark_sweep"]
 DIGITS = (2, 2, 0, 0, 0, 0, 2)
 SHORT = ["samples=1000", "callbacks.evaluate.images=100"]
 KEYS = {"processes": "hydra.launcher.jobs={}", "joblib": "hydra.launcher.n_jobs={}"}

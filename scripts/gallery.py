@@ -2,10 +2,10 @@
 
     python scripts/gallery.py <folder> [<samples>] [<experiment>=<samples> …]
 
-The folder holds a finished run of each experiment of conf/experiment, under its name. Missing runs are trained if a
-number of samples is given; no run gets more samples than its experiment has. Sweeps are not run: the tiles of the
-paper's figures are cut from the pictures of docs/reproduction.md. It writes docs/images/gallery.png and the table of
-docs/gallery.md.
+The folder holds a finished run of each experiment of conf/experiment, under its name; of a sweep, one job. Missing runs
+are trained if a number of samples is given; no run gets more samples than its experiment has. The paper's figures are
+not run: their tiles are cut from the pictures of docs/reproduction.md. It writes docs/images/gallery.png and the table
+of docs/gallery.md.
 """
 
 import math
@@ -42,6 +42,10 @@ RUNS = {
     "figure4_frey_face": "manifold",
     "keras_mlp_vae": "latent_scatter",
     "keras_conv_vae": "manifold",
+    "iwae_mnist": "samples",
+    "vamp_mnist": "samples",
+    "flows_mnist": "samples",
+    "grey_mnist": "samples",
     "mnist_cvae": "samples",
     "mnist_m2": "samples",
     "mnist_m1_m2": "analogies",
@@ -59,6 +63,14 @@ RUNS = {
 }
 """The picture of each experiment, by its name among the figures of a run."""
 
+JOBS = {
+    "iwae_mnist": "objective.samples=5",
+    "vamp_mnist": "prior=vamp",
+    "flows_mnist": "posterior=planar",
+    "grey_mnist": "likelihood=continuous_bernoulli",
+}
+"""The job that stands for a sweep: its override."""
+
 SWEEPS = {
     "figure2_mnist": (1078, 79, 1525, 434),
     "figure2_frey_face": (1540, 75, 1999, 435),
@@ -70,7 +82,10 @@ SWEEPS = {
 PLAIN = ("logger=none", "callbacks.evaluate.decades=0.01")
 """Overrides that change no number: one evaluation, at the end, and no logger."""
 
-COLUMNS = 6
+UNSAID = (*PLAIN, "callbacks.figures=", "callbacks.evaluate.train_images=")
+"""The beginnings of overrides that change no number in the table."""
+
+COLUMNS = 7
 ROWS_OF_IMAGES = 4
 SHAPE = 1.5
 """The width of a tile, in its heights."""
@@ -98,7 +113,8 @@ def train(name: str, samples: int, path: Path) -> None:
     assert defaults is not None
     budget = min(samples, defaults.values["samples"])
     command = [sys.executable, "-m", "vae_exp", f"+experiment={name}", f"samples={budget}", *PLAIN]
-    subprocess.run([*command, "callbacks.figures=null", f"hydra.run.dir={path}"], check=True)
+    job = [JOBS[name]] if name in JOBS else []
+    subprocess.run([*command, *job, "callbacks.figures=null", f"hydra.run.dir={path}"], check=True)
 
 
 def tile_of_run(name: str, path: Path) -> Tile:
@@ -185,7 +201,8 @@ def palette() -> Image.Image:
 
 def row_of_run(job: Job) -> list[str]:
     """Return the cells of a run: name, command, result with its standard error, samples, commit."""
-    words = [word for word in job.results["overrides"] if not word.startswith((*PLAIN, "callbacks.figures="))]
+    words = [word for word in job.results["overrides"] if not word.startswith(UNSAID)]
+    words.sort(key=lambda word: not word.startswith("+experiment="))  # of a sweep's job, its own words come first
     name = job.results["name"]
     command = shlex.join(["python", "-m", "vae_exp", *words])
     commit = str(job.results["git_revision"])

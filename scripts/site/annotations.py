@@ -135,8 +135,8 @@ def in_words(annotation: ast.expr, module: ast.Module) -> str:
 def _of_alias(name: str, module: ast.Module) -> str:
     """Describe a name that a module defines or imports."""
     for node in module.body:
-        if assigns(node, name):
-            return in_words(node.value, module)  # type: ignore[attr-defined]
+        if isinstance(node, ast.Assign) and assigns(node, name):
+            return in_words(node.value, module)
         if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
             other = module_of(node.module or "")
             return _of_alias(name, other) if other else ""

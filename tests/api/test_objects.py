@@ -12,7 +12,14 @@ from vae_exp.foreign import PartError
 from vae_exp.likelihood import Bernoulli, Gaussian
 from vae_exp.network import MLP, Network
 
-QUICK = ["samples=200", "dataset.batch_size=50", "architecture.latent_dim=2", "logger=none", "callbacks.figures=null"]
+QUICK = [
+    "samples=200",
+    "touch=false",
+    "dataset.batch_size=50",
+    "architecture.latent_dim=2",
+    "logger=none",
+    "callbacks.figures=null",
+]
 QUICK += ["callbacks.evaluate.decades=0.3"]
 
 

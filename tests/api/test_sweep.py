@@ -10,7 +10,7 @@ from vae_exp.config.overrides import parse, value_text
 from vae_exp.errors import ConfigError, Interrupted, RunError
 from vae_exp.network import MLP
 
-TINY = ["samples=200", "network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null"]
+TINY = ["samples=200", "network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null", "touch=false"]
 TINY += ["callbacks.evaluate.decades=0.3", "dataset.validation_size=100"]
 pytestmark = pytest.mark.usefixtures("few_digits")
 
@@ -58,7 +58,7 @@ def test_an_interrupted_sweep_is_saved_and_goes_on(monkeypatch, tmp_path):
 
 def test_all_jobs_use_the_same_objects(tmp_path):
     images = torch.rand(60, 6, 5, generator=torch.Generator().manual_seed(0))
-    words = ["samples=100", "dataset.batch_size=50", "logger=none", "callbacks.figures=null"]
+    words = ["samples=100", "dataset.batch_size=50", "logger=none", "callbacks.figures=null", "touch=false"]
     sweep = vae_exp.sweep(words, data=images, network=MLP([8]), seed=range(2), directory=tmp_path / "mine")
     first, second = (job.results["train/bound"] for job in sweep.jobs)
     assert first != second

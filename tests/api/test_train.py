@@ -12,7 +12,7 @@ from vae_exp.errors import ConfigError, Diverged, RunError, UserError
 from vae_exp.results.metrics import read_metrics
 
 WORDS = ["samples=200", "network.hidden_sizes=[8]", "logger=none", "callbacks.figures=null"]
-WORDS += ["callbacks.evaluate.decades=0.3", "architecture.latent_dim=3"]
+WORDS += ["touch=false", "callbacks.evaluate.decades=0.3", "architecture.latent_dim=3"]
 OF_THE_CLOCK = ("seconds", "evaluation_seconds", "steps_per_second")
 pytestmark = pytest.mark.usefixtures("few_digits")
 

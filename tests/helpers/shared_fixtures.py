@@ -29,6 +29,7 @@ from vae_exp.dataset.base import Splits
 from vae_exp.dataset.mnist import MNIST
 from vae_exp.results import start
 from vae_exp.results.report import try_report
+from vae_exp.results.touch import try_touch
 from vae_exp.training import results
 
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -94,6 +95,11 @@ def reports() -> None:
     """Let `run` write reports. They take a fifth of a small run, so it writes them only for tests that ask for it."""
 
 
+@pytest.fixture
+def model_pages() -> None:
+    """Let `run` write the pages of models, which take as long as reports, only for tests that ask for it."""
+
+
 GET_MODE = Hydra.get_mode
 
 
@@ -128,6 +134,7 @@ def run(
     from vae_exp.cli.main import main
 
     asks_for_reports = "reports" in request.fixturenames
+    touch = try_touch if "model_pages" in request.fixturenames else lambda path, load, wanted: None
     monkeypatch.chdir(tmp_path)
     directories = iter(range(1000))
 
@@ -141,6 +148,7 @@ def run(
         monkeypatch.setattr(sys, "argv", words)
         for module in ("vae_exp.training.run", "vae_exp.results.sweep"):
             monkeypatch.setattr(f"{module}.try_report", try_report if reports else lambda path: None)
+        monkeypatch.setattr("vae_exp.training.run.try_touch", touch)
         HydraConfig.instance().cfg = None  # as in a new process: an earlier job has set it
         capfd.readouterr()
         status = 0

@@ -13,6 +13,7 @@ SMALL = [
     "callbacks.evaluate.decades=0.3",
     "callbacks.figures=null",
     "logger=none",
+    "touch=false",  # the fixture `run` cannot turn it off in other processes
 ]
 
 CLOCK = ("steps_per_second", "train_seconds", "directory")

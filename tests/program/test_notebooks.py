@@ -36,7 +36,8 @@ class Interrupt(pl.Callback):
     def on_train_batch_end(self, *_):
         os.kill(os.getpid(), signal.SIGINT)
 
-words = ["logger=none", "callbacks.figures=null", "callbacks.evaluate.images=10", "network.hidden_sizes=[5]"]
+words = ["logger=none", "touch=false", "callbacks.figures=null"]
+words += ["callbacks.evaluate.images=10", "network.hidden_sizes=[5]"]
 run = vae_exp.train("samples=200", "trainer.steps_per_execution=1", *words, callbacks=[Interrupt()])
 [run.metrics[key] for key in ("status", "samples")]
 """

@@ -19,6 +19,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import OmegaConf
 from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.base import Metadata
+from torch import nn
 from torch._inductor.runtime.cache_dir_utils import cache_dir, default_cache_dir
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
@@ -32,6 +33,8 @@ from vae_exp.likelihood import unvalidated
 from vae_exp.likelihood.continuous_bernoulli import ContinuousBernoulliDensity
 from vae_exp.network.linear import by_onednn
 from vae_exp.prior.normal import DiagonalNormal
+from vae_exp.results.export.functions import Function
+from vae_exp.results.touch.translate import program_of
 from vae_exp.training import loggers
 from vae_exp.training.checkpoint_io import check_states
 from vae_exp.training.engine import compiled
@@ -46,6 +49,7 @@ USED = {
     "vae_exp/config/stored.py": {"omegaconf._utils.get_yaml_loader"},
     "vae_exp/likelihood/base.py": {"_validate_args", "_validate_sample"},
     "vae_exp/network/linear.py": {"_linear_pointwise"},
+    "vae_exp/results/touch/translate.py": {"_is_compiling_flag"},
     "vae_exp/training/engine/compiled.py": {"torch._inductor.runtime.cache_dir_utils.default_cache_dir"},
     # tests/training/engine/test_compiled.py holds its use
     "vae_exp/training/engine/products.py": {"torch._inductor.custom_graph_pass.CustomGraphPass"},
@@ -100,6 +104,19 @@ def test_onednns_operator_takes_matrices_with_any_strides():
     x, weight, bias = torch.randn(7, 5).t(), torch.randn(7, 3).t(), torch.randn(3)
     for row in (bias, None):
         torch.testing.assert_close(by_onednn(x, weight, row), F.linear(x, weight, row))
+
+
+@uses("torch.compiler._is_compiling_flag", "vae_exp/results/touch/translate.py")
+def test_a_model_reads_no_values_while_it_is_traced():
+    class Checked(nn.Module):
+        def forward(self, x):
+            if not torch.compiler.is_compiling() and x.min() < 0:
+                raise ValueError
+            return (x.exp(),)
+
+    program = program_of(Function("decoder", Checked(), {"x": torch.ones(1, 3)}, {"out": (3,)}), ["out"])
+    assert [step.operation for step in program.steps] == ["exp"]
+    assert not torch.compiler.is_compiling()
 
 
 @uses("torch/_inductor/runtime/cache_dir_utils.py: default_cache_dir", "vae_exp/training/engine/compiled.py")

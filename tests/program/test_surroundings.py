@@ -15,7 +15,7 @@ from vae_exp.cli import sample
 from vae_exp.results.report.page import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["samples=200", "logger=none", "callbacks.figures=null", "callbacks.evaluate.images=50"]
+QUICK = ["samples=200", "touch=false", "logger=none", "callbacks.figures=null", "callbacks.evaluate.images=50"]
 QUICK += ["network.hidden_sizes=[8]", "architecture.latent_dim=2", "trainer.compile=false"]
 
 

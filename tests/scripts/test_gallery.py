@@ -22,11 +22,12 @@ def gallery(monkeypatch):
     return module
 
 
-def test_every_experiment_that_is_one_run_has_a_tile_and_a_row(gallery):
+def test_every_experiment_has_a_tile_and_a_row(gallery):
     texts = {path.stem: path.read_text() for path in (ROOT / "conf" / "experiment").glob("*.yaml")}
     sweeps = {name for name, text in texts.items() if "sweeper:" in text}
-    assert set(gallery.RUNS) == texts.keys() - sweeps
-    assert set(gallery.SWEEPS) <= sweeps
+    assert gallery.RUNS.keys() | gallery.SWEEPS.keys() == texts.keys()
+    assert gallery.JOBS.keys() | gallery.SWEEPS.keys() == sweeps
+    assert not gallery.RUNS.keys() & gallery.SWEEPS.keys()
     page = (ROOT / "docs" / "gallery.md").read_text()
     rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
     assert rows == [*gallery.RUNS, *gallery.SWEEPS]

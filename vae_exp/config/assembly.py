@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from inspect import signature
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, MinLen
 from hydra.errors import InstantiationException
@@ -57,7 +57,7 @@ class Root:
     optimizer: Node
     trainer: Node
     callbacks: Nodes
-    touch: bool = False
+    touch: bool | Literal["auto"] = False  # runs of earlier versions have none
     trust: str | list[str] | None = None
     logger: Nodes | None = None  # several loggers, or one
     objective: Node | None = None

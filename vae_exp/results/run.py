@@ -62,6 +62,7 @@ class Run:
         standardisation: How the pixels that the model takes and gives were standardised; None if they were not.
             `standardisation.apply` and `.invert` convert pixels, and `.log_jacobian` converts log densities.
         objects: The objects that the run was made of, by place.
+        loaded: The dataset of the run if it is loaded already.
         continued_by: Trains the run further with more overrides; None if only the command can do that.
     """
 
@@ -72,6 +73,7 @@ class Run:
     model: Model
     standardisation: Standardisation | None = None
     objects: Objects = field(default_factory=lambda: NO_OBJECTS)
+    loaded: Dataset | None = field(default=None, compare=False)
     continued_by: "Callable[..., Run] | None" = field(default=None, compare=False)
 
     @property
@@ -90,6 +92,8 @@ class Run:
         Raises:
             RunError: The run was trained on an object that is not given.
         """
+        if self.loaded is not None:
+            return self.loaded
         if self.metrics.get("dataset") == "object" and "dataset.source" not in self.objects:
             raise RunError(
                 f'run={self.path}: its images are an object. Pass it: vae_exp.load_run("{self.path}", data=…)'

@@ -110,7 +110,7 @@ class RunDirectory:
 
     @property
     def model_page(self) -> Path:
-        """The page in which the model can be touched, if `vae_exp touch` has written it."""
+        """The page in which the model can be touched, if it was written (the key `touch`)."""
         return self.path / "model.html"
 
     def recorded_overrides(self) -> list[str]:

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from vae_exp.config.memory import readable_shortage
 from vae_exp.config.objects import NO_OBJECTS, Objects, check_objects, with_objects
 from vae_exp.config.overrides import check_overrides
 from vae_exp.config.record import overrides_without_resume
+from vae_exp.dataset import Dataset
 from vae_exp.errors import Diverged, Interrupted
 from vae_exp.results.checkpoint import STATE, check_weights
 from vae_exp.results.load import load_trusted
 from vae_exp.results.metrics import format_headline, headline
 from vae_exp.results.report import try_report
+from vae_exp.results.run import Run
 from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.start import Start
 from vae_exp.results.summary import known_results
+from vae_exp.results.touch import try_touch
 from vae_exp.training.fit import build_experiment, fit, trust_of
 from vae_exp.training.loggers.wandb import finish
 from vae_exp.training.results import results_of
@@ -135,18 +139,18 @@ def _train_stages(config: DictConfig, directory: RunDirectory, hydra: DictConfig
                 stage_results = known_results(RunDirectory(directory.path / name).results)
                 own = {"status": status, "error": error, "stage": name, "overrides": list(start.record.overrides)}
                 directory.write_results((stage_results or results_of(start, None, status, error)) | own)
-                _touch(config, directory, status, objects)
+                _touch(config, directory, status, objects, None)
                 try_report(directory.path)
     return value
 
 
-def _touch(config: DictConfig, directory: RunDirectory, status: str, objects: Objects) -> None:
-    """Write the page of the model if the config asks for it, and remove that of an earlier, shorter run."""
-    directory.model_page.unlink(missing_ok=True)
-    if config.get("touch") and status == "completed":
-        from vae_exp.results.touch import try_touch  # loads torch.export
+def _touch(config: DictConfig, directory: RunDirectory, status: str, objects: Objects, data: Dataset | None) -> None:
+    """Write the page of the model as the config says, with these images if they are loaded."""
 
-        try_touch(directory.path, lambda path: load_trusted(path, "last", trust_of(config), objects))
+    def load(path: Path) -> Run:
+        return replace(load_trusted(path, "last", trust_of(config), objects), loaded=data)
+
+    try_touch(directory.path, load, status == "completed" and config.get("touch", False))
 
 
 def _train(start: Start, checkpoint: dict[str, Any] | None, objects: Objects) -> float:
@@ -170,7 +174,7 @@ def _train(start: Start, checkpoint: dict[str, Any] | None, objects: Objects) ->
             if start.made or checkpoint is None:
                 directory.write_results(results_of(start, experiment, status, error))
                 if start.whole is None:
-                    _touch(config, directory, status, objects)
+                    _touch(config, directory, status, objects, experiment.data if experiment else None)
                 try_report(directory.path)
         finally:
             finish(exit_code=int(status != "completed"))

@@ -56,6 +56,7 @@ class Operations(nn.Module):
     def forward(self, x, v, y):
         h = self.norm(self.linear(v))
         others = (
+            F.relu(x - 0.2, inplace=True),
             F.pad(x, (1, 2, 0, 1), value=0.5),
             x.permute(0, 2, 3, 1)[:, 1:, ::2].flip(2),
             torch.cat([x, x.mean(1, keepdim=True), x.amax((2, 3), keepdim=True).expand(-1, -1, 9, 7)], 1),

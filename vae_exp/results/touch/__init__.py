@@ -6,6 +6,7 @@ The page has the weights, and computes encoder and decoder in the browser. It ne
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from vae_exp.errors import ConfigError, RunError
 from vae_exp.results.files import write_atomically
@@ -15,12 +16,16 @@ from vae_exp.results.run_directory import RunDirectory
 from vae_exp.results.touch.content import content_of
 from vae_exp.results.touch.examples import Examples
 from vae_exp.results.touch.page import html
+from vae_exp.results.touch.program import UnsuitableModel
 
 log = logging.getLogger(__name__)
 
 MOST_MODELS = 6
 """The models of a sweep that stand beside each other."""
 
+
+MOST_WEIGHTS = 10_000_000
+"""The weights of a model whose page is written without being asked for. The page has some 27 MB then."""
 
 Load = Callable[[Path], Run]
 """Loads a run from its directory."""
@@ -65,12 +70,40 @@ def write_touch(path: Path, load: Load, output: Path) -> Path:
     return output
 
 
-def try_touch(path: Path, load: Load) -> None:
-    """Write the page of a run into its directory. Log a warning instead of raising an error."""
+def try_touch(path: Path, load: Load, wanted: bool | Literal["auto"]) -> None:
+    """Write the page of a run into its directory, in place of that of an earlier, shorter run.
+
+    Log a warning instead of raising an error.
+
+    Args:
+        path: The run directory.
+        load: Loads the run.
+        wanted: Whether there is to be a page. `auto`: if the model suits one, has an encoder and at most `MOST_WEIGHTS`
+            weights; otherwise there is none, without a warning.
+    """
+    page = RunDirectory(path).model_page
     try:
-        write_touch(path, load, RunDirectory(path).model_page)
+        page.unlink(missing_ok=True)
+        if wanted:
+            write_touch(path, load if wanted is True else lambda each: _quick(load(each)), page)
     except Exception as error:
-        log.warning("The page of the model of %s could not be written: %s", path, error)
+        expected = wanted == "auto" and isinstance(error, UnsuitableModel)
+        level = logging.DEBUG if expected else logging.WARNING
+        log.log(level, "The page of the model of %s could not be written: %s", path, error)
+
+
+def _quick(run: Run) -> Run:
+    """Return the run if its page is written quickly and is small enough to be shown in every report.
+
+    Raises:
+        UnsuitableModel: It is not.
+    """
+    if not run.model.amortized:
+        raise UnsuitableModel(f"run={run.path}: has no encoder, and a search for codes takes long; touch=true does it")
+    count = sum(parameter.numel() for parameter in run.model.parameters())
+    if count > MOST_WEIGHTS:
+        raise UnsuitableModel(f"run={run.path}: has {count:,} weights; touch=true writes a page of any size")
+    return run
 
 
 def _runs_of_sweep(path: Path, load: Load) -> dict[str, Run]:

@@ -1,7 +1,5 @@
 """What a page has of each model: its functions, the codes of test images, the order of its latents."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +8,6 @@ from torch import Tensor
 
 from vae_exp.architecture import Autoencoder, HasPrior, Model
 from vae_exp.dataset import Images
-from vae_exp.errors import ConfigError
 from vae_exp.evaluation.codes import Codes, encode_images
 from vae_exp.evaluation.pca import principal_components
 from vae_exp.likelihood import unvalidated
@@ -18,8 +15,8 @@ from vae_exp.prior.normal import DiagonalNormal, is_normal, kl_per_latent
 from vae_exp.results.export.functions import functions_of
 from vae_exp.results.report.facts import facts
 from vae_exp.results.run import Run
-from vae_exp.results.touch.examples import Examples
-from vae_exp.results.touch.program import Store, numbers_as_text
+from vae_exp.results.touch.examples import Examples, repeatable
+from vae_exp.results.touch.program import Store, UnsuitableModel, numbers_as_text
 from vae_exp.results.touch.translate import program_of
 
 NEEDED = {"encoder": "code", "decoder": "mean", "classifier": "log_probability"}
@@ -54,13 +51,15 @@ def content_of(run: Run, name: str, examples: Examples) -> dict[str, Any]:
         examples: The test images of the page.
 
     Raises:
-        ConfigError: The model has no decoder, or a function of it cannot be translated.
+        UnsuitableModel: The model has no decoder, or a function of it cannot be translated.
         UserError: The images of the run are not there.
     """
     model = run.model
     if not isinstance(model, Autoencoder):
-        raise ConfigError(f"run={run.path}: {type(model).__name__} has no decoder that is trained: nothing to touch")
-    with _repeatable():
+        raise UnsuitableModel(
+            f"run={run.path}: {type(model).__name__} has no decoder that is trained: nothing to touch"
+        )
+    with repeatable(run), torch.no_grad(), unvalidated():
         known = _encoded(run, examples)
         codes = _cloud(run) if model.amortized else known
         expected = _decoded(run, known)
@@ -98,7 +97,9 @@ def _encoded(run: Run, examples: Examples) -> Codes:
 def _cloud(run: Run) -> Codes:
     """Encode the first test images."""
     count = max(100, min(MOST_CODES, MOST_NUMBERS // run.model.autoencoder.latent_dim))
-    return encode_images(run.model, run.data.evaluation_batches("test", 500, count))
+    like = next(run.model.parameters())
+    batches = run.data.evaluation_batches("test", 500, count)
+    return encode_images(run.model, ((x.to(like), y.to(like.device)) for x, y in batches))
 
 
 def _decoded(run: Run, codes: Codes) -> Tensor:
@@ -156,11 +157,3 @@ def _latents(model: Model, codes: Codes) -> dict[str, Any]:
             "spread": axes.variances[: axes.components.shape[1]].clamp(min=0).sqrt().tolist(),
         },
     }
-
-
-@contextmanager
-def _repeatable() -> Iterator[None]:
-    """Draw what is random from one seed: pixels that are drawn, the search for codes without an encoder."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), unvalidated():
-        torch.manual_seed(0)
-        yield

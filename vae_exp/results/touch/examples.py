@@ -1,6 +1,8 @@
 """The test images of a page: those that can be chosen, and how bright their pixels are."""
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +47,10 @@ class Examples:
         """
         channels, height, width = run.model.shape
         count = max(FEWEST_IMAGES, min(MOST_IMAGES, MOST_BYTES // (channels * height * width)))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # of pixels that are drawn
+        with repeatable(run):
             ((x, y),) = run.data.evaluation_batches("test", count, count)
-        images = x.cpu() if run.standardisation is None else run.standardisation.invert(x).cpu().float()
+        x = x.cpu()  # those of a run on a GPU are there
+        images = x if run.standardisation is None else run.standardisation.invert(x).float()
         dark, light = brightness(images)(torch.tensor([0.0, 1.0])).tolist()
         return cls(images, y.cpu(), run.data.info.class_names, light - dark, dark)
 
@@ -68,3 +70,12 @@ class Examples:
             "scale": self.scale,
             "offset": self.offset,
         }
+
+
+@contextmanager
+def repeatable(run: Run) -> Iterator[None]:
+    """Draw what is random from one seed: pixels that are drawn, the search for codes without an encoder."""
+    device = run.data.splits["test"].labels.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield

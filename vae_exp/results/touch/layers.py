@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from vae_exp.errors import ConfigError
-from vae_exp.results.touch.program import Program, Value
+from vae_exp.results.touch.program import Program, UnsuitableModel, Value
 
 
 def product(program: Program, node: Node) -> None:
@@ -30,7 +29,7 @@ def convolution(program: Program, node: Node) -> None:
     assert isinstance(source, Node)
     weight = program.constant_of(kernel)
     if len(program.shape(source)) != 4 or weight is None:
-        raise ConfigError(f"the {program.name} of this model convolves what is no image, which model.html cannot")
+        raise UnsuitableModel(f"the {program.name} of this model convolves what is no image, which model.html cannot")
     assert isinstance(groups, int)
     if transposed:  # (in, out, h, w): its steps need (out, h, w; in) for every group
         weight = weight.unflatten(0, (groups, -1)).flatten(2).transpose(1, 2).contiguous()
@@ -64,9 +63,9 @@ def group_norm(program: Program, node: Node) -> None:
 
 def layer_norm(program: Program, node: Node) -> None:
     """Translate a normalisation over the last axes."""
-    source, sizes, weight, bias, eps = node.args
-    assert isinstance(source, Node)
-    groups = math.prod(program.shape(source)) // math.prod(sizes)  # type: ignore[arg-type]
+    arguments: Any = node.args
+    source, sizes, weight, bias, eps = arguments
+    groups = math.prod(program.shape(source)) // math.prod(sizes)
     _normalised(program, node, source, groups, eps, weight, bias)
 
 
@@ -85,7 +84,9 @@ def _normalised(program: Program, node: Node, source: Any, groups: int, eps: Any
 def batch_norm(program: Program, node: Node) -> None:
     """Translate the normalisation by stored means and variances."""
     arguments: Any = node.args
-    source, *stored, _, eps = arguments
+    source, *stored, training, _, eps = arguments
+    if training:
+        raise UnsuitableModel(f"the {program.name} of this model normalises by other images, which model.html cannot")
     shape = program.shape(source)
     weight, bias, mean, variance = (None if one is None else program.constant_of(one) for one in stored)
     assert mean is not None

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from vae_exp.errors import ConfigError
 from vae_exp.results.touch.layers import batch_norm, convolution, group_norm, layer_norm, product, view
-from vae_exp.results.touch.program import Program, Rule
+from vae_exp.results.touch.program import Program, Rule, UnsuitableModel
 
 
 def _same_numbers(program: Program, node: Node) -> None:
@@ -18,7 +17,9 @@ def _same_numbers(program: Program, node: Node) -> None:
     assert isinstance(source, Node)
     wanted, given = node.meta["val"].dtype, source.meta["val"].dtype
     if given.is_floating_point and not wanted.is_floating_point and wanted != torch.bool:
-        raise ConfigError(f"the {program.name} of this model rounds numbers ({node.target}), which model.html cannot")
+        raise UnsuitableModel(
+            f"the {program.name} of this model rounds numbers ({node.target}), which model.html cannot"
+        )
     if math.prod(program.shape(node)) == math.prod(program.shape(source)):
         program.set(node, view(program, program.place(source), 0, program.shape(node)))
     else:
@@ -97,7 +98,9 @@ def _pixelwise(name: str, arguments: int, *settings: str) -> Rule:
         named = {settings[key] if isinstance(key, int) else key: value for key, value in given.items()}
         values = {key: value for key, value in named.items() if value is not None}
         if not values.keys() <= set(settings):
-            raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
+            raise UnsuitableModel(
+                f"the {program.name} of this model uses {node.target} in a way that model.html cannot"
+            )
         places = [program.place(one) for one in node.args[:arguments]]
         program.set(node, program.step(name, places, program.shape(node), values))
 
@@ -130,7 +133,9 @@ def _along_last(name: str) -> Rule:
         shape = program.shape(source)
         axis = others[0] % len(shape) if others and isinstance(others[0], int) else None
         if axis is None or math.prod(shape[axis + 1 :]) != 1:
-            raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
+            raise UnsuitableModel(
+                f"the {program.name} of this model uses {node.target} in a way that model.html cannot"
+            )
         program.set(node, program.step(name, [program.place(source)], program.shape(node), {"size": shape[axis]}))
 
     return rule
@@ -138,11 +143,11 @@ def _along_last(name: str) -> Rule:
 
 def _rows(program: Program, node: Node) -> None:
     """Translate `table[i]` with one index."""
-    table, indices = node.args
-    assert isinstance(table, Node)
-    index: Any = indices if isinstance(indices, Node) else indices[0]  # type: ignore[index]
+    arguments: Any = node.args
+    table, indices = arguments
+    index = indices if isinstance(indices, Node) else indices[0]
     if (isinstance(indices, list) and len(indices) != 1) or index is None or math.prod(program.shape(index)) != 1:
-        raise ConfigError(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
+        raise UnsuitableModel(f"the {program.name} of this model uses {node.target} in a way that model.html cannot")
     places = [program.place(table), program.place(index)]
     program.set(node, program.step("row", places, program.shape(node)))
 
@@ -207,7 +212,7 @@ RULES: dict[str, Rule] = {
     "convolution": convolution,
     "native_group_norm": group_norm,
     "native_layer_norm": layer_norm,
-    "_native_batch_norm_legit_no_training": batch_norm,
+    "native_batch_norm": batch_norm,
     "sum": _reduction("sum"),
     "mean": _reduction("mean"),
     "amax": _reduction("largest"),

@@ -10,6 +10,13 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from vae_exp.errors import ConfigError
+
+
+class UnsuitableModel(ConfigError):
+    """A model that a page cannot have."""
+
+
 Rule = Callable[["Program", Node], None]
 """Adds the steps that compute a node of PyTorch's graph."""
 
