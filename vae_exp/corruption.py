@@ -31,7 +31,7 @@ class Masking(Corruption):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one corrupted copy of each image."""
-        return x * (torch.rand_like(x) >= self.rate)
+        return x * (torch.rand(x.shape, dtype=x.dtype, device=x.device) >= self.rate)
 
 
 class SaltAndPepper(Corruption):
@@ -46,7 +46,7 @@ class SaltAndPepper(Corruption):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one corrupted copy of each image."""
-        u = torch.rand_like(x)
+        u = torch.rand(x.shape, dtype=x.dtype, device=x.device)
         return torch.where(u < self.rate, (u < self.rate / 2).to(x.dtype), x)
 
 
@@ -59,4 +59,4 @@ class GaussianNoise(Corruption):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one corrupted copy of each image."""
-        return x + self.std * torch.randn_like(x)
+        return x + self.std * torch.randn(x.shape, dtype=x.dtype, device=x.device)

@@ -14,7 +14,7 @@ from small_sweep import SMALL
 from tables import table
 
 from vae_exp.results.metrics import read_metrics
-from vae_exp.training.engine import choice, ensemble
+from vae_exp.training.engine import choice, compiled, ensemble
 from vae_exp.training.engine.captured import why_not_captured
 
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -60,6 +60,8 @@ def check_same(job, alone):
         ["architecture=dae", "architecture.corruption.rate=0.1,0.3", "optimizer=adam", "+trainer.gradient_clip_val=50"],
         ["seed=0,1", "objective=iwae", "objective.samples=3", "dataset.binarization=dynamic", "scheduler=cosine"],
         ["likelihood=gaussian", "likelihood.min_std=0.5,2.0", "weight_prior=2", "optimizer=sgd"],
+        ["architecture=m2", "dataset.labels=20", "architecture.labelled_per_batch=2", "seed=0,1", "samples=160"],
+        ["architecture=aae", "seed=0,1"],
     ],
     ids=lambda choices: choices[0],
 )
@@ -91,12 +93,10 @@ def test_jobs_of_other_shapes_are_other_ensembles_and_one_that_has_no_partner_tr
     ("choice", "reason"),
     [
         ("objective=mcem", "chains"),
-        ("trainer.compile=true", "trainer.compile"),
         ("dataset.placement=host", "dataset.placement"),
     ],
 )
-def test_what_cannot_be_in_an_ensemble_trains_alone_and_says_so(run, tmp_path, monkeypatch, choice, reason):
-    monkeypatch.setattr("vae_exp.training.engine.compiled._compiled", lambda function, generates_code: function)
+def test_what_cannot_be_in_an_ensemble_trains_alone_and_says_so(run, tmp_path, choice, reason):
     words = [*TOGETHER, "samples=100", "callbacks.evaluate.decades=0.01", "callbacks.evaluate.images=5"]
     outcome = run(*ENSEMBLE, *words, choice, "seed=0,1", "hydra.sweep.dir=sweep")
     assert outcome.status == 0, outcome.err
@@ -108,13 +108,56 @@ def test_what_cannot_be_in_an_ensemble_trains_alone_and_says_so(run, tmp_path, m
 
 
 def test_a_model_that_vmap_refuses_trains_alone_with_its_own_numbers(run, tmp_path, one_thread):
-    words = [*TOGETHER, "architecture=m2", "dataset.labels=20", "architecture.labelled_per_batch=2", "seed=0,1"]
+    words = [*TOGETHER, "architecture=aae", "prior=mixture", "prior.components=3", "seed=0,1"]
     outcome = run(*ENSEMBLE, *words, "dataset.binarization=dynamic", "hydra.sweep.dir=together")
     assert outcome.status == 0, outcome.err
-    assert "2 runs train alone, not as an ensemble: the computation of the model depends on the values" in outcome.out
+    assert "2 runs train alone, not as an ensemble: vmap: called random operation" in outcome.out
     assert run("-m", *words, "dataset.binarization=dynamic", "hydra.sweep.dir=alone").status == 0
     for job in jobs_of(tmp_path / "together"):
         check_same(job, tmp_path / "alone" / job.name)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not compiled.has_compiler(), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_ensemble_has_the_numbers_of_the_jobs_alone(run, tmp_path, one_thread):
+    words = [*TOGETHER, "seed=0,1", "optimizer.lr=0.01,0.02", "architecture=dae", "optimizer=adam", "samples=310"]
+    outcome = run(*ENSEMBLE, *words, "trainer.compile=true", "hydra.sweep.dir=together")
+    assert outcome.status == 0, outcome.err
+    assert engines(tmp_path / "together") == ["inductor, ensemble of 4"] * 4
+    assert run("-m", *words, "hydra.sweep.dir=alone").status == 0
+    for job in jobs_of(tmp_path / "together"):
+        check_same(job, tmp_path / "alone" / job.name)
+
+
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """Let Python run what would be compiled: the step is in the program if the optimizer is SGD."""
+    monkeypatch.setattr(compiled, "_compiled", lambda function, generates_code: function)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ["optimizer=sgd", "optimizer.momentum=0.9"],
+        ["optimizer=adam", "scheduler=cosine", "+trainer.gradient_clip_val=50"],
+    ],
+    ids=["with the step", "without"],
+)
+def test_a_program_for_an_ensemble_leaves_each_job_its_own_state(run, tmp_path, one_thread, uncompiled, choices):
+    """A member fails; the others go on without it, and it is resumed alone."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    shutil.copy(HELPERS / "in_a_job.py", tmp_path / "parts_of_jobs.py")
+    fault = f"+callbacks.fault={{_target_:parts_of_jobs.fault,marks:'{marks}',raises:0,kills:-1}}"
+    words = ["seed=range(3)", *TOGETHER, "callbacks.evaluate.per_decade=6", *choices, "trainer.compile=true"]
+    assert run(*ENSEMBLE, *words, fault, "hydra.sweep.dir=sweep").status == 1
+    assert engines(tmp_path / "sweep")[1:] == ["inductor, ensemble of 2"] * 2
+    assert run("-m", "sweep.resume=sweep", "trust=parts_of_jobs").status == 0
+    assert run("-m", *words, "trainer.compile=false", "hydra.sweep.dir=alone").status == 0
+    for job in range(3):
+        check_same(tmp_path / "sweep" / str(job), tmp_path / "alone" / str(job))
+    sizes = [(tmp_path / sweep / "1" / "checkpoints" / "last.ckpt").stat().st_size for sweep in ("sweep", "alone")]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
 
 
 def test_a_member_that_diverges_leaves_the_others_as_they_are(run, tmp_path, one_thread):
@@ -178,9 +221,10 @@ def test_ctrl_c_lets_all_jobs_save_and_the_sweep_goes_on(run, tmp_path, one_thre
         check_same(tmp_path / "sweep" / job, tmp_path / "alone" / job)
 
 
-def test_captured_updates_are_those_of_one_after_another(run, tmp_path, one_thread, monkeypatch):
+@pytest.mark.parametrize("choices", [["optimizer=adam"], ["optimizer=sgd", "trainer.compile=true"]], ids=str)
+def test_captured_updates_are_those_of_one_after_another(run, tmp_path, one_thread, monkeypatch, uncompiled, choices):
     """To the last bit, with a stand-in for the CUDA graph."""
-    words = [*ENSEMBLE, *TOGETHER, "seed=0,1", "dataset.binarization=dynamic", "optimizer=adam"]
+    words = [*ENSEMBLE, *TOGETHER, "seed=0,1", "dataset.binarization=dynamic", *choices]
     assert run(*words, "hydra.sweep.dir=plain").status == 0
     graphs = []
     for module in (choice, ensemble):
@@ -190,7 +234,7 @@ def test_captured_updates_are_those_of_one_after_another(run, tmp_path, one_thre
     monkeypatch.setattr(choice, "why_not_captured", lambda _, *parts: why_not_captured(torch.device("cuda"), *parts))
     assert run(*words, "hydra.sweep.dir=captured").status == 0
     assert graphs == [1]
-    assert engines(tmp_path / "captured") == ["CUDA graph, ensemble of 2"] * 2
+    assert engines(tmp_path / "captured") == [f"CUDA graph, {engines(tmp_path / 'plain')[0]}"] * 2
     for job in ("0", "1"):
         ours, theirs = (checkpoint(tmp_path / sweep / job) for sweep in ("captured", "plain"))
         torch.testing.assert_close(ours["state_dict"], theirs["state_dict"], rtol=0, atol=0)

@@ -6,7 +6,6 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.nn.functional import one_hot
 
 from vae_exp.architecture.aae import adversarial_terms, imposed, no_encoder
 from vae_exp.architecture.base import Classifies, HasPrior
@@ -165,7 +164,7 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         q = log_q.exp()
         draws = self.prior.sample((len(x),))
         classes = self.every_label[torch.randint(self.classes, (len(x),), device=x.device)]
-        known, label = (y >= 0)[:, None], one_hot(y.clamp(min=0), self.classes)
+        known, label = (y >= 0)[:, None], self.every_label[y.clamp(min=0)]
         return {
             "nll": -self._decode_with(z, q).log_prob(x),
             **adversarial_terms(self.discriminator, draws, z),

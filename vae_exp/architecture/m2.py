@@ -7,7 +7,6 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.nn.functional import one_hot
 
 from vae_exp.architecture.base import Classifies, Generative
 from vae_exp.architecture.decoding import decode_with
@@ -182,7 +181,7 @@ class M2(Generative, Classifies):
     def _terms(self, x: Tensor, y: Tensor | None, log_q: Tensor, estimate: Estimate, uses_labels: bool) -> Terms:
         y = torch.full((len(x),), -1, device=x.device) if y is None else y
         check_labels(y, range(-1, self.classes))
-        known, label = (y >= 0)[:, None], one_hot(y.clamp(min=0), self.classes)
+        known, label = (y >= 0)[:, None], self.every_label[y.clamp(min=0)]
         classification = -(label * log_q * known).sum(1)
         if uses_labels:  # a known label is certain: q = 1 and log q = 0
             q, log_q = torch.where(known, label, log_q.exp()), torch.where(known, 0.0, log_q)

@@ -24,7 +24,9 @@ class GaussianPosterior(nn.Module):
 
     def forward(self, mean: Tensor) -> Tensor:
         """Return a draw or the mean, with the parameter's shape."""
-        return mean + self.log_std.exp() * torch.randn_like(mean) if self.training else mean
+        if not self.training:
+            return mean
+        return mean + self.log_std.exp() * torch.randn(mean.shape, dtype=mean.dtype, device=mean.device)
 
 
 def make_gaussian(network: nn.Module, std: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from vae_exp.config.formats import weights_in_current_format
 from vae_exp.errors import RunError
@@ -23,7 +24,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint."""
         check_states(checkpoint)
         whole = io.BytesIO()  # if torch wrote to the file and the disk were full, its error would not say so
-        torch.save(checkpoint, whole)
+        tensors = {key: checkpoint[key] for key in ("state_dict", "optimizer_states") if key in checkpoint}
+        torch.save(checkpoint | _without_neighbours(tensors), whole)
         add_checksum(whole)
         with replacing(Path(path)) as file:
             file.write(whole.getbuffer())
@@ -50,6 +52,16 @@ def check_states(checkpoint: dict[str, Any]) -> None:
         f"callbacks: {key} saves a {kind} in its state, which a checkpoint may not hold: numbers, texts, tensors, and "
         "lists and dicts of these"
     )
+
+
+def _without_neighbours(value: Any) -> Any:
+    """Copy tensors that are parts of larger ones, as those of an ensemble's members: the rest would be saved too."""
+    if isinstance(value, dict):
+        return {key: _without_neighbours(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_neighbours(each) for each in value]
+    is_plain = isinstance(value, Tensor) and value.layout == torch.strided
+    return value.clone() if is_plain and value.untyped_storage().nbytes() > value.nbytes else value
 
 
 def _unloadable(value: Any) -> str | None:

@@ -216,9 +216,6 @@ class Experiment(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the progress of the run and the states of the generators."""
         checkpoint.pop("loops", None)
-        # those of an ensemble's member are parts of larger tensors, which would be saved whole
-        weights = checkpoint["state_dict"].items()
-        checkpoint["state_dict"] = {name: w.clone() if _is_part(w) else w for name, w in weights}
         checkpoint[STATE] = {
             "format": FORMAT,
             "config": self.config,
@@ -313,12 +310,6 @@ class Experiment(pl.LightningModule):
         if self.steps // every > (self.steps - len(losses)) // every:
             values = self.engine.schedule.values(self.samples_seen) | {"samples_per_second": samples_per_second}
             self.log_row(means_of(names, losses, self.architecture) | values)
-
-
-def _is_part(value: Any) -> bool:
-    """Return whether a value is a tensor that shares a larger memory with others."""
-    is_plain = isinstance(value, Tensor) and value.layout == torch.strided
-    return is_plain and value.untyped_storage().nbytes() > value.nbytes
 
 
 def experiment_of(trainer: pl.Trainer) -> Experiment:

@@ -7,7 +7,7 @@ from vae_exp.architecture import VAE
 from vae_exp.likelihood import Bernoulli
 from vae_exp.network import MLP, Conv, linear
 from vae_exp.objective import SGVBB
-from vae_exp.training.engine import compiled, gradients
+from vae_exp.training.engine import compiled
 
 QUICK = ["logger=none", "callbacks.figures=null"]
 pytestmark = pytest.mark.usefixtures("few_digits")
@@ -31,9 +31,7 @@ def test_a_long_run_is_compiled_unless_one_key_turns_it_off(run, monkeypatch):
     """Here, three updates are long."""
     made = []
     monkeypatch.setattr(compiled, "compiling_pays", lambda model, updates: updates >= 3)
-    monkeypatch.setattr(
-        compiled, "Compiled", lambda model, required, *parts: made.append(required) or gradients.Eager(model)
-    )
+    monkeypatch.setattr(compiled, "Compiled", lambda eager, required, *parts: made.append(required) or eager)
     assert run("samples=200", *QUICK).status == 0
     assert not made
     assert run("samples=300", "trainer.compile=false", *QUICK).status == 0

@@ -1,5 +1,7 @@
 """Updates by one compiled program."""
 
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -54,7 +56,10 @@ def test_the_gradient_of_priors_and_posteriors_is_compiled(prior, posterior):
     loss = WeightedLoss(model, {"nll": 1.0, "kl": 1.0})
     batch = torch.rand(6, *SHAPE), torch.full((6,), -1)
     found = []
-    for compute in (gradients.Eager(loss), compiled.Compiled(loss, required=True, generates_code=False)):
+    for compute in (
+        gradients.Eager(loss),
+        compiled.Compiled(gradients.Eager(loss), required=True, generates_code=False),
+    ):
         torch.manual_seed(1)
         found.append([compute(*batch)[0], *(parameter.grad for parameter in loss.parameters())])
     assert compute.engine == "inductor"
@@ -65,12 +70,12 @@ def test_a_part_that_breaks_the_graph_is_trained_without_it(caplog):
     torch.manual_seed(0)
     model = VAE(SHAPE, 0, MLP([3]), Bernoulli(), SGVBB(), 2, prior=PRIORS["realnvp"])
     loss = WeightedLoss(model, {"nll": 1.0, "kl": 1.0})
-    compute = compiled.Compiled(loss, required=False, generates_code=False)
+    compute = compiled.Compiled(gradients.Eager(loss), required=False, generates_code=False)
     batch = torch.rand(6, *SHAPE), torch.full((6,), -1)
     assert compute(*batch)[0].isfinite()
     assert compute.engine == "eager"
     assert "Training without torch.compile" in caplog.text
-    required = compiled.Compiled(loss, required=True, generates_code=False)
+    required = compiled.Compiled(gradients.Eager(loss), required=True, generates_code=False)
     with pytest.raises(ConfigError, match=r"trainer\.compile=false trains without it"):
         required(*batch)
 
@@ -84,7 +89,7 @@ def updates(build, make, in_one_program, clip=None, count=4):
     step = Step(model.parameters(), found, WHOLE_BATCH, clip)
     compute = gradients.Eager(model)
     if in_one_program:
-        compute = compiled.Compiled(model, required=True, step=step, generates_code=False)
+        compute = compiled.Compiled(gradients.Eager(model), required=True, step=step, generates_code=False)
     update = Update(compute, step)
     losses = []
     for _ in range(count):
@@ -135,11 +140,30 @@ def test_a_program_leaves_parameters_outside_the_loss_as_they_are():
     model = WithUnused()
     before = model.unused.weight.detach().clone()
     step = Step(model.parameters(), optimizer.adam(with_weight_prior(model, 0.5)), WHOLE_BATCH, None)
-    compute = compiled.Compiled(model, required=True, step=step, generates_code=False)
+    compute = compiled.Compiled(gradients.Eager(model), required=True, step=step, generates_code=False)
     for _ in range(3):
         Update(compute, step)(torch.rand(6, *SHAPE), torch.zeros(6), None, 6)
     assert compute.updates
     assert torch.equal(model.unused.weight, before)
+
+
+def test_several_programs_are_in_use_and_one_that_is_not_is_forgotten():
+    """Without PyTorch's checks, it would take one for the other."""
+    torch.manual_seed(0)
+    models, updates = [WithUnused() for _ in range(2)], []
+    for model in models:
+        step = Step(model.parameters(), optimizer.adam(with_weight_prior(model, 0.0)), WHOLE_BATCH, None)
+        updates.append(Update(compiled.Compiled(gradients.Eager(model), True, step, generates_code=False), step))
+    for _ in range(4):
+        for model, update in zip(models, updates, strict=True):
+            before = [each.used.weight.detach().clone() for each in models]
+            update(torch.rand(6, *SHAPE), torch.zeros(6), None, 6)
+            changed = [not torch.equal(each.used.weight, old) for each, old in zip(models, before, strict=True)]
+            assert changed == [each is model for each in models]
+    weights = [weakref.ref(each.used.weight) for each in models]
+    del models, updates, model, update, step
+    gc.collect()
+    assert not any(weight() is not None for weight in weights)
 
 
 class Odd(optimizer.optim.SGD):
@@ -224,20 +248,20 @@ def test_a_program_that_is_wrong_or_cannot_be_made_is_not_used(otherwise, told, 
     torch.manual_seed(1)
     losses = [gradients.Eager(expected)(x, y)[0] for _ in range(3)]
     torch.manual_seed(1)
-    found = compiled.Compiled(model, required=False)
+    found = compiled.Compiled(gradients.Eager(model), required=False)
     assert [found(x, y)[0] for _ in range(3)] == losses
     assert torch.equal(model.w.grad, expected.w.grad)
     assert (found.engine, model.calls) == ("eager", 3)
     assert caplog.text.count("Training without torch.compile") == 1
     assert told in caplog.text
     with pytest.raises(ConfigError, match=r"trainer\.compile=false trains without it"):
-        compiled.Compiled(model, required=True)(x, y)
+        compiled.Compiled(gradients.Eager(model), required=True)(x, y)
 
 
 @needs_compiler
 def test_a_program_that_is_right_is_used():
     model, x = Compilable(lambda w: w), torch.zeros(())
-    found = compiled.Compiled(model, required=False)
+    found = compiled.Compiled(gradients.Eager(model), required=False)
     for _ in range(3):
         found(x, x)
     assert (found.engine, model.calls) == ("inductor", 0)
@@ -249,6 +273,6 @@ def test_a_program_whose_step_is_wrong_is_not_used(monkeypatch):
     model = WithUnused()
     step = Step(model.parameters(), optimizer.sgd(with_weight_prior(model, 0), lr=0.1), WHOLE_BATCH, None)
     monkeypatch.setattr(step, "trace", lambda: model.used.weight.mul_(2))
-    compute = compiled.Compiled(model, required=True, step=step, begun=True, generates_code=False)
+    compute = compiled.Compiled(gradients.Eager(model), required=True, step=step, begun=True, generates_code=False)
     with pytest.raises(ConfigError, match=r"its change of used\.weight is .* from the optimizer's"):
         compute(torch.rand(6, *SHAPE), torch.zeros(6))

@@ -21,9 +21,9 @@ from vae_exp.training.engine.captured import (
     not_captured_error,
     why_not_captured,
 )
-from vae_exp.training.engine.ensemble import Member
 from vae_exp.training.engine.gradients import Eager
 from vae_exp.training.engine.losses import WeightedLoss
+from vae_exp.training.engine.member import Member
 from vae_exp.training.engine.partner import Partner, why_alone
 from vae_exp.training.engine.schedule import Schedule
 from vae_exp.training.engine.update import Step, Update
@@ -82,21 +82,23 @@ class Engine:
         step = Step(loss.parameters(), optimizer, shard, settings.gradient_clip_val)
         eager = Eager(loss)
         self._compute: Eager | compiled.Compiled = eager
-        if compiled.compiling_pays(loss, updates) if settings.compiles is None else settings.compiles:
+        compiles = compiled.compiling_pays(loss, updates) if settings.compiles is None else settings.compiles
+        if compiles:
             # a program would contain the learning rate
             included = step if step.is_traceable and not schedule.changes_rate else None
-            self._compute = compiled.Compiled(loss, bool(settings.compiles), included, begun)
+            self._compute = compiled.Compiled(eager, bool(settings.compiles), included, begun)
         self._update = Update(self._compute, step)
         # a batch of another size would need a compilation of its own
         self._update_on_rest = Update(eager, step)
         self._captured: Captured | None = None
         if serve is not None and not reason and settings.engine in ("auto", "captured"):
-            self._captured = Captured(self._update, self._update.parameters, serve, [optimizer], cuda_graph, required)
+            self._captured = Captured(self._update, step.parameters, serve, [optimizer], cuda_graph, required)
         # a schedule and an E step prepare each update
         self._serve = serve if shard.size == 1 and e_step is None and not schedule.changes else None
         self._product = _products(loss, batch_size, settings)
         self._loss, self._settings = loss, settings
-        self._as_member = partial(Member, loss, step, optimizer, schedule, settings, self._captured is not None)
+        captures = self._captured is not None
+        self._as_member = partial(Member, loss, step, optimizer, schedule, settings, compiles, captures)
         self._partner: Partner | None = None
 
     def join(self, place: Place[Any], stream: TrainingStream, seen: int, budget: int, goals: Sequence[int]) -> None:
@@ -109,7 +111,7 @@ class Engine:
             budget: The samples at which it ends.
             goals: The samples at which it is evaluated.
         """
-        if reason := why_alone(self._e_step, self._settings, stream):
+        if reason := why_alone(self._e_step, stream):
             place.leave()
             log.info("Training alone, not as an ensemble: %s", reason)
             return

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-from torch.func import functional_call, grad_and_value
 
 from vae_exp.errors import ConfigError
 from vae_exp.network.linear import is_fast
-from vae_exp.training.engine.gradients import Eager, Loss
+from vae_exp.training.engine.gradients import Differentiated, Eager, Loss, Tensors
 from vae_exp.training.engine.products import TakeLargeProducts
-from vae_exp.training.engine.update import Step
+from vae_exp.training.engine.update import Traced
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +44,18 @@ COMPILING_PAYS_ON_GPU_FROM = 100_000
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
 """PyTorch's name for the folder of compiled programs."""
 
-Tensors = dict[str, Tensor]
-
 
 class Compiled:
     """Compute the gradient by one compiled program, which includes the step if it can.
 
-    The program draws the same random numbers as `Eager`, and its results are equal up to rounding. The first batch that
-    it gets is computed in both ways to check this. Inside `fast_linear`, oneDNN computes the program's large products.
+    The program draws the same random numbers, and its results are equal up to rounding. The first batch that it gets is
+    computed in both ways to check this. Inside `fast_linear`, oneDNN computes the program's large products.
 
     The first update of a run is eager if the program includes the step: it creates the optimizer's state.
 
     Args:
-        model: A module whose `forward` maps images, labels and the weights of the images to a `Loss`.
-        required: Whether to raise an error if the program cannot be made or is wrong. If not, use `Eager` then.
+        eager: What the program computes, operator by operator.
+        required: Whether to raise an error if the program cannot be made or is wrong. If not, use `eager` then.
         step: What follows the gradient; None if the program ends with the gradient.
         begun: Whether the optimizer has done an update in this run, so that it has its state.
         generates_code: Whether machine code is generated. If not, the program is traced and differentiated, and its
@@ -70,19 +68,21 @@ class Compiled:
 
     def __init__(
         self,
-        model: nn.Module,
+        eager: Differentiated,
         required: bool,
-        step: Step | None = None,
+        step: Traced | None = None,
         begun: bool = False,
         generates_code: bool = True,
     ) -> None:
-        self._model, self._required, self._step = model, required, step
+        self._eager, self._required, self._step = eager, required, step
         self._begun = begun or step is None
-        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._parameters = eager.parameters
         self._gradients: Tensors = {}
-        """Where the program stores the gradients of the parameters on which the loss depends, if it has a step."""
-        self._eager = Eager(model)
-        self._program = _compiled(self._whole if step else self._gradient, generates_code)
+        """Where the program stores the gradients of the parameters on which the loss depends.
+
+        An optimizer's fused kernels read a gradient in the order of its parameter, whatever its strides.
+        """
+        self._program = _compiled(self._update, generates_code)
         self._compute: Callable[[Tensor, Tensor, Tensor | None], Loss] | None = None
         self.engine, self.updates = Eager.engine, False
 
@@ -107,14 +107,13 @@ class Compiled:
         return self._compute(x, y, counts)
 
     def _choose(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Callable[[Tensor, Tensor, Tensor | None], Loss]:
-        """Choose the program if it is right on a batch, else `Eager`."""
+        """Choose the program if it is right on a batch, else what it is made of."""
         with self._unchanged(x.device):
             self._eager(x, y, counts)
             if self._step is not None:
                 self._step.clip()
             expected = self._stored()
-            if self._step is not None:
-                self._gradients = {n: p.grad.clone() for n, p in self._parameters.items() if p.grad is not None}
+            self._gradients = {n: p.grad.clone() for n, p in self._parameters.items() if p.grad is not None}
         try:
             fault = self._fault(expected, x, y, counts)
         except Exception as error:  # the model has just run, so any error comes from the compiler
@@ -147,35 +146,19 @@ class Compiled:
         return difference("change", changes, expected, sizes, "the optimizer's", *STEP_TOLERANCE)
 
     def _run(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
-        with torch.no_grad():
-            if self._step is not None:
-                for name, parameter in self._parameters.items():
-                    parameter.grad = self._gradients.get(name)
-                loss: Loss = self._program(x, y, counts)
-                return loss
-            values = {name: p.detach() for name, p in self._parameters.items()}
-            derivatives, loss = self._program(values, x, y, counts)
         for name, parameter in self._parameters.items():
-            parameter.grad = derivatives[name]
+            parameter.grad = self._gradients.get(name)
+        with torch.no_grad():
+            loss: Loss = self._program(x, y, counts)
         return loss
 
-    def _gradient(self, values: Tensors, x: Tensor, y: Tensor, counts: Tensor | None) -> tuple[Tensors, Loss]:
-        """Map the values of the parameters and a batch to the gradient and the loss; traced."""
-
-        def loss(values: Tensors) -> Loss:
-            value: Loss = functional_call(self._model, values, (x, y, counts))
-            return value
-
-        result: tuple[Tensors, Loss] = grad_and_value(loss, has_aux=True)(values)
-        return result
-
-    def _whole(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
-        """Do a whole update; traced."""
-        assert self._step is not None
-        derivatives, loss = self._gradient(dict(self._parameters), x, y, counts)
+    def _update(self, x: Tensor, y: Tensor, counts: Tensor | None) -> Loss:
+        """Compute the gradient, and do the step if the program includes it; traced."""
+        derivatives, loss = self._eager.gradient(dict(self._parameters), x, y, counts)
         for name, gradient in self._gradients.items():
             gradient.copy_(derivatives[name])
-        self._step.trace()
+        if self._step is not None:
+            self._step.trace()
         return loss
 
     @contextmanager
@@ -191,8 +174,7 @@ class Compiled:
                 tensor.copy_(old)
 
     def _tensors(self) -> list[Tensor]:
-        parameters = [p.detach() for p in self._parameters.values()]
-        return [*parameters, *self._model.buffers(), *(self._step.state() if self._step is not None else [])]
+        return [*self._eager.tensors(), *(self._step.state() if self._step is not None else [])]
 
     def _stored(self) -> Tensors:
         """Return copies of the stored gradients; zeros for parameters on which the loss does not depend."""
@@ -204,16 +186,16 @@ class Compiled:
 
 def _compiled(function: Callable[..., Any], generates_code: bool) -> Callable[..., Any]:
     """Compile a function at its first call."""
-    # otherwise the ninth job of a sweep in one process would exceed the limit of recompilations
-    torch.compiler.reset()
     # checking that nothing but the batch has changed takes 0.1 ms per call, and only batches change
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    # isolated, because without these checks a program is taken for that of another model; several may be in use
+    compile_one = partial(torch.compile, function, fullgraph=True, dynamic=False, isolate_recompiles=True)
     if not generates_code:
-        return torch.compile(function, fullgraph=True, dynamic=False, backend="aot_eager", options=options)
+        return compile_one(backend="aot_eager", options=options)
     options |= {"fallback_random": True, "size_asserts": False}
     if is_fast():
         options["post_grad_custom_post_pass"] = TakeLargeProducts()
-    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+    return compile_one(options=options)
 
 
 def difference(

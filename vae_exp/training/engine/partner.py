@@ -9,10 +9,9 @@ from torch import Tensor
 from vae_exp.architecture import EStep
 from vae_exp.dataset.batches import Execution, TrainingStream
 from vae_exp.training.engine.captured import UPDATES_PER_GRAPH
-from vae_exp.training.engine.ensemble import Member
+from vae_exp.training.engine.member import Member
 from vae_exp.training.engine.together import Block, Join, Updated
 from vae_exp.training.engine.update import Update
-from vae_exp.training.settings import TrainerSettings
 from vae_exp.training.turns import Place
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class Partner:
         """For the results, what `Engine.computation` returns; empty if the latest update was not an ensemble's."""
         if self._updated is None:
             return {}
-        return {"compiled": False, "engine": self._updated.engine, "product": self._product}
+        return {**self._updated.computation, "product": self._product}
 
     def blocks(self, batches: Execution) -> Iterator[tuple[int, Tensor]]:
         """Update on all whole batches, or on as many as there are before the run trains alone.
@@ -88,12 +87,10 @@ class Partner:
         self.together, self._updated = False, None
 
 
-def why_alone(e_step: EStep | None, settings: TrainerSettings, stream: TrainingStream) -> str:
+def why_alone(e_step: EStep | None, stream: TrainingStream) -> str:
     """Return the reason why a run cannot be a member of an ensemble; empty if it can."""
     if e_step is not None:
         return "this objective moves chains of its own before an update"
-    if settings.compiles:
-        return "an ensemble is not compiled (trainer.compile)"
     if not stream.on_device:
         return "the images do not all lie on the device (dataset.placement)"
     return ""

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vae_exp.training.engine.ensemble import Ensemble, Member
+from vae_exp.training.engine.ensemble import Ensemble
+from vae_exp.training.engine.member import Member
 from vae_exp.training.turns import Place
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,12 @@ class Updated:
     Args:
         losses: The losses of each batch, (K, 1 + terms), nats per image.
         names: The names of the losses.
-        engine: How they were computed.
+        computation: How they were computed.
     """
 
     losses: Tensor
     names: list[str]
-    engine: str
+    computation: dict[str, Any]
 
 
 class Together:
@@ -92,8 +93,8 @@ class Together:
             losses = ensemble(index, seen)
         except Exception as error:
             return dict.fromkeys(ensemble.members, error)
-        engine = f"{'CUDA graph, ' if ensemble.is_captured else ''}ensemble of {len(blocks)}"
-        return {block.member: Updated(part, ensemble.names, engine) for block, part in zip(blocks, losses, strict=True)}
+        told = ensemble.names, ensemble.computation()
+        return {block.member: Updated(part, *told) for block, part in zip(blocks, losses, strict=True)}
 
 
 def _reason(error: Exception) -> str:

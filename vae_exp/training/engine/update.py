@@ -1,8 +1,8 @@
 """One update of the parameters: the gradient, its sum over processes, clipping, and the optimizer's step."""
 
 import inspect
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import torch
@@ -74,6 +74,11 @@ class Step:
         """
         return self._shard.size == 1 and type(self._optimizer).__module__.startswith("torch.optim.")
 
+    @property
+    def clips(self) -> bool:
+        """Whether the gradient is clipped."""
+        return self._largest_gradient_norm is not None
+
     def state(self) -> list[Tensor]:
         """Return the tensors of the optimizer's state."""
         states = self._optimizer.state.values()
@@ -90,6 +95,25 @@ class Step:
         finally:
             for group, flags in zip(self._optimizer.param_groups, before, strict=True):
                 group |= {name: flags[name] for name in ("fused", "foreach") if name in flags}
+
+
+class Traced(Protocol):
+    """A step that a compiled program can contain."""
+
+    def clip(self) -> None:
+        """Clip the stored gradient."""
+
+    def apply(self) -> None:
+        """Clip the stored gradient and update, as it is done without a program."""
+
+    def trace(self) -> None:
+        """Do what `apply` does, in a form that torch.compile can trace."""
+
+    def state(self) -> list[Tensor]:
+        """Return the tensors that both may change, besides the parameters."""
+
+    def by_formulas(self) -> AbstractContextManager[None]:
+        """Let `trace` compute by PyTorch's operators in this context."""
 
 
 class Compute(Protocol):
@@ -110,18 +134,13 @@ class Update:
 
     Args:
         compute: Computes the gradient, and may include the step.
-        step: What follows the gradient.
+        step: What follows the gradient: maps the losses and the size of the batch to the losses of the whole batch.
     """
 
-    def __init__(self, compute: Compute, step: Step) -> None:
+    def __init__(self, compute: Compute, step: Callable[[Tensor, int], Tensor]) -> None:
         self._compute, self._step = compute, step
         self.names: list[str] = []
         """The names of the losses."""
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """The parameters that are trained."""
-        return self._step.parameters
 
     def __call__(self, x: Tensor, y: Tensor, counts: Tensor | None, size: int) -> Tensor:
         """Update on a batch, or on this process's shard of it.
@@ -133,9 +152,10 @@ class Update:
             size: Images in the whole batch.
 
         Returns:
-            The loss and the means of its terms over the whole batch, (1 + terms,), nats per image.
+            The loss and the means of its terms over the whole batch, (1 + terms,), or (M, 1 + terms) of M models; nats
+            per image.
         """
         loss, terms = self._compute(x, y, counts)
         self.names = ["loss", *(f"loss/{name}" for name in terms)]
-        losses = torch.stack([loss, *terms.values()]).detach()
+        losses = torch.stack([loss, *terms.values()], -1).detach()
         return losses if self._compute.updates else self._step(losses, size)
