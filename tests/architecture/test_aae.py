@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vae_exp.architecture import AAE, Autoencoder, Generative, SemiSupervisedAAE
+from vae_exp.corruption import Masking
 from vae_exp.dataset.serving import Counts
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Bernoulli, Gaussian
@@ -81,6 +82,23 @@ def test_one_update_is_a_step_of_each_player_from_the_same_weights(batch):
         lowered = {player} if player in own else terms.keys() - own
         expected = gradients(model, sum(weights[term] * terms[term] for term in lowered))[name]
         torch.testing.assert_close(gradient, expected)
+
+
+def test_only_the_encoder_of_the_semi_supervised_one_sees_corrupted_images_and_only_in_training(batch):
+    x, y = batch
+    corruption = Masking(0.5)
+    models = [SemiSupervisedAAE(SHAPE, CLASSES, **PARTS, corruption=c) for c in (None, corruption)]
+    models[0].load_state_dict(models[1].state_dict())
+    plain, denoising = models
+    torch.manual_seed(1)
+    seen = corruption(x)
+    torch.manual_seed(1)
+    terms = denoising.terms(x, y)
+    log_q, z = plain._codes(seen)
+    torch.testing.assert_close(terms["nll"], -plain._decode_with(z, log_q.exp()).log_prob(x))
+    torch.testing.assert_close(terms["classification"][:1], -log_q[:1, 2])
+    for name in ("nll", "classification"):
+        torch.testing.assert_close(denoising.evaluate_terms(x, y)[name], plain.terms(x, y)[name])
 
 
 def test_codes_become_draws_from_the_prior():

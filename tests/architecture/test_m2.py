@@ -9,6 +9,7 @@ from torch.distributions import Bernoulli as Bit
 from torch.distributions import Normal, kl_divergence
 
 from vae_exp.architecture import M2
+from vae_exp.corruption import Masking
 from vae_exp.dataset import dataset
 from vae_exp.dataset.base import Images, Splits, balanced_choice
 from vae_exp.dataset.mnist import MNIST
@@ -91,6 +92,24 @@ def test_bounds_are_those_of_an_independent_sum_over_the_classes(batch):
     for labels in (y, None, torch.arange(6) % CLASSES):
         torch.manual_seed(1)
         torch.testing.assert_close(model.bound(x, labels), marginal)
+
+
+def test_only_the_classifier_sees_corrupted_images_and_only_in_training(batch):
+    x, y = batch
+    plain, corrupting = m2(), m2(corruption=Masking(0.5))
+    plain.load_state_dict(corrupting.state_dict())
+    torch.manual_seed(1)
+    log_q = plain._classify(corrupting.corruption(x))
+    noise = torch.randn(1, CLASSES * len(x), 2)
+    torch.manual_seed(1)
+    terms = corrupting.terms(x, y)
+    each, known = looped(plain, x, noise, samples=1), y >= 0
+    marginal = (log_q.exp() * each).sum(1) - (log_q.exp() * log_q).sum(1)
+    expected = torch.where(known, each[torch.arange(len(x)), y], marginal)
+    torch.testing.assert_close(-(terms["nll"] + terms["kl"]), expected)
+    torch.testing.assert_close(terms["classification"][known], -log_q[torch.arange(len(x)), y][known])
+    clean = plain.evaluate_terms(x, y)["classification"]
+    torch.testing.assert_close(corrupting.evaluate_terms(x, y)["classification"], clean)
 
 
 def test_bounds_of_a_model_that_can_be_summed_over_are_exact_or_lie_below():

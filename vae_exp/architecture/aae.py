@@ -157,8 +157,9 @@ def adversarial_terms(discriminator: Discriminator, draws: Tensor, codes: Tensor
         codes: Codes of images, (B, D).
         prefix: Stands before the name of each term.
     """
+    loss, accuracy = discriminator.loss_and_accuracy(draws, codes)
     return {
         f"{prefix}adversarial": discriminator.loss_of_codes(codes),
-        f"{prefix}discriminator": discriminator.loss(draws, codes),
-        f"{prefix}discriminator_accuracy": discriminator.accuracy(draws, codes),
+        f"{prefix}discriminator": loss,
+        f"{prefix}discriminator_accuracy": accuracy,
     }

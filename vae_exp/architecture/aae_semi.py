@@ -11,6 +11,7 @@ from vae_exp.architecture.aae import adversarial_terms, imposed, no_encoder
 from vae_exp.architecture.base import Classifies, HasPrior
 from vae_exp.architecture.decoding import decode_with
 from vae_exp.architecture.inputs import check_labels
+from vae_exp.corruption import Corruption
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
@@ -42,6 +43,7 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         discriminator_sizes: Units of each hidden layer of both discriminators.
         alpha: Weight of the classification, as a multiple of N.
         labelled_per_batch: Number of images of a batch that have a label, if not all images have one.
+        corruption: Maps x to x̃, which the encoder sees in training; the decoder restores x.
         prior: Builds p(z), by default N(0, I). It is imposed: its parameters stay as they are.
 
     Raises:
@@ -61,6 +63,7 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         discriminator_sizes: list[PositiveInt] = [500, 500],  # noqa: B006 (never changed)
         alpha: NonNegativeFloat = 1000.0,
         labelled_per_batch: PositiveInt = 10,
+        corruption: Corruption | None = None,
         prior: BuildPrior = StandardNormal,
     ) -> None:
         super().__init__()
@@ -75,6 +78,7 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         self.likelihood = likelihood
         self.weight = weight
         self.alpha = alpha
+        self.corruption = corruption
         self.serving = Serving(labelled=labelled_per_batch)
         self.encoder = network.encoder(shape, 0, classes + latent_dim)
         features = (likelihood.parameters_per_pixel * shape[0], *shape[1:])
@@ -138,17 +142,25 @@ class SemiSupervisedAAE(HasPrior, Classifies):
         return guess if y is None else torch.where(y >= 0, y, guess)
 
     def corrupt(self, x: Tensor) -> Tensor:
-        """Return x: nothing is corrupted."""
-        return x
+        """Return x̃, or x if there is no corruption."""
+        return x if self.corruption is None else self.corruption(x)
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """Compute the terms, each (B,): nats per image, and the accuracies as shares.
+        """Compute the terms of corrupted images, each (B,): nats per image, and the accuracies as shares.
 
         `nll` is that of q(y|x) and the style: no label is used. `classification` is −log q(y|x), or 0 if y is unknown.
         """
+        return self._terms(self.corrupt(x), x, y)
+
+    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
+        """Compute the same without corruption."""
+        return self._terms(x, x, y)
+
+    def _terms(self, seen: Tensor, x: Tensor, y: Tensor | None) -> Terms:
+        """Compute the terms of x, (B,), if the encoder has seen x̃."""
         y = torch.full((len(x),), -1, device=x.device) if y is None else y
         check_labels(y, range(-1, self.classes))
-        log_q, z = self._codes(x)
+        log_q, z = self._codes(seen)
         q = log_q.exp()
         draws = self.prior.sample((len(x),))
         classes = self.every_label[torch.randint(self.classes, (len(x),), device=x.device)]
@@ -159,10 +171,6 @@ class SemiSupervisedAAE(HasPrior, Classifies):
             **adversarial_terms(self.class_discriminator, classes, q, prefix="class_"),
             "classification": -(label * log_q * known).sum(1),
         }
-
-    def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
-        """Compute the same in evaluation."""
-        return self.terms(x, y)
 
     def filters(self) -> Tensor:
         """Return the encoder's first layer as images (N, C, h, w)."""

@@ -39,8 +39,10 @@ class M1M2(Generative, Classifies):
         objective: Estimates the bounds.
         latent_dim: Size of z₂.
         features: Size of z₁, M1's latent_dim.
-        alpha: As in M2.
+        alpha: As in M2, with another default.
         labelled_per_batch: As in M2.
+        hidden_sizes: Hidden layers of M2's encoders; its decoder has them in reverse order. None: as in the network.
+            M2 sees `features` numbers and not an image, and computes every update once for each class.
         prior: Builds p(z₂). M1 has a prior only while it is trained as a VAE; here p(z₁|y, z₂) is in its place.
         posterior: Builds the families of q(z₁|x) and q(z₂|z₁, y). M1 has to be trained with the same choice.
 
@@ -57,10 +59,11 @@ class M1M2(Generative, Classifies):
         network: Network,
         likelihood: Likelihood,
         objective: Objective,
-        latent_dim: PositiveInt = 50,
-        features: PositiveInt = 50,
-        alpha: NonNegativeFloat = 10.0,
+        latent_dim: PositiveInt = 20,
+        features: PositiveInt = 20,
+        alpha: NonNegativeFloat = 1.0,
         labelled_per_batch: PositiveInt = 10,
+        hidden_sizes: list[PositiveInt] | None = None,
         prior: BuildPrior = StandardNormal,
         posterior: BuildPosterior = Diagonal,
     ) -> None:
@@ -70,17 +73,18 @@ class M1M2(Generative, Classifies):
         self.m1 = VAE(shape, 0, network, likelihood, objective, features, posterior=posterior).requires_grad_(False)
         of_latents = (features, 1, 1)
         normal = Gaussian(mean="identity")
+        of_m2 = network if hidden_sizes is None else MLP(hidden_sizes, network.activation, network.init_std)
         self.m2 = M2(
             of_latents,
             classes,
-            network,
+            of_m2,
             normal,
             objective,
             latent_dim,
             alpha,
             labelled_per_batch,
-            prior,
-            posterior,
+            prior=prior,
+            posterior=posterior,
         )
         self.shape = shape
         self.latent_dim = latent_dim

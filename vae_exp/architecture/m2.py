@@ -12,6 +12,7 @@ from vae_exp.architecture.base import Classifies, Generative
 from vae_exp.architecture.decoding import decode_with
 from vae_exp.architecture.inputs import check_labels
 from vae_exp.architecture.latents import check_latents
+from vae_exp.corruption import Corruption
 from vae_exp.dataset.serving import Counts, Serving
 from vae_exp.errors import ConfigError, UserError
 from vae_exp.likelihood import Likelihood
@@ -53,6 +54,8 @@ class M2(Generative, Classifies):
         labelled_per_batch: Number of images of a batch that have a label, if not all images have one. Most batches
             would have none if images were drawn uniformly. The weights of the images correct for the difference
             (`dataset.batches.importance`).
+        corruption: Maps x to x̃, which the classifier sees in training. So it learns less by heart from few labels, and
+            U(x) is still a bound, because it is one for any q(y).
         prior: Builds p(z), by default N(0, I).
         posterior: Builds the family of q(z|x, y), by default normals with independent latents.
 
@@ -72,6 +75,7 @@ class M2(Generative, Classifies):
         latent_dim: PositiveInt = 50,
         alpha: NonNegativeFloat = 10.0,
         labelled_per_batch: PositiveInt = 10,
+        corruption: Corruption | None = None,
         prior: BuildPrior = StandardNormal,
         posterior: BuildPosterior = Diagonal,
     ) -> None:
@@ -94,6 +98,7 @@ class M2(Generative, Classifies):
         self.likelihood = likelihood
         self.objective = objective
         self.alpha = alpha
+        self.corruption = corruption
         self.serving = Serving(labelled=labelled_per_batch)
         self.classifier = network.encoder(shape, 0, classes)
         self.encoder = network.encoder(shape, classes, self.q_z.features)
@@ -158,7 +163,7 @@ class M2(Generative, Classifies):
         return self._decode(self._posterior_given(x, self.every_label[label]).sample(), label)
 
     def corrupt(self, x: Tensor) -> Tensor:
-        """Return x: nothing is corrupted."""
+        """Return x: only the classifier sees corrupted images, and only in training."""
         return x
 
     def terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
@@ -166,17 +171,17 @@ class M2(Generative, Classifies):
 
         `classification` is −log q(y|x), or 0 if y is unknown. Each term has shape (B,).
         """
-        return self._terms(x, y, self.objective, uses_labels=True)
+        seen = x if self.corruption is None else self.corruption(x)
+        return self._terms(x, y, self._classify(seen), self.objective, uses_labels=True)
 
     def evaluate_terms(self, x: Tensor, y: Tensor | None = None) -> Terms:
         """Compute `nll` and `kl` of U(x), which uses no label, and `classification`; each (B,)."""
-        return self._terms(x, y, self.objective.bound, uses_labels=False)
+        return self._terms(x, y, self._classify(x), self.objective.bound, uses_labels=False)
 
-    def _terms(self, x: Tensor, y: Tensor | None, estimate: Estimate, uses_labels: bool) -> Terms:
+    def _terms(self, x: Tensor, y: Tensor | None, log_q: Tensor, estimate: Estimate, uses_labels: bool) -> Terms:
         y = torch.full((len(x),), -1, device=x.device) if y is None else y
         check_labels(y, range(-1, self.classes))
         known, label = (y >= 0)[:, None], self.every_label[y.clamp(min=0)]
-        log_q = self._classify(x)
         classification = -(label * log_q * known).sum(1)
         if uses_labels:  # a known label is certain: q = 1 and log q = 0
             q, log_q = torch.where(known, label, log_q.exp()), torch.where(known, 0.0, log_q)

@@ -30,17 +30,17 @@ class Discriminator(nn.Module):
         logits: Tensor = self.layers(z).squeeze(1)
         return logits
 
-    def loss(self, draws: Tensor, codes: Tensor) -> Tensor:
-        """Compute −log D(draw) − log(1 − D(code)), (B,) in nats. No derivative reaches the codes."""
-        return softplus(-self(draws)) + softplus(self(codes.detach()))
+    def loss_and_accuracy(self, draws: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute −log D(draw) − log(1 − D(code)) in nats, and the share of the pair that D recognises, each (B,).
+
+        The share is 0, ½ or 1; ½ on average if D cannot tell them. No derivative reaches the codes.
+        """
+        of_draws, of_codes = self(draws), self(codes.detach())
+        share = 0.5 * (of_draws > 0).to(of_codes) + 0.5 * (of_codes < 0).to(of_codes)
+        return softplus(-of_draws) + softplus(of_codes), share
 
     def loss_of_codes(self, codes: Tensor) -> Tensor:
         """Compute −log D(code), (B,) in nats: what the encoder lowers. No derivative reaches this network."""
         constants = {name: parameter.detach() for name, parameter in self.named_parameters()}
         logits: Tensor = functional_call(self, constants, (codes,))
         return softplus(-logits)
-
-    def accuracy(self, draws: Tensor, codes: Tensor) -> Tensor:
-        """Compute the share of the pair (draw, code) that D recognises, (B,): 0, ½ or 1; ½ on average if they agree."""
-        share: Tensor = 0.5 * (self(draws.detach()) > 0).to(codes) + 0.5 * (self(codes.detach()) < 0).to(codes)
-        return share.detach()
