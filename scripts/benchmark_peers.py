@@ -309,10 +309,13 @@ def jax(case: Case, device: str, pace: Pace) -> None:
 
 def vae_exp(case: Case, device: str, pace: Pace, overrides: list[str]) -> None:
     """Train by the command line with everything on: W&B offline, csv, checkpoints, the progress bar."""
-    import pytorch_lightning as pl
-
     from vae_exp.cli.main import main
-    from vae_exp.training import fit as training
+    from vae_exp.training.lasting_import import lasting_import
+
+    with lasting_import():  # as the command does
+        import pytorch_lightning as pl
+
+        from vae_exp.training import fit as training
 
     class Paced(pl.Callback):
         def on_train_batch_end(self, trainer, experiment, *_):
@@ -347,7 +350,7 @@ def first(case: Case, device: str) -> None:
     """Report when the first update of vae_exp is done."""
     pace = Pace(1)
     pace.goal = 1
-    vae_exp(case, device, pace, ["trainer.compile=auto", "samples=1000000"])
+    vae_exp(case, device, pace, ["trainer.compile=auto", "samples=1000000", "trainer.steps_per_execution=1"])
 
 
 if __name__ == "__main__":
