@@ -93,7 +93,7 @@ class Odd(torch.optim.SGD):
         ({"make": partial(optimizer.adam, betas=(0.5, 0.9))}, False),
         ({"make": optimizer.sgd}, False),
     ],
-    ids=str,
+    ids=["rate", "prior", "clipping", "scheduler", "betas", "optimizer"],
 )
 def test_one_optimizer_is_enough_if_only_constant_rates_differ(other, expected):
     assert are_joinable([member_of(optimizer.adam), member_of(**{"make": optimizer.adam, **other})]) is expected
