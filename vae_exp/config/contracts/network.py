@@ -1,5 +1,7 @@
 """The contract of a network family."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,11 @@ class CheckedNetwork(Network):
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # some architectures ask for a family, such as MLP, by isinstance
         return type(self._network)
+
+    def __getattr__(self, name: str) -> Any:  # and then read what this family has
+        if name == "_network":  # not there yet, in a copy
+            raise AttributeError(name)
+        return getattr(self._network, name)
 
     def encoder(self, shape: Shape, context: int, out_features: int, activation: Activation = "identity") -> Encoder:
         """Build and check an encoder.
