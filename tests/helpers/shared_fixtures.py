@@ -132,6 +132,7 @@ def run(
 ) -> Callable[..., Outcome]:
     """Return a function that runs `python -m vae_exp …` in this process, so that torch is imported only once."""
     from vae_exp.cli.main import main
+    from vae_exp.likelihood import set_validation
 
     asks_for_reports = "reports" in request.fixturenames
     touch = try_touch if "model_pages" in request.fixturenames else lambda path, load, wanted: None
@@ -156,6 +157,8 @@ def run(
             main()
         except SystemExit as end:
             status = int(end.code or 0)
+        finally:
+            set_validation(True, True)  # a signal may have ended the command at any line
         captured = capfd.readouterr()
         return Outcome(status, captured.out, captured.err, directory)
 

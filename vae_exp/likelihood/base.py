@@ -44,8 +44,8 @@ class Likelihood(nn.Module, ABC):
 def unvalidated() -> Iterator[None]:
     """Turn off the argument checks of distributions: uint8 images cannot leave [0, 1], and the checks cost time."""
     before = _validated, torch_validates()
-    set_validation(False, False)
-    try:
+    try:  # a signal may interrupt already the next line
+        set_validation(False, False)
         yield
     finally:
         set_validation(*before)
