@@ -35,8 +35,9 @@ def _import_torchmetrics() -> None:
     """
     if "scipy.signal" in sys.modules:
         return
-    sys.modules["scipy.signal"] = ModuleType("scipy.signal")
-    sys.modules["scipy.signal"].hamming = None  # type: ignore[attr-defined]
+    stand_in = ModuleType("scipy.signal")
+    vars(stand_in)["hamming"] = None
+    sys.modules["scipy.signal"] = stand_in
     try:
         import_module("torchmetrics")
     finally:
