@@ -27,6 +27,7 @@ JOB = ["+experiment=mnist_vae", "logger=none", "callbacks.figures=null", "touch=
 DIGITS = (2, 2, 0, 0, 0, 0, 2)
 SHORT = ["samples=1000", "callbacks.evaluate.images=100"]
 KEYS = {"processes": "hydra.launcher.jobs={}", "joblib": "hydra.launcher.n_jobs={}"}
+BETWEEN_READINGS = 5  # seconds
 MODULES = {"processes": "hydra_plugins.vae_exp_processes", "joblib": "hydra_plugins.hydra_joblib_launcher"}
 
 
@@ -103,12 +104,15 @@ def run(launcher: str, at_a_time: int, jobs: int, words: list[str]) -> Sweep:
                 [sys.executable, *command], cwd=folder, env=environment, stdout=output, stderr=output
             )
             sweep, memory, began = Sweep(), [0.0], time.time()
+            read = began
             while process.poll() is None:
                 running = len(list(path.glob("*.json"))) - len(list(path.glob("sweep/*/results.json")))
-                if running == at_a_time:  # all of them are training
+                # the kernel walks all pages of a process for one reading (30 ms): more of them would slow the jobs
+                if running == at_a_time and time.time() - read > BETWEEN_READINGS:  # all of them are training
                     memory.append(proportional_memory(processes_below(process.pid)))
+                    read = time.time()
                 time.sleep(0.2)
-            sweep.memory = statistics.median(memory)
+            sweep.memory = statistics.median(memory[1:] or memory)
         if process.returncode:
             raise SystemExit((path / "output").read_text()[-3000:])
         pids: set[int] = set()
