@@ -62,6 +62,7 @@ def check_same(job, alone):
         ["likelihood=gaussian", "likelihood.min_std=0.5,2.0", "weight_prior=2", "optimizer=sgd"],
         ["architecture=m2", "dataset.labels=20", "architecture.labelled_per_batch=2", "seed=0,1", "samples=160"],
         ["architecture=aae", "seed=0,1"],
+        ["architecture=cvae", "seed=0,1", "samples=160"],
     ],
     ids=lambda choices: choices[0],
 )

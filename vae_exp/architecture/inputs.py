@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import is_validated
@@ -125,4 +124,5 @@ def one_hot_labels(y: Tensor | None, classes: int, model: str) -> Tensor:
     if y is None:
         raise UserError(f"{model} needs the labels y (B,)")
     check_labels(y, range(classes))
-    return one_hot(y, classes)
+    # torch.nn.functional.one_hot reads the values, which an ensemble cannot
+    return y.new_zeros(len(y), classes).scatter(1, y[:, None], 1)

@@ -192,7 +192,9 @@ def _compiled(function: Callable[..., Any], generates_code: bool) -> Callable[..
     compile_one = partial(torch.compile, function, fullgraph=True, dynamic=False, isolate_recompiles=True)
     if not generates_code:
         return compile_one(backend="aot_eager", options=options)
-    options |= {"fallback_random": True, "size_asserts": False}
+    # without a test of the C++ compiler for each set of vector instructions, which takes 6 s; a compiler that lacks
+    # the processor's fails, and the run is not compiled
+    options |= {"fallback_random": True, "size_asserts": False, "cpp.vec_isa_ok": True}
     if is_fast():
         options["post_grad_custom_post_pass"] = TakeLargeProducts()
     return compile_one(options=options)
