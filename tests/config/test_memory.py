@@ -3,6 +3,7 @@ import torch
 from messages import refused_at_the_start
 from yamls import composed
 
+from vae_exp.config.assembly import build_architecture, build_data
 from vae_exp.config.memory import check_memory, needed
 from vae_exp.errors import UserError
 
@@ -27,3 +28,34 @@ def test_the_estimate_leaves_no_trace_and_is_near_what_is_allocated():
     check_memory(config, memory=weights + batch)
     with pytest.raises(UserError, match=r"network\.hidden_sizes=\[4000\]"):
         check_memory(config, memory=weights + batch - 1)
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        ["prior=flow", "prior.kind=maf"],
+        ["prior=flow", "prior.kind=nsf"],
+        ["prior=flow", "prior.kind=realnvp"],
+        ["posterior=iaf"],
+        ["posterior=spline"],
+        ["posterior=planar"],
+        ["posterior=sylvester"],
+    ],
+    ids=lambda words: words[-1],
+)
+@pytest.mark.parametrize("latents", [1, 3])
+def test_the_weights_of_flows_are_counted_before_they_are_built(flow, latents):
+    part = flow[0].partition("=")[0]
+    key = "planar" in flow[0] or "sylvester" in flow[0]
+    words = [] if key else [f"{part}.hidden_sizes=[5,7]"]
+    config = composed("name=test", *flow, *words, f"architecture.latent_dim={latents}")
+    weights, _ = needed(config)
+    data = build_data(config)
+    model = build_architecture(config, data)
+    assert weights == 3 * sum(parameter.nbytes for parameter in model.parameters())
+    if not key and latents > 1:
+        config = composed(
+            "name=test", *flow, f"{part}.hidden_sizes=[5000000,70000000]", f"architecture.latent_dim={latents}"
+        )
+        with pytest.raises(UserError, match=r"hidden_sizes=\[5000000, 70000000\]: training needs about"):
+            check_memory(config)

@@ -67,7 +67,14 @@ def needed(config: DictConfig, objects: Objects = NO_OBJECTS) -> tuple[float, fl
         data = build_data(config, objects=objects)
         model = build_architecture(config, data, objects=objects)
         weights = VALUES_PER_WEIGHT * sum(parameter.nbytes for parameter in model.parameters())
-        return weights, _kept(model, min(data.batch_size, config.samples))
+        try:
+            return weights, _kept(model, min(data.batch_size, config.samples))
+        except UserError:
+            raise
+        except Exception as error:
+            if "overflow" in str(error):
+                raise
+            return weights, 0.0  # the loss needs values, for example to choose the latents of a coupling layer
 
 
 def _kept(model: Model, images: int) -> int:

@@ -1,11 +1,14 @@
 """Steps of flows by zuko's masked networks, which are given features of the image."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from vae_exp.posterior.pushforward import InvertibleStep, Step
+from vae_exp.prior.zuko_layers import MaskedAutoregressiveTransform, begin_near_identity, with_hidden
 
 Transform = Callable[[Tensor], Any]
 """A lazy transform of zuko: features of the images (B, context) to a transform of latents."""
@@ -48,3 +51,24 @@ class CouplingStep(InvertibleStep):
         """Compute f⁻¹(z), (…, B, D), and log |det| there, (…, B)."""
         before, log_det = self._transform.inv.call_and_ladj(z)
         return before, -log_det
+
+
+def transforms_in_turns(
+    number: int, latent_dim: int, context: int, hidden_sizes: list[int] | None, **options: Any
+) -> nn.ModuleList:
+    """Build masked transforms of zuko, which begin near the identity. Every second one takes the latents in reverse.
+
+    Args:
+        number: How many.
+        latent_dim: Number of latents.
+        context: Number of features of the image.
+        hidden_sizes: Hidden layers of the masked network in each; by default one of 64 units.
+        options: Of the transform of the single latents.
+    """
+    in_order = torch.arange(latent_dim, device="cpu")
+    orders = [in_order, in_order.flip(0)]
+    builds = (
+        partial(MaskedAutoregressiveTransform, latent_dim, context, order=orders[i % 2], **options)
+        for i in range(number)
+    )
+    return nn.ModuleList(begin_near_identity(with_hidden(build, hidden_sizes or [64])) for build in builds)

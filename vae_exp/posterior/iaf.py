@@ -1,14 +1,12 @@
 """Inverse autoregressive flows as posteriors, by zuko."""
 
-import torch
 from pydantic import PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
-from vae_exp.posterior.autoregressive import AutoregressiveStep
+from vae_exp.posterior.autoregressive import AutoregressiveStep, transforms_in_turns
 from vae_exp.posterior.base import PosteriorFamily
 from vae_exp.posterior.pushforward import Pushforward
 from vae_exp.prior.normal import DiagonalNormal
-from vae_exp.prior.zuko_layers import MaskedAutoregressiveTransform, begin_near_identity
 
 
 class IAF(PosteriorFamily):
@@ -36,15 +34,7 @@ class IAF(PosteriorFamily):
         super().__init__()
         self._sizes = [latent_dim, latent_dim, context]
         self.features = sum(self._sizes)
-        orders = torch.arange(latent_dim), torch.arange(latent_dim).flip(0)
-        self.steps = nn.ModuleList(
-            begin_near_identity(
-                MaskedAutoregressiveTransform(
-                    latent_dim, context, order=orders[i % 2], hidden_features=hidden_sizes or [64]
-                )
-            )
-            for i in range(transforms)
-        )
+        self.steps = transforms_in_turns(transforms, latent_dim, context, hidden_sizes)
 
     def forward(self, features: Tensor) -> Pushforward:
         """Map features (B, 2·latent_dim + context) to q(z|x)."""

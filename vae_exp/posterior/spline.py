@@ -4,13 +4,13 @@ from functools import partial
 
 import torch
 from pydantic import PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
-from vae_exp.posterior.autoregressive import CouplingStep
+from vae_exp.posterior.autoregressive import CouplingStep, transforms_in_turns
 from vae_exp.posterior.base import HasDensity, PosteriorFamily
 from vae_exp.posterior.pushforward import InvertibleStep, Pushforward
 from vae_exp.prior.normal import DiagonalNormal
-from vae_exp.prior.zuko_layers import MaskedAutoregressiveTransform, MonotonicRQSTransform, begin_near_identity
+from vae_exp.prior.zuko_layers import MonotonicRQSTransform
 
 
 class ScaledStep(InvertibleStep):
@@ -60,20 +60,14 @@ class Spline(PosteriorFamily, HasDensity):
         super().__init__()
         self._sizes = [latent_dim, latent_dim, context]
         self.features = sum(self._sizes)
-        orders = torch.arange(latent_dim), torch.arange(latent_dim).flip(0)
-        self.steps = nn.ModuleList(
-            begin_near_identity(
-                MaskedAutoregressiveTransform(
-                    latent_dim,
-                    context,
-                    passes=2,
-                    order=orders[i % 2],
-                    univariate=partial(MonotonicRQSTransform, slope=1e-3),
-                    shapes=[(bins,), (bins,), (bins - 1,)],
-                    hidden_features=hidden_sizes or [64],
-                )
-            )
-            for i in range(transforms)
+        self.steps = transforms_in_turns(
+            transforms,
+            latent_dim,
+            context,
+            hidden_sizes,
+            passes=2,
+            univariate=partial(MonotonicRQSTransform, slope=1e-3),
+            shapes=[(bins,), (bins,), (bins - 1,)],
         )
 
     def forward(self, features: Tensor) -> Pushforward:

@@ -1,6 +1,7 @@
 """Normalising flows as priors, by zuko."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,7 +13,7 @@ from vae_exp.likelihood import check_support
 from vae_exp.network import Shape as ImageShape
 from vae_exp.prior.base import Encode, Prior, Shape
 from vae_exp.prior.normal import DiagonalNormal
-from vae_exp.prior.zuko_layers import MAF, NSF, RealNVP, begin_near_identity
+from vae_exp.prior.zuko_layers import MAF, NSF, RealNVP, begin_near_identity, with_hidden
 
 Kind = Literal["maf", "nsf", "realnvp"]
 KINDS = {"maf": MAF, "nsf": NSF, "realnvp": RealNVP}
@@ -49,7 +50,7 @@ class Flow(Prior):
         hidden_sizes: list[PositiveInt] | None = None,
     ) -> None:
         super().__init__()
-        flow = KINDS[kind](latent_dim, transforms=transforms, hidden_features=hidden_sizes or [64, 64])
+        flow: Any = with_hidden(partial(KINDS[kind], latent_dim, transforms=transforms), hidden_sizes or [64, 64])
         self.layers = nn.ModuleList(map(begin_near_identity, flow.transform.transforms))
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
 
