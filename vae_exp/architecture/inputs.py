@@ -125,4 +125,4 @@ def one_hot_labels(y: Tensor | None, classes: int, model: str) -> Tensor:
         raise UserError(f"{model} needs the labels y (B,)")
     check_labels(y, range(classes))
     # torch.nn.functional.one_hot reads the values, which an ensemble cannot
-    return y.new_zeros(len(y), classes).scatter(1, y[:, None], 1)
+    return (y[:, None] == torch.arange(classes, device=y.device)).to(torch.int64)
