@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from vae_exp.errors import InputError, UserError
 from vae_exp.likelihood import is_validated
@@ -125,4 +126,4 @@ def one_hot_labels(y: Tensor | None, classes: int, model: str) -> Tensor:
         raise UserError(f"{model} needs the labels y (B,)")
     check_labels(y, range(classes))
     # torch.nn.functional.one_hot reads the values, which an ensemble cannot
-    return (y[:, None] == torch.arange(classes, device=y.device)).to(torch.int64)
+    return embedding(y, torch.eye(classes, dtype=torch.int64, device=y.device))

@@ -71,10 +71,8 @@ def needed(config: DictConfig, objects: Objects = NO_OBJECTS) -> tuple[float, fl
             return weights, _kept(model, min(data.batch_size, config.samples))
         except UserError:
             raise
-        except Exception as error:
-            if "overflow" in str(error):
-                raise
-            return weights, 0.0  # the loss needs values, for example to choose the latents of a coupling layer
+        except Exception as error:  # the loss has too many values, or it needs some, as a coupling layer does
+            return weights, float("inf") if "overflow" in str(error) else 0.0
 
 
 def _kept(model: Model, images: int) -> int:

@@ -63,7 +63,7 @@ def transforms_in_turns(
         latent_dim: Number of latents.
         context: Number of features of the image.
         hidden_sizes: Hidden layers of the masked network in each; by default one of 64 units.
-        options: Of the transform of the single latents.
+        options: Arguments that zuko's transform takes as they are.
     """
     in_order = torch.arange(latent_dim, device="cpu")
     orders = [in_order, in_order.flip(0)]
