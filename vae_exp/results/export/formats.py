@@ -193,7 +193,10 @@ def translating(function: Function) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # torch raises many
-        reason = " ".join(str(error).split())
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the first names the operation, the last only the step of the exporter
+            cause = cause.__cause__
+        reason = " ".join(str(cause).split())
         raise ConfigError(f"the {function.name} of this model cannot be exported: {reason[:300]}") from error
 
 
