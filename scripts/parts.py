@@ -1,0 +1,158 @@
+"""Draw what each prior, posterior and likelihood learns, for docs/beyond.md and docs/likelihoods.md.
+
+    python scripts/parts.py <folder>
+
+The folder holds a finished run of each part, under its name; missing runs are trained, which takes half an hour. It
+writes priors.png, posteriors.png and likelihoods.png to docs/images.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+import vae_exp
+from vae_exp.architecture import Generative
+from vae_exp.figures.figure import Figure
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+COMMON = ("optimizer=adam", "weight_prior=0", "network.init_std=null", "scheduler=cosine")
+MNIST = ("architecture.latent_dim=2", "samples=300000", *COMMON)
+FREY_FACE = ("+experiment=frey_face_vae", "samples=100000", *COMMON)
+
+PRIORS = ("standard", "mixture", "vamp", "flow")
+POSTERIORS = ("diagonal", "full_covariance", "planar", "sylvester", "iaf", "spline")
+LIKELIHOODS = (
+    "bernoulli",
+    "continuous_bernoulli",
+    "gaussian",
+    "laplace",
+    "student",
+    "beta",
+    "logistic_mixture",
+    "categorical",
+)
+
+SIDE = 200
+"""Points of a grid of latents, along each axis."""
+
+DIGITS = (4, 11, 33)
+"""Test images whose posteriors are shown; the first two latents decide little about them."""
+
+FRAME, PIXEL = 12, (10, 8)
+"""The test image whose reconstruction is shown, and the row and column of a pixel at the edge of the face."""
+
+
+def run_of(part: str, folder: Path, words: Sequence[str]) -> vae_exp.Run:
+    """Load the run of a part, and train it if it is missing."""
+    path = folder / part.replace("=", "_")
+    if not (path / "results.json").exists():
+        command = [sys.executable, "-m", "vae_exp", part, *words, "logger=none", "callbacks.figures=null"]
+        subprocess.run([*command, f"hydra.run.dir={path}"], check=True)
+    return vae_exp.load_run(path)
+
+
+def model_of(run: vae_exp.Run) -> Generative:
+    """Return the model of a run, which has a bound."""
+    assert isinstance(run.model, Generative)
+    return run.model
+
+
+def test_images(run: vae_exp.Run, n: int) -> tuple[Tensor, Tensor]:
+    """Return the first n test images and their labels."""
+    x, y = next(iter(run.data.evaluation_batches("test", n)))
+    return x, y
+
+
+def density(log_p: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
+    """Compute a density on a grid of latents, up to its largest value, (SIDE, SIDE), the second latent upwards."""
+    first, second = (torch.linspace(float(a), float(b), SIDE) for a, b in zip(low, high, strict=True))
+    values = log_p(torch.cartesian_prod(first, second)).unflatten(0, (SIDE, SIDE)).T
+    return (values - values.max()).exp()
+
+
+def show_density(axes: Axes, values: Tensor, low: Tensor, high: Tensor) -> None:
+    """Show a density as a grey surface."""
+    (left, bottom), (right, top) = low.tolist(), high.tolist()
+    axes.imshow(values.numpy(), extent=(left, right, bottom, top), origin="lower", cmap="Greys", aspect="auto")
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def priors(folder: Path) -> Figure:
+    """Draw each prior's density over the codes of 2000 test images."""
+    figure = Figure(figsize=(3 * len(PRIORS), 3.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(PRIORS)), PRIORS, strict=True):
+        run = run_of(f"prior={name}", folder, MNIST)
+        x, y = test_images(run, 2000)
+        codes = model_of(run).encode(x)
+        low, high = codes.min(0).values - 0.5, codes.max(0).values + 0.5
+        show_density(axes, density(model_of(run).prior.log_prob, low, high), low, high)
+        axes.scatter(*codes.T.numpy(), s=2, c=y.numpy(), cmap="tab10", linewidths=0)
+        axes.set_title(f"prior={name}", family="monospace", fontsize=10)
+    return figure
+
+
+def log_joint(model: Generative, image: Tensor, z: Tensor) -> Tensor:
+    """Compute log p(x|z) + log p(z) of an image (1, H, W) at latents z (N, 2): log p(z|x) up to a constant."""
+    return torch.cat([model.decode(part).log_prob(image) for part in z.split(4000)]) + model.prior.log_prob(z)
+
+
+def posteriors(folder: Path) -> Figure:
+    """Draw the exact p(z|x) of each model for some test images, and 300 draws from q(z|x)."""
+    figure = Figure(figsize=(2.2 * len(POSTERIORS), 2.2 * len(DIGITS) + 0.3), layout="constrained")
+    grid = figure.subplots(len(DIGITS), len(POSTERIORS))
+    for column, name in zip(grid.T, POSTERIORS, strict=True):
+        run = run_of(f"posterior={name}", folder, MNIST)
+        model, x = model_of(run), test_images(run, max(DIGITS) + 1)[0]
+        draws = model.posterior(x).sample([300])
+        for axes, index in zip(column, DIGITS, strict=True):
+            z, image = draws[:, index], x[index]
+            centre, reach = z.mean(0), 4.5 * z.std(0)
+            low, high = centre - reach, centre + reach
+            show_density(axes, density(partial(log_joint, model, image), low, high), low, high)
+            axes.scatter(*z.T.numpy(), s=3, c="tab:red", linewidths=0)
+        column[0].set_title(f"posterior={name}", family="monospace", fontsize=9)
+    return figure
+
+
+def likelihoods(folder: Path) -> Figure:
+    """Draw p(x|z) at the code of a test image: its mean, a draw, and the probabilities of the levels of one pixel."""
+    figure = Figure(figsize=(1.6 * len(LIKELIHOODS), 5.4), layout="constrained")
+    grid = figure.subplots(3, len(LIKELIHOODS), height_ratios=(2, 2, 1.2))
+    levels = torch.arange(256) / 255
+    for column, name in zip(grid.T, LIKELIHOODS, strict=True):
+        run = run_of(f"likelihood={name}", folder, FREY_FACE)
+        x = test_images(run, FRAME + 1)[0][FRAME:]
+        p = model_of(run).decode(model_of(run).encode(x))
+        for axes, image in zip(column, (p.mean, p.sample()), strict=False):
+            axes.imshow(image[0, 0].numpy(), cmap="gray", vmin=0, vmax=1)
+            axes.set_axis_off()
+        changed = x.repeat(256, 1, 1, 1)
+        changed[:, 0, *PIXEL] = levels
+        column[2].plot(levels.numpy(), p.log_prob(changed).softmax(0).numpy(), linewidth=1)
+        column[2].axvline(float(x[0, 0, *PIXEL]), color="tab:red", linewidth=1)
+        column[2].set_yticks([])
+        column[2].set_xticks([0, 1])
+        column[0].set_title(name, family="monospace", fontsize=8)
+    return figure
+
+
+def main(folder: str) -> None:
+    """Train what is missing, and draw the pictures."""
+    with torch.no_grad(), torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        for draw in (priors, posteriors, likelihoods):
+            (IMAGES / f"{draw.__name__}.png").write_bytes(draw(Path(folder)).png(dpi=90))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
