@@ -61,3 +61,11 @@ def test_the_weights_of_flows_are_counted_before_they_are_built(words, latents):
 def test_a_flow_that_cannot_fit_is_refused_before_it_is_built(run, flow):
     word = hidden(flow, "5000000,70000000")
     refused_at_the_start(run(*QUICK, *flow, word), word.replace(",", ", "), "training needs about")
+
+
+@pytest.mark.parametrize(
+    "flow", [*NETWORKS[:1], *NETWORKS[3:], ["posterior=planar"], ["posterior=sylvester"]], ids=" ".join
+)
+def test_a_flow_with_too_many_layers_is_refused_before_they_are_built(run, flow):
+    word = f"{flow[0].partition('=')[0]}.transforms=1000000000"
+    refused_at_the_start(run(*QUICK, *flow, word), word, "less than or equal to 1000")

@@ -6,6 +6,7 @@ from torch import Tensor
 from vae_exp.posterior.autoregressive import AutoregressiveStep, transforms_in_turns
 from vae_exp.posterior.base import PosteriorFamily
 from vae_exp.posterior.pushforward import Pushforward
+from vae_exp.prior.base import Transforms
 from vae_exp.prior.normal import DiagonalNormal
 
 
@@ -27,7 +28,7 @@ class IAF(PosteriorFamily):
     def __init__(
         self,
         latent_dim: int,
-        transforms: PositiveInt = 4,
+        transforms: Transforms = 4,
         hidden_sizes: list[PositiveInt] | None = None,
         context: PositiveInt = 32,
     ) -> None:

@@ -1,12 +1,12 @@
 """Planar flows as posteriors."""
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from vae_exp.posterior.base import PosteriorFamily
 from vae_exp.posterior.pushforward import Pushforward, Step
+from vae_exp.prior.base import Transforms
 from vae_exp.prior.normal import DiagonalNormal
 
 
@@ -47,7 +47,7 @@ class Planar(PosteriorFamily):
 
     first: Tensor
 
-    def __init__(self, latent_dim: int, transforms: PositiveInt = 10) -> None:
+    def __init__(self, latent_dim: int, transforms: Transforms = 10) -> None:
         super().__init__()
         self.transforms = transforms
         self._sizes = [latent_dim, latent_dim, 1]

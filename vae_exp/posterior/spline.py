@@ -9,6 +9,7 @@ from torch import Tensor
 from vae_exp.posterior.autoregressive import CouplingStep, transforms_in_turns
 from vae_exp.posterior.base import HasDensity, PosteriorFamily
 from vae_exp.posterior.pushforward import InvertibleStep, Pushforward
+from vae_exp.prior.base import Transforms
 from vae_exp.prior.normal import DiagonalNormal
 from vae_exp.prior.zuko_layers import MonotonicRQSTransform
 
@@ -52,7 +53,7 @@ class Spline(PosteriorFamily, HasDensity):
     def __init__(
         self,
         latent_dim: int,
-        transforms: PositiveInt = 2,
+        transforms: Transforms = 2,
         hidden_sizes: list[PositiveInt] | None = None,
         context: PositiveInt = 32,
         bins: PositiveInt = 8,

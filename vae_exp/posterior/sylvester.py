@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vae_exp.posterior.base import PosteriorFamily
 from vae_exp.posterior.pushforward import Pushforward, Step
 from vae_exp.posterior.triangular import Triangular
+from vae_exp.prior.base import Transforms
 from vae_exp.prior.normal import DiagonalNormal
 
 Kind = Literal["orthogonal", "householder"]
@@ -129,7 +130,7 @@ class Sylvester(PosteriorFamily):
         self,
         latent_dim: int,
         kind: Kind = "orthogonal",
-        transforms: PositiveInt = 4,
+        transforms: Transforms = 4,
         vectors: PositiveInt = 8,
     ) -> None:
         super().__init__()

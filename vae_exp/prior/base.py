@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Annotated
 
+from annotated_types import Interval
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
@@ -10,6 +12,9 @@ from vae_exp.network import Shape as ImageShape
 
 Shape = Size | list[int] | tuple[int, ...]
 """The shape of a set of draws."""
+
+Transforms = Annotated[int, Interval(gt=0, le=1000)]
+"""The number of layers of a flow. They are built one by one, and more than this take minutes."""
 
 
 class Reparameterised(Distribution, ABC):

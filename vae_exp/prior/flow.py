@@ -11,7 +11,7 @@ from torch.distributions import Distribution, constraints
 
 from vae_exp.likelihood import check_support
 from vae_exp.network import Shape as ImageShape
-from vae_exp.prior.base import Encode, Prior, Shape
+from vae_exp.prior.base import Encode, Prior, Shape, Transforms
 from vae_exp.prior.normal import DiagonalNormal
 from vae_exp.prior.zuko_layers import MAF, NSF, RealNVP, begin_near_identity, with_hidden
 
@@ -46,7 +46,7 @@ class Flow(Prior):
         latent_dim: int,
         shape: ImageShape,
         kind: Kind = "maf",
-        transforms: PositiveInt = 4,
+        transforms: Transforms = 4,
         hidden_sizes: list[PositiveInt] | None = None,
     ) -> None:
         super().__init__()
