@@ -19,6 +19,7 @@ from torch import Tensor
 import vae_exp
 from vae_exp.architecture import Generative
 from vae_exp.figures.figure import Figure
+from vae_exp.results.run import Run
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -49,7 +50,7 @@ FRAME, PIXEL = 12, (10, 8)
 """The test image whose reconstruction is shown, and the row and column of a pixel at the edge of the face."""
 
 
-def run_of(part: str, folder: Path, words: Sequence[str]) -> vae_exp.Run:
+def run_of(part: str, folder: Path, words: Sequence[str]) -> Run:
     """Load the run of a part, and train it if it is missing."""
     path = folder / part.replace("=", "_")
     if not (path / "results.json").exists():
@@ -58,13 +59,13 @@ def run_of(part: str, folder: Path, words: Sequence[str]) -> vae_exp.Run:
     return vae_exp.load_run(path)
 
 
-def model_of(run: vae_exp.Run) -> Generative:
+def model_of(run: Run) -> Generative:
     """Return the model of a run, which has a bound."""
     assert isinstance(run.model, Generative)
     return run.model
 
 
-def test_images(run: vae_exp.Run, n: int) -> tuple[Tensor, Tensor]:
+def test_images(run: Run, n: int) -> tuple[Tensor, Tensor]:
     """Return the first n test images and their labels."""
     x, y = next(iter(run.data.evaluation_batches("test", n)))
     return x, y
