@@ -45,11 +45,6 @@ def test_the_wrong_folder_is_one_message(tmp_path, monkeypatch, capsys):
     assert "is the directory of neither a run nor a sweep" in capsys.readouterr().err
 
 
-@pytest.fixture
-def directory(tmp_path):
-    return tmp_path / "sweep"
-
-
 def test_a_killed_job_is_a_row_too_and_the_table_can_be_made_again(run, directory, monkeypatch, capfd):
     run("-m", "architecture.latent_dim=2,3", "samples=300", *QUICK, "hydra.sweep.dir=sweep")
     (directory / "1" / "results.json").unlink()

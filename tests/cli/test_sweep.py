@@ -6,25 +6,13 @@ import shutil
 import signal
 
 import pytest
+from small_sweep import QUICK
 from tables import table
 
 from vae_exp.results.sweep_directory import SweepDirectory
 from vae_exp.training.loop import Loop
 
 pytestmark = pytest.mark.usefixtures("few_digits")
-QUICK = [
-    "samples=300",
-    "network.hidden_sizes=[8]",
-    "logger=none",
-    "callbacks.figures=null",
-    "callbacks.evaluate.decades=0.5",
-    "hydra.sweep.dir=sweep",
-]
-
-
-@pytest.fixture
-def directory(tmp_path):
-    return tmp_path / "sweep"
 
 
 def test_a_sweep_of_no_named_experiment_has_a_directory_of_its_own(run, tmp_path):

@@ -91,6 +91,12 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Return the directory of a sweep that `run` makes with `hydra.sweep.dir=sweep`."""
+    return tmp_path / "sweep"
+
+
+@pytest.fixture
 def reports() -> None:
     """Let `run` write reports. They take a fifth of a small run, so it writes them only for tests that ask for it."""
 

@@ -1,8 +1,18 @@
-"""What the tests of launchers share: a small sweep, and its numbers."""
+"""Small sweeps, and their numbers."""
 
 from pathlib import Path
 
 from tables import table
+
+QUICK = [
+    "samples=300",
+    "network.hidden_sizes=[8]",
+    "logger=none",
+    "callbacks.figures=null",
+    "callbacks.evaluate.decades=0.5",
+    "hydra.sweep.dir=sweep",
+]
+"""For a sweep in the process of the test, with the fixture `few_digits`."""
 
 SMALL = [
     "architecture.latent_dim=2",
@@ -15,6 +25,7 @@ SMALL = [
     "logger=none",
     "touch=false",  # the fixture `run` cannot turn it off in other processes
 ]
+"""For a sweep of launchers that start processes."""
 
 CLOCK = ("steps_per_second", "train_seconds", "directory")
 """What differs between two sweeps of the same numbers."""

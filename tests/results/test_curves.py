@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 from of_the_paper import MNIST
+from small_sweep import QUICK
 from tables import table
 
 from vae_exp.figures import published
@@ -17,19 +18,6 @@ from vae_exp.results.report.sweep import charts as report_charts
 from vae_exp.results.sweep import write_sweep
 
 pytestmark = pytest.mark.usefixtures("few_digits")
-QUICK = [
-    "samples=300",
-    "network.hidden_sizes=[8]",
-    "logger=none",
-    "callbacks.figures=null",
-    "callbacks.evaluate.decades=0.5",
-    "hydra.sweep.dir=sweep",
-]
-
-
-@pytest.fixture
-def directory(tmp_path):
-    return tmp_path / "sweep"
 
 
 def test_the_picture_draws_the_means_of_every_count_and_the_final_ones(run, directory):

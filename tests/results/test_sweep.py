@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from small_sweep import QUICK
 from tables import table
 
 from vae_exp.errors import RunError
@@ -10,19 +11,6 @@ from vae_exp.results.numbers import rounded, shown
 from vae_exp.results.sweep import write_sweep
 
 pytestmark = pytest.mark.usefixtures("few_digits")
-QUICK = [
-    "samples=300",
-    "network.hidden_sizes=[8]",
-    "logger=none",
-    "callbacks.figures=null",
-    "callbacks.evaluate.decades=0.5",
-    "hydra.sweep.dir=sweep",
-]
-
-
-@pytest.fixture
-def directory(tmp_path):
-    return tmp_path / "sweep"
 
 
 def test_every_combination_is_a_row_and_seeds_are_averaged(run, directory):
