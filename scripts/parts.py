@@ -2,7 +2,7 @@
 
     python scripts/parts.py <folder>
 
-The folder holds a finished run of each part, under its name; missing runs are trained, which takes half an hour. It
+The folder holds a finished run of each part, under its name; missing runs are trained, which takes fifteen minutes. It
 writes priors.png, posteriors.png and likelihoods.png to docs/images.
 """
 
@@ -44,7 +44,7 @@ SIDE = 200
 """Points of a grid of latents, along each axis."""
 
 DIGITS = (4, 11, 33)
-"""Test images whose posteriors are shown; the first two latents decide little about them."""
+"""Test images whose posteriors are shown."""
 
 FRAME, PIXEL = 12, (10, 8)
 """The test image whose reconstruction is shown, and the row and column of a pixel at the edge of the face."""
@@ -72,7 +72,7 @@ def test_images(run: Run, n: int) -> tuple[Tensor, Tensor]:
 
 
 def density(log_p: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-    """Compute a density on a grid of latents, up to its largest value, (SIDE, SIDE), the second latent upwards."""
+    """Compute a density on a grid of latents, (SIDE, SIDE), relative to its largest value; the second axis is z₁."""
     first, second = (torch.linspace(float(a), float(b), SIDE) for a, b in zip(low, high, strict=True))
     values = log_p(torch.cartesian_prod(first, second)).unflatten(0, (SIDE, SIDE)).T
     return (values - values.max()).exp()
@@ -89,14 +89,14 @@ def show_density(axes: Axes, values: Tensor, low: Tensor, high: Tensor) -> None:
 
 
 def priors(folder: Path) -> Figure:
-    """Draw each prior's density over the codes of 2000 test images."""
+    """Draw the square root of each prior's density, so that low densities are seen, and the codes of 2000 images."""
     figure = Figure(figsize=(3 * len(PRIORS), 3.2), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(PRIORS)), PRIORS, strict=True):
         run = run_of(f"prior={name}", folder, MNIST)
         x, y = test_images(run, 2000)
         codes = model_of(run).encode(x)
         low, high = codes.min(0).values - 0.5, codes.max(0).values + 0.5
-        show_density(axes, density(model_of(run).prior.log_prob, low, high), low, high)
+        show_density(axes, density(model_of(run).prior.log_prob, low, high).sqrt(), low, high)
         axes.scatter(*codes.T.numpy(), s=2, c=y.numpy(), cmap="tab10", linewidths=0)
         axes.set_title(f"prior={name}", family="monospace", fontsize=10)
     return figure
@@ -109,9 +109,9 @@ def log_joint(model: Generative, image: Tensor, z: Tensor) -> Tensor:
 
 def posteriors(folder: Path) -> Figure:
     """Draw the exact p(z|x) of each model for some test images, and 300 draws from q(z|x)."""
-    figure = Figure(figsize=(2.2 * len(POSTERIORS), 2.2 * len(DIGITS) + 0.3), layout="constrained")
-    grid = figure.subplots(len(DIGITS), len(POSTERIORS))
-    for column, name in zip(grid.T, POSTERIORS, strict=True):
+    figure = Figure(figsize=(2 * (len(POSTERIORS) + 0.5), 2 * len(DIGITS) + 0.3), layout="constrained")
+    grid = figure.subplots(len(DIGITS), 1 + len(POSTERIORS), width_ratios=(1, *[2] * len(POSTERIORS)))
+    for column, name in zip(grid.T[1:], POSTERIORS, strict=True):
         run = run_of(f"posterior={name}", folder, MNIST)
         model, x = model_of(run), test_images(run, max(DIGITS) + 1)[0]
         draws = model.posterior(x).sample([300])
@@ -121,7 +121,10 @@ def posteriors(folder: Path) -> Figure:
             low, high = centre - reach, centre + reach
             show_density(axes, density(partial(log_joint, model, image), low, high), low, high)
             axes.scatter(*z.T.numpy(), s=3, c="tab:red", linewidths=0)
-        column[0].set_title(f"posterior={name}", family="monospace", fontsize=9)
+        column[0].set_title(f"posterior={name}", family="monospace", fontsize=8)
+    for axes, index in zip(grid[:, 0], DIGITS, strict=True):
+        axes.imshow(x[index, 0].numpy(), cmap="gray", vmin=0, vmax=1)
+        axes.set_axis_off()
     return figure
 
 
