@@ -68,7 +68,7 @@ if __name__ == "__main__":
     differences = []
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
         for overrides in cases():
-            name = " ".join(overrides[:2])
+            name = " ".join(word for word in overrides if "." not in word)
             try:
                 found = difference(model(overrides))
             except ConfigError as error:  # not every network goes with every architecture

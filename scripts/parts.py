@@ -47,7 +47,7 @@ DIGITS = (4, 11, 33)
 """Test images whose posteriors are shown."""
 
 FRAME, PIXEL = 12, (10, 8)
-"""The test image whose reconstruction is shown, and the row and column of a pixel at the edge of the face."""
+"""The test image whose reconstruction is shown, and the row and column of a pixel of it."""
 
 
 def run_of(part: str, folder: Path, words: Sequence[str]) -> Run:

@@ -18,6 +18,7 @@ from yamls import GROUPS, SMALL_ARCHITECTURE, SMALL_NETWORK, choices, sources
 from vae_exp import load_run
 from vae_exp.config.assembly import build_architecture, build_data, check_config
 from vae_exp.config.paths import CONFIG_DIR
+from vae_exp.corruption import Masking
 from vae_exp.likelihood import Bernoulli, Gaussian
 
 QUICK = [
@@ -132,6 +133,12 @@ def test_every_yaml_composes_and_builds(group, choice, small_data):
 )
 def test_a_network_brings_an_optimizer_and_the_user_and_experiments_choose_another(overrides, optimizer):
     assert composed(*overrides).optimizer["_target_"] == f"vae_exp.optimizer.{optimizer}"
+
+
+def test_m2_masks_pixels_for_its_classifier_and_the_masks_can_be_turned_off():
+    masked, unmasked = (composed("+experiment=mnist_m2", *words) for words in ([], ["architecture.corruption=null"]))
+    assert isinstance(build_architecture(masked, build_data(masked)).autoencoder.corruption, Masking)
+    assert build_architecture(unmasked, build_data(unmasked)).autoencoder.corruption is None
 
 
 PAPER = [("frey_face", "vae", "gaussian", "mlp")]

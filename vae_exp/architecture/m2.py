@@ -54,8 +54,8 @@ class M2(Generative, Classifies):
         labelled_per_batch: Number of images of a batch that have a label, if not all images have one. Most batches
             would have none if images were drawn uniformly. The weights of the images correct for the difference
             (`dataset.batches.importance`).
-        corruption: Maps x to x̃, which the classifier sees in training. So it learns less by heart from few labels, and
-            U(x) is still a bound, because it is one for any q(y).
+        corruption: Maps x to x̃, which the classifier sees in training. U(x) is still a bound, because it is one for any
+            q(y).
         prior: Builds p(z), by default N(0, I).
         posterior: Builds the family of q(z|x, y), by default normals with independent latents.
 
