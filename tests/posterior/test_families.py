@@ -6,7 +6,9 @@ from latents import POSTERIORS, posterior
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 from torch.func import jacrev, vmap
 
+from vae_exp.posterior.planar import Planar
 from vae_exp.posterior.pushforward import InvertibleStep
+from vae_exp.posterior.sylvester import Sylvester
 from vae_exp.prior.kl import draws_and_kl
 
 FLOWS = ("planar", "sylvester", "householder", "iaf", "spline")
@@ -127,9 +129,42 @@ def test_the_closed_kl_of_correlated_latents_is_torchs_and_that_of_draws():
 def test_the_columns_of_a_sylvester_step_are_orthonormal():
     for name, columns in (("sylvester", 2), ("householder", 4)):
         family = POSTERIORS[name](4).double()
-        q = family.rotation(torch.randn(9, family.rotation.features, dtype=torch.float64))
-        assert q.shape == (9, 4, columns)
-        torch.testing.assert_close(q.mT @ q, torch.eye(columns, dtype=torch.float64).expand(9, -1, -1))
+        q = family.rotation(torch.randn(9, family.transforms, family.rotation.features, dtype=torch.float64))
+        assert q.shape == (9, family.transforms, 4, columns)
+        torch.testing.assert_close(q.mT @ q, torch.eye(columns, dtype=torch.float64).expand_as(q.mT @ q))
+
+
+def test_the_columns_of_a_sylvester_step_do_not_jump_between_similar_images():
+    rotation = Sylvester(4, vectors=3, transforms=2).double().rotation
+    first, last = torch.randn(2, 20, 1, 2, rotation.features, dtype=torch.float64)
+    q = rotation(torch.lerp(first, last, torch.linspace(0, 1, 5001, dtype=torch.float64)[:, None, None]))
+    assert q.diff(dim=1).abs().max() < 1  # a column of another sign moves an entry by 1 or more
+
+
+def test_the_steps_of_a_sylvester_flow_begin_at_all_latents():
+    rotation = Sylvester(6, vectors=2, transforms=3).rotation
+    q = rotation(torch.zeros(3, rotation.features))
+    assert q.abs().sum((0, 2)).tolist() == [1.0] * 6
+
+
+def test_a_planar_flow_is_the_identity_if_every_u_is_zero():
+    family = Planar(3, transforms=4).double()
+    features = torch.randn(5, family.features, dtype=torch.float64)
+    for step in features[:, 6:].split(8, -1):
+        step[:, :3] = 0
+    z = torch.randn(7, 5, 3, dtype=torch.float64)
+    for step in family(features).steps:
+        moved, log_det = step(z)
+        torch.testing.assert_close(moved, z)
+        torch.testing.assert_close(log_det, torch.zeros_like(log_det))
+
+
+def test_a_planar_flow_takes_an_image_whose_features_are_all_zero():
+    features = torch.zeros(2, Planar(3).features, requires_grad=True)
+    z, log_q = Planar(3)(features).rsample_and_log_prob(())
+    (gradient,) = torch.autograd.grad(z.sum() + log_q.sum(), features)
+    assert z.isfinite().all()
+    assert gradient.isfinite().all()
 
 
 def test_latents_are_correlated_by_the_autoregressive_steps():

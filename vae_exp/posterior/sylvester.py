@@ -40,71 +40,82 @@ class SylvesterStep(Step):
 
 
 class Rotation(nn.Module, ABC):
-    """Maps features to a matrix with orthonormal columns.
+    """Maps features to a matrix with orthonormal columns, for each step of a flow.
+
+    To the features, unit vectors are added. This is no restriction, and the vectors that features stand for begin away
+    from 0. They begin along the latents in turn, so that the steps together reach as many latents as they can; every
+    second step takes its latents in reverse.
+
+    Args:
+        latent_dim: D.
+        number: Number of vectors that features stand for, N.
+        transforms: Number of steps, T.
 
     Attributes:
-        features: Number of features.
+        features: Number of features for each step.
         vectors: Number of columns, M.
+        first: The unit vectors, (T, N, D). A checkpoint keeps them, because they are a part of what it has learned.
     """
 
     features: int
     vectors: int
+    first: Tensor
+
+    def __init__(self, latent_dim: int, number: int, transforms: int) -> None:
+        super().__init__()
+        self.features = number * latent_dim
+        latents = torch.arange(transforms * number).unflatten(0, (transforms, number)) % latent_dim
+        latents[1::2] = latents[1::2].flip(-1)
+        self.register_buffer("first", torch.eye(latent_dim)[latents])
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (…, features) to Q, (…, D, M)."""
+        """Map features (…, T, features) to Q, (…, T, D, M)."""
 
 
 class Orthogonal(Rotation):
-    """Q of the QR decomposition of a D × M matrix.
+    """Q of the QR decomposition of a D × M matrix, with R's diagonal above 0.
 
-    The paper's iterations (its eq. 14) end at a matrix that is nearly orthogonal; this one is so up to rounding. The
-    unit matrix is added to the features: this is no restriction, and the matrix begins away from 0, which has no Q.
+    The paper's iterations (its eq. 14) end at a matrix that is nearly orthogonal; this one is so up to rounding. With
+    R's diagonal above 0 there is only one Q. Otherwise the signs of its columns would jump between similar images.
 
     Args:
         latent_dim: D.
         vectors: The wanted number of columns; it is D if that is smaller.
+        transforms: Number of steps, T.
     """
 
-    first: Tensor
-
-    def __init__(self, latent_dim: int, vectors: int) -> None:
-        super().__init__()
-        self.vectors = min(vectors, latent_dim)
-        self.features = latent_dim * self.vectors
-        self.register_buffer("first", torch.eye(latent_dim, self.vectors), persistent=False)
+    def __init__(self, latent_dim: int, vectors: int, transforms: int) -> None:
+        columns = min(vectors, latent_dim)
+        super().__init__(latent_dim, columns, transforms)
+        self.vectors = columns
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (…, D·M) to Q, (…, D, M)."""
-        q: Tensor = torch.linalg.qr(self.first + features.unflatten(-1, (-1, self.vectors))).Q
-        return q
+        """Map features (…, T, M·D) to Q, (…, T, D, M)."""
+        q, r = torch.linalg.qr((self.first + features.unflatten(-1, self.first.shape[1:])).mT)
+        return torch.where(r.diagonal(dim1=-2, dim2=-1)[..., None, :] < 0, -q, q)
 
 
 class Householder(Rotation):
     """Q = Π_h (I − 2 v_h v_hᵀ/‖v_h‖²), a D × D matrix (its eq. 15).
 
-    To v_h a unit vector is added, along latent h mod D: this is no restriction, and v_h begins away from 0.
-
     Args:
         latent_dim: D.
         reflections: Number of reflections.
+        transforms: Number of steps, T.
     """
 
-    first: Tensor
     unit: Tensor
 
-    def __init__(self, latent_dim: int, reflections: int) -> None:
-        super().__init__()
+    def __init__(self, latent_dim: int, reflections: int, transforms: int) -> None:
+        super().__init__(latent_dim, reflections, transforms)
         self.vectors = latent_dim
-        self.features = reflections * latent_dim
-        first = torch.eye(latent_dim)[torch.arange(reflections) % latent_dim]
-        self.register_buffer("first", first, persistent=False)
         self.register_buffer("unit", torch.eye(latent_dim), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (…, H·D) to Q, (…, D, D)."""
+        """Map features (…, T, H·D) to Q, (…, T, D, D)."""
         q = self.unit.expand(*features.shape[:-1], -1, -1)
-        for v in (self.first + features.unflatten(-1, self.first.shape)).unbind(-2):
+        for v in (self.first + features.unflatten(-1, self.first.shape[1:])).unbind(-2):
             q = q - 2 * (q @ v[..., None]) * v[..., None, :] / v.square().sum(-1)[..., None, None]
         return q
 
@@ -135,7 +146,7 @@ class Sylvester(PosteriorFamily):
     ) -> None:
         super().__init__()
         self.transforms = transforms
-        self.rotation = ROTATIONS[kind](latent_dim, vectors)
+        self.rotation = ROTATIONS[kind](latent_dim, vectors, transforms)
         m = self.rotation.vectors
         self.above = Triangular(m, upper=True)
         self._of_base = 2 * latent_dim
