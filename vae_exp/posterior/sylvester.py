@@ -142,7 +142,7 @@ class Sylvester(PosteriorFamily):
         latent_dim: int,
         kind: Kind = "orthogonal",
         transforms: Transforms = 4,
-        vectors: PositiveInt = 16,
+        vectors: PositiveInt = 8,
     ) -> None:
         super().__init__()
         self.transforms = transforms
