@@ -1,14 +1,14 @@
-"""Draw what each prior, posterior and likelihood learns, for docs/beyond.md and docs/likelihoods.md.
+"""Draw what each prior, posterior, likelihood and objective learns, for the pages of docs/ about them.
 
     python scripts/parts.py <folder>
 
-The folder holds a finished run of each part, under its name; missing runs are trained, which takes fifteen minutes. It
-writes priors.png, posteriors.png and likelihoods.png to docs/images.
+The folder holds a finished run of each part, under its name; missing runs are trained, which takes twenty minutes. It
+writes priors.png, posteriors.png, likelihoods.png and objectives.png to docs/images.
 """
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 COMMON = ("optimizer=adam", "weight_prior=0", "network.init_std=null", "scheduler=cosine")
 MNIST = ("architecture.latent_dim=2", "samples=300000", *COMMON)
+SHORT = (*MNIST, "samples=100000")
 FREY_FACE = ("+experiment=frey_face_vae", "samples=100000", *COMMON)
 
 PRIORS = ("standard", "mixture", "vamp", "flow")
@@ -39,6 +40,15 @@ LIKELIHOODS = (
     "logistic_mixture",
     "categorical",
 )
+OBJECTIVES = {
+    "sgvb_b": (),
+    "sgvb_a": (),
+    "stl": (),
+    "iwae": ("objective.samples=20",),
+    "dreg": ("objective.samples=20",),
+    "beta_tc": (),
+    "mmd": ("architecture.beta=0",),
+}
 
 SIDE = 200
 """Points of a grid of latents, along each axis."""
@@ -88,18 +98,28 @@ def show_density(axes: Axes, values: Tensor, low: Tensor, high: Tensor) -> None:
     axes.set_yticks([])
 
 
-def priors(folder: Path) -> Figure:
-    """Draw the square root of each prior's density, so that low densities are seen, and the codes of 2000 images."""
-    figure = Figure(figsize=(3 * len(PRIORS), 3.2), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(PRIORS)), PRIORS, strict=True):
-        run = run_of(f"prior={name}", folder, MNIST)
+def codes(runs: Mapping[str, Run]) -> Figure:
+    """Draw the square root of p(z) of each run, so that low densities are seen, and the codes of 2000 test images."""
+    figure = Figure(figsize=(3 * len(runs), 3.2), layout="constrained")
+    for axes, (name, run) in zip(figure.subplots(1, len(runs)), runs.items(), strict=True):
         x, y = test_images(run, 2000)
-        codes = model_of(run).encode(x)
-        low, high = codes.min(0).values - 0.5, codes.max(0).values + 0.5
+        of_images = model_of(run).encode(x)
+        low, high = of_images.min(0).values - 0.5, of_images.max(0).values + 0.5
         show_density(axes, density(model_of(run).prior.log_prob, low, high).sqrt(), low, high)
-        axes.scatter(*codes.T.numpy(), s=2, c=y.numpy(), cmap="tab10", linewidths=0)
-        axes.set_title(f"prior={name}", family="monospace", fontsize=10)
+        axes.scatter(*of_images.T.numpy(), s=2, c=y.numpy(), cmap="tab10", linewidths=0)
+        axes.set_title(name, family="monospace", fontsize=10)
     return figure
+
+
+def priors(folder: Path) -> Figure:
+    """Draw p(z) and codes with each prior."""
+    return codes({f"prior={name}": run_of(f"prior={name}", folder, MNIST) for name in PRIORS})
+
+
+def objectives(folder: Path) -> Figure:
+    """Draw p(z) and codes with each objective."""
+    parts = {f"objective={name}": words for name, words in OBJECTIVES.items()}
+    return codes({part: run_of(part, folder, (*SHORT, *words)) for part, words in parts.items()})
 
 
 def log_joint(model: Generative, image: Tensor, z: Tensor) -> Tensor:
@@ -154,7 +174,7 @@ def main(folder: str) -> None:
     """Train what is missing, and draw the pictures."""
     with torch.no_grad(), torch.random.fork_rng([]):
         torch.manual_seed(0)
-        for draw in (priors, posteriors, likelihoods):
+        for draw in (priors, posteriors, likelihoods, objectives):
             (IMAGES / f"{draw.__name__}.png").write_bytes(draw(Path(folder)).png(dpi=90))
 
 

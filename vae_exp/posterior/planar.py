@@ -44,23 +44,31 @@ class Planar(PosteriorFamily):
     """A normal with independent latents that goes through planar steps (Rezende and Mohamed 2015, arXiv 1505.05770).
 
     The features are μ and log σ² of the normal, and u, v, log ‖w‖ and b of every step, where w = ‖w‖ v/‖v‖: its length
-    is learned apart from its direction, as in arXiv 1602.07868. The density is known at draws only, so KL(q‖p) is
-    estimated from draws.
+    is learned apart from its direction, as in arXiv 1602.07868. To v of the t-th step a unit vector is added, along
+    latent t mod latent_dim: this is no restriction, and small features do not turn w. A checkpoint keeps these vectors,
+    because they are a part of what it has learned. The density is known at draws only, so KL(q‖p) is estimated from
+    draws.
 
     Args:
         latent_dim: Size of z.
         transforms: Number of steps.
     """
 
+    first: Tensor
+
     def __init__(self, latent_dim: int, transforms: Transforms = 10) -> None:
         super().__init__()
         self.transforms = transforms
         self._sizes = [latent_dim, latent_dim, 1, 1]
         self.features = 2 * latent_dim + transforms * sum(self._sizes)
+        self.register_buffer("first", torch.eye(latent_dim)[torch.arange(transforms) % latent_dim])
 
     def forward(self, features: Tensor) -> Pushforward:
         """Map features (B, features) to q(z|x)."""
         of_base, *of_steps = features.split([2 * self._sizes[0], *self.transforms * [sum(self._sizes)]], -1)
         parameters = (step.split(self._sizes, -1) for step in of_steps)
-        steps = [PlanarStep(u, normalize(v, dim=-1), log_length.exp(), b) for u, v, log_length, b in parameters]
+        steps = [
+            PlanarStep(u, normalize(v + first, dim=-1), log_length.exp(), b)
+            for (u, v, log_length, b), first in zip(parameters, self.first, strict=True)
+        ]
         return Pushforward(DiagonalNormal(*of_base.chunk(2, -1)), steps)
