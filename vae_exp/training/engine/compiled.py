@@ -82,8 +82,7 @@ class Compiled:
 
         An optimizer's fused kernels read a gradient in the order of its parameter, whatever its strides.
         """
-        on_cpu = all(parameter.device.type == "cpu" for parameter in eager.parameters.values())
-        self._program = _compiled(self._update, generates_code, on_cpu)
+        self._program = _compiled(self._update, generates_code)
         self._compute: Callable[[Tensor, Tensor, Tensor | None], Loss] | None = None
         self.engine, self.updates = Eager.engine, False
 
@@ -185,7 +184,7 @@ class Compiled:
         return {name: p.detach() - before[name] for name, p in self._parameters.items()}
 
 
-def _compiled(function: Callable[..., Any], generates_code: bool, on_cpu: bool) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], generates_code: bool) -> Callable[..., Any]:
     """Compile a function at its first call."""
     # checking that nothing but the batch has changed takes 0.1 ms per call, and only batches change
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
@@ -196,8 +195,6 @@ def _compiled(function: Callable[..., Any], generates_code: bool, on_cpu: bool) 
     # without a test of the C++ compiler for each set of vector instructions, which takes 6 s; a compiler that lacks
     # the processor's fails, and the run is not compiled
     options |= {"fallback_random": True, "size_asserts": False, "cpp.vec_isa_ok": True}
-    # the calls of the kernels are in C++ too, not in Python: 1.2 times as many updates of a small model
-    options["cpp_wrapper"] = on_cpu
     if is_fast():
         options["post_grad_custom_post_pass"] = TakeLargeProducts()
     return compile_one(options=options)
