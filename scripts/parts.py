@@ -2,8 +2,8 @@
 
     python scripts/parts.py <folder>
 
-The folder holds a finished run of each part, under its name; missing runs are trained, which takes twenty minutes. It
-writes priors.png, posteriors.png, likelihoods.png and objectives.png to docs/images.
+The folder holds a finished run of each part, under its name; missing runs are trained, which takes about 25 minutes.
+It writes priors.png, posteriors.png, likelihoods.png and objectives.png to docs/images.
 """
 
 import subprocess
@@ -24,8 +24,9 @@ from vae_exp.results.run import Run
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 COMMON = ("optimizer=adam", "weight_prior=0", "network.init_std=null", "scheduler=cosine")
-MNIST = ("architecture.latent_dim=2", "samples=300000", *COMMON)
-SHORT = (*MNIST, "samples=100000")
+PLANE = ("architecture.latent_dim=2", *COMMON)
+MNIST = (*PLANE, "samples=300000")
+SHORT = (*PLANE, "samples=100000")
 FREY_FACE = ("+experiment=frey_face_vae", "samples=100000", *COMMON)
 
 PRIORS = ("standard", "mixture", "vamp", "flow")

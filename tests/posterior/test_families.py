@@ -159,9 +159,12 @@ def test_a_planar_flow_is_the_identity_if_every_u_is_zero():
         torch.testing.assert_close(log_det, torch.zeros_like(log_det))
 
 
-def test_a_planar_flow_takes_an_image_whose_features_are_all_zero():
-    features = torch.zeros(2, Planar(3).features, requires_grad=True)
-    z, log_q = Planar(3)(features).rsample_and_log_prob(())
+def test_a_planar_flow_begins_along_the_latents_in_turn_also_if_all_features_are_zero():
+    family = Planar(3, transforms=4)
+    features = torch.zeros(2, family.features, requires_grad=True)
+    q = family(features)
+    assert torch.stack([step.w[0] for step in q.steps]).tolist() == torch.eye(3)[[0, 1, 2, 0]].tolist()
+    z, log_q = q.rsample_and_log_prob(())
     (gradient,) = torch.autograd.grad(z.sum() + log_q.sum(), features)
     assert z.isfinite().all()
     assert gradient.isfinite().all()
