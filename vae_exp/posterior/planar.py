@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
 from vae_exp.posterior.base import PosteriorFamily
-from vae_exp.posterior.pushforward import Pushforward, Step
+from vae_exp.posterior.pushforward import PACE, Pushforward, Step
 from vae_exp.prior.base import Transforms
 from vae_exp.prior.normal import DiagonalNormal
 
@@ -45,30 +45,32 @@ class Planar(PosteriorFamily):
 
     The features are μ and log σ² of the normal, and u, v, log ‖w‖ and b of every step, where w = ‖w‖ v/‖v‖: its length
     is learned apart from its direction, as in arXiv 1602.07868. To v of the t-th step a unit vector is added, along
-    latent t mod latent_dim: this is no restriction, and small features do not turn w. A checkpoint keeps these vectors,
-    because they are a part of what it has learned. The density is known at draws only, so KL(q‖p) is estimated from
-    draws.
+    latent t mod latent_dim: this is no restriction, and small features do not turn w. The features of the steps count
+    a tenth (`PACE`). The density is known at draws only, so KL(q‖p) is estimated from draws.
 
     Args:
         latent_dim: Size of z.
         transforms: Number of steps.
+
+    Attributes:
+        axes: The unit vectors, (T, D). A checkpoint keeps them, because they are a part of what it has learned.
     """
 
-    first: Tensor
+    axes: Tensor
 
     def __init__(self, latent_dim: int, transforms: Transforms = 10) -> None:
         super().__init__()
         self.transforms = transforms
         self._sizes = [latent_dim, latent_dim, 1, 1]
         self.features = 2 * latent_dim + transforms * sum(self._sizes)
-        self.register_buffer("first", torch.eye(latent_dim)[torch.arange(transforms) % latent_dim])
+        self.register_buffer("axes", torch.eye(latent_dim)[torch.arange(transforms) % latent_dim])
 
     def forward(self, features: Tensor) -> Pushforward:
         """Map features (B, features) to q(z|x)."""
         of_base, *of_steps = features.split([2 * self._sizes[0], *self.transforms * [sum(self._sizes)]], -1)
-        parameters = (step.split(self._sizes, -1) for step in of_steps)
+        parameters = ((PACE * step).split(self._sizes, -1) for step in of_steps)
         steps = [
-            PlanarStep(u, normalize(v + first, dim=-1), log_length.exp(), b)
-            for (u, v, log_length, b), first in zip(parameters, self.first, strict=True)
+            PlanarStep(u, normalize(v + axis, dim=-1), log_length.exp(), b)
+            for (u, v, log_length, b), axis in zip(parameters, self.axes, strict=True)
         ]
         return Pushforward(DiagonalNormal(*of_base.chunk(2, -1)), steps)

@@ -10,6 +10,13 @@ from torch.distributions import Distribution, constraints
 from vae_exp.likelihood import check_support
 from vae_exp.prior.base import Reparameterised, Shape
 
+PACE = 0.1
+"""The factor of the features that planar and Sylvester steps are made of.
+
+Adam and Adagrad move all features equally fast. A step multiplies some of its features, and a flow has many steps, so
+without the factor z moves much faster than the mean of the base, and the flow learns worse.
+"""
+
 
 class Step(ABC):
     """One invertible step z ↦ f(z) of a flow, with parameters for each image of a batch (B,)."""

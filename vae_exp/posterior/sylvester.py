@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from vae_exp.posterior.base import PosteriorFamily
-from vae_exp.posterior.pushforward import Pushforward, Step
+from vae_exp.posterior.pushforward import PACE, Pushforward, Step
 from vae_exp.posterior.triangular import Triangular
 from vae_exp.prior.base import Transforms
 from vae_exp.prior.normal import DiagonalNormal
@@ -54,19 +54,19 @@ class Rotation(nn.Module, ABC):
     Attributes:
         features: Number of features for each step.
         vectors: Number of columns, M.
-        first: The unit vectors, (T, N, D). A checkpoint keeps them, because they are a part of what it has learned.
+        axes: The unit vectors, (T, N, D). A checkpoint keeps them, because they are a part of what it has learned.
     """
 
     features: int
     vectors: int
-    first: Tensor
+    axes: Tensor
 
     def __init__(self, latent_dim: int, number: int, transforms: int) -> None:
         super().__init__()
         self.features = number * latent_dim
         latents = torch.arange(transforms * number).unflatten(0, (transforms, number)) % latent_dim
         latents[1::2] = latents[1::2].flip(-1)
-        self.register_buffer("first", torch.eye(latent_dim)[latents])
+        self.register_buffer("axes", torch.eye(latent_dim)[latents])
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Orthogonal(Rotation):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (…, T, M·D) to Q, (…, T, D, M)."""
-        q, r = torch.linalg.qr((self.first + features.unflatten(-1, self.first.shape[1:])).mT)
+        q, r = torch.linalg.qr((self.axes + features.unflatten(-1, self.axes.shape[1:])).mT)
         return torch.where(r.diagonal(dim1=-2, dim2=-1)[..., None, :] < 0, -q, q)
 
 
@@ -115,7 +115,7 @@ class Householder(Rotation):
     def forward(self, features: Tensor) -> Tensor:
         """Map features (…, T, H·D) to Q, (…, T, D, D)."""
         q = self.unit.expand(*features.shape[:-1], -1, -1)
-        for v in (self.first + features.unflatten(-1, self.first.shape[1:])).unbind(-2):
+        for v in (self.axes + features.unflatten(-1, self.axes.shape[1:])).unbind(-2):
             q = q - 2 * (q @ v[..., None]) * v[..., None, :] / v.square().sum(-1)[..., None, None]
         return q
 
@@ -128,6 +128,7 @@ class Sylvester(PosteriorFamily):
 
     The features are μ and log σ² of the normal, and Q, R, R̃ and b of every step. The diagonals of R and R̃ go through
     tanh, so that every step is invertible. Those of R̃ begin at tanh 1: with R = R̃ = 0 neither would have a gradient.
+    The features of the steps count a tenth (`PACE`).
     The density is known at draws only, so KL(q‖p) is estimated from draws.
 
     Args:
@@ -156,7 +157,7 @@ class Sylvester(PosteriorFamily):
     def forward(self, features: Tensor) -> Pushforward:
         """Map features (B, features) to q(z|x)."""
         base = DiagonalNormal(*features[..., : self._of_base].chunk(2, -1))
-        of_steps = features[..., self._of_base :].unflatten(-1, (self.transforms, -1))
+        of_steps = PACE * features[..., self._of_base :].unflatten(-1, (self.transforms, -1))
         of_q, b, diagonal, diagonal_tilde, above, above_tilde = of_steps.split(self._sizes, -1)
         r = torch.diag_embed(diagonal.tanh()) + self.above(above)
         r_tilde = torch.diag_embed((1 + diagonal_tilde).tanh()) + self.above(above_tilde)
