@@ -10,6 +10,7 @@ from vae_exp.posterior.diagonal import Diagonal
 from vae_exp.posterior.full_covariance import FullCovariance
 from vae_exp.posterior.iaf import IAF
 from vae_exp.posterior.planar import Planar
+from vae_exp.posterior.pushforward import PACE
 from vae_exp.posterior.spline import Spline
 from vae_exp.posterior.sylvester import Sylvester
 from vae_exp.prior.flow import Flow
@@ -51,8 +52,10 @@ def posterior(name, latent_dim, images=5, scale=0.7):
     torch.manual_seed(1)
     family = POSTERIORS[name](latent_dim).double()
     disturb(family, 0.3)
-    features = (scale * torch.randn(images, family.features, dtype=torch.float64)).requires_grad_()
-    return family(features), features
+    features = scale * torch.randn(images, family.features, dtype=torch.float64)
+    if isinstance(family, Planar | Sylvester):
+        features[:, 2 * latent_dim :] /= PACE
+    return family(features.requires_grad_()), features
 
 
 def prior(name, latent_dim, family="diagonal"):

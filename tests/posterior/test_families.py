@@ -147,6 +147,17 @@ def test_the_steps_of_a_sylvester_flow_begin_at_all_latents():
     assert q.abs().sum((0, 2)).tolist() == [1.0] * 6
 
 
+@pytest.mark.parametrize("family", [Planar(64), Sylvester(64)], ids=["planar", "sylvester"])
+def test_features_as_large_as_one_move_a_draw_by_less_than_half_of_its_standard_deviation(family):
+    """Otherwise the first updates of Adagrad, with its step of 0.02, throw the latents far away."""
+    features = torch.cat([torch.zeros(100, 128), torch.randn(100, family.features - 128)], -1)
+    q = family(features)
+    z = moved = q.base.rsample()
+    for step in q.steps:
+        moved, _ = step(moved)
+    assert (moved - z).square().mean().sqrt() < 0.5
+
+
 def test_a_planar_flow_is_the_identity_if_every_u_is_zero():
     family = Planar(3, transforms=4).double()
     features = torch.randn(5, family.features, dtype=torch.float64)
