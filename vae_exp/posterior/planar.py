@@ -58,7 +58,7 @@ class Planar(PosteriorFamily):
 
     axes: Tensor
 
-    def __init__(self, latent_dim: int, transforms: Transforms = 10) -> None:
+    def __init__(self, latent_dim: int, transforms: Transforms = 8) -> None:
         super().__init__()
         self.transforms = transforms
         self._sizes = [latent_dim, latent_dim, 1, 1]

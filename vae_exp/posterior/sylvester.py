@@ -142,7 +142,7 @@ class Sylvester(PosteriorFamily):
         self,
         latent_dim: int,
         kind: Kind = "orthogonal",
-        transforms: Transforms = 4,
+        transforms: Transforms = 8,
         vectors: PositiveInt = 8,
     ) -> None:
         super().__init__()
