@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from latents import POSTERIORS, PRIORS, disturb
+from latents import POSTERIORS, PRIORS, disturb, pace
 from linear_gaussian import Linear
 from torch import nn
 
@@ -35,8 +35,8 @@ def linear_vae(prior, posterior, objective=None, wider=1.0, correlation=0.0):
     V = torch.linalg.solve(precision, W.T) / NOISE**2
     (linear,) = model.encoder.linears
     with torch.no_grad():
-        linear.weight.mul_(0.1)
-        linear.bias.mul_(0.1)
+        linear.weight.mul_(0.1 / pace(model.q_z))
+        linear.bias.mul_(0.1 / pace(model.q_z))
         linear.weight[:2], linear.bias[:2] = V, -V @ b
         linear.weight[2:4], linear.bias[2:4] = 0, wider - precision.diagonal().log()
     disturb(model.q_z, 0.1)

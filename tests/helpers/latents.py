@@ -47,14 +47,18 @@ def disturb(module, scale):
         parameter.add_(scale * torch.randn_like(parameter))
 
 
+def pace(family):
+    """The factor of the features of a family's steps. Divide by it, or the steps are near the identity."""
+    return PACE if isinstance(family, Planar | Sylvester) else 1
+
+
 def posterior(name, latent_dim, images=5, scale=0.7):
     """q(z|x) of some images, from random features, and these features."""
     torch.manual_seed(1)
     family = POSTERIORS[name](latent_dim).double()
     disturb(family, 0.3)
     features = scale * torch.randn(images, family.features, dtype=torch.float64)
-    if isinstance(family, Planar | Sylvester):
-        features[:, 2 * latent_dim :] /= PACE
+    features[:, 2 * latent_dim :] /= pace(family)
     return family(features.requires_grad_()), features
 
 

@@ -45,8 +45,8 @@ class Planar(PosteriorFamily):
 
     The features are μ and log σ² of the normal, and u, v, log ‖w‖ and b of every step, where w = ‖w‖ v/‖v‖: its length
     is learned apart from its direction, as in arXiv 1602.07868. To v of the t-th step a unit vector is added, along
-    latent t mod latent_dim: this is no restriction, and small features do not turn w. The features of the steps count
-    a tenth (`PACE`). The density is known at draws only, so KL(q‖p) is estimated from draws.
+    latent t mod latent_dim: this is no restriction, and small features do not turn w. The features of the steps are
+    multiplied by 0.1 (`PACE`). The density is known at draws only, so KL(q‖p) is estimated from draws.
 
     Args:
         latent_dim: Size of z.

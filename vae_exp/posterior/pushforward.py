@@ -13,8 +13,9 @@ from vae_exp.prior.base import Reparameterised, Shape
 PACE = 0.1
 """The factor of the features that planar and Sylvester steps are made of.
 
-Adam and Adagrad move all features equally fast. A step multiplies some of its features, and a flow has many steps, so
-without the factor z moves much faster than the mean of the base, and the flow learns worse.
+Adam and Adagrad move all weights, and so all features, about equally fast. But a step multiplies features with each
+other, and a flow has many steps: without the factor z moves much faster than the mean of the base, and the flow learns
+worse (docs/tables.md).
 """
 
 

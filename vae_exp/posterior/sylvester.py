@@ -128,8 +128,8 @@ class Sylvester(PosteriorFamily):
 
     The features are μ and log σ² of the normal, and Q, R, R̃ and b of every step. The diagonals of R and R̃ go through
     tanh, so that every step is invertible. Those of R̃ begin at tanh 1: with R = R̃ = 0 neither would have a gradient.
-    The features of the steps count a tenth (`PACE`).
-    The density is known at draws only, so KL(q‖p) is estimated from draws.
+    The features of the steps are multiplied by 0.1 (`PACE`). The density is known at draws only, so KL(q‖p) is
+    estimated from draws.
 
     Args:
         latent_dim: Size of z.
