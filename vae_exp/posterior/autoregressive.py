@@ -54,7 +54,7 @@ class CouplingStep(InvertibleStep):
 
 
 def transforms_in_turns(
-    number: int, latent_dim: int, context: int, hidden_sizes: list[int], **options: Any
+    number: int, latent_dim: int, context: int, hidden_sizes: list[int] | None, **options: Any
 ) -> nn.ModuleList:
     """Build masked transforms of zuko, which begin near the identity. Every second one takes the latents in reverse.
 
@@ -62,7 +62,7 @@ def transforms_in_turns(
         number: How many.
         latent_dim: Number of latents.
         context: Number of features of the image.
-        hidden_sizes: Sizes of the hidden layers of the masked network in each.
+        hidden_sizes: Hidden layers of the masked network in each; by default one of 64 units.
         options: Arguments that zuko's transform takes as they are.
     """
     in_order = torch.arange(latent_dim, device="cpu")
@@ -71,4 +71,4 @@ def transforms_in_turns(
         partial(MaskedAutoregressiveTransform, latent_dim, context, order=orders[i % 2], **options)
         for i in range(number)
     )
-    return nn.ModuleList(begin_near_identity(with_hidden(build, hidden_sizes)) for build in builds)
+    return nn.ModuleList(begin_near_identity(with_hidden(build, hidden_sizes or [64])) for build in builds)

@@ -21,7 +21,7 @@ class IAF(PosteriorFamily):
     Args:
         latent_dim: Size of z.
         transforms: Number of steps.
-        hidden_sizes: Sizes of the hidden layers of the masked network in each step; by default one of 320 units.
+        hidden_sizes: Sizes of the hidden layers of the masked network in each step.
         context: Size of c.
     """
 
@@ -30,12 +30,12 @@ class IAF(PosteriorFamily):
         latent_dim: int,
         transforms: Transforms = 8,
         hidden_sizes: list[PositiveInt] | None = None,
-        context: PositiveInt = 64,
+        context: PositiveInt = 32,
     ) -> None:
         super().__init__()
         self._sizes = [latent_dim, latent_dim, context]
         self.features = sum(self._sizes)
-        self.steps = transforms_in_turns(transforms, latent_dim, context, hidden_sizes or [320])
+        self.steps = transforms_in_turns(transforms, latent_dim, context, hidden_sizes)
 
     def forward(self, features: Tensor) -> Pushforward:
         """Map features (B, 2·latent_dim + context) to q(z|x)."""

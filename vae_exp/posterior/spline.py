@@ -45,7 +45,7 @@ class Spline(PosteriorFamily, HasDensity):
     Args:
         latent_dim: Size of z.
         transforms: Number of layers.
-        hidden_sizes: Sizes of the hidden layers of the network in each layer; by default one of 64 units.
+        hidden_sizes: Sizes of the hidden layers of the network in each layer.
         context: Size of c.
         bins: Number of pieces of each spline.
     """
@@ -65,7 +65,7 @@ class Spline(PosteriorFamily, HasDensity):
             transforms,
             latent_dim,
             context,
-            hidden_sizes or [64],
+            hidden_sizes,
             passes=2,
             univariate=partial(MonotonicRQSTransform, slope=1e-3),
             shapes=[(bins,), (bins,), (bins - 1,)],
